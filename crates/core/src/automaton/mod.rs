@@ -1,0 +1,81 @@
+//! The seam: what everything above needs to know of an automaton, whatever it is made of.
+//!
+//! Nothing above this trait may know that an automaton is finite, or that it comes from a regular expression.
+
+use crate::codepoints::CodePoints;
+use crate::error::Result;
+use std::sync::Arc;
+
+/// A state, interned: two texts that have the same continuations may, but need not, have the same id.
+/// Ids are valid until the next [`Automaton::retain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StateId(pub u32);
+
+impl StateId {
+    /// No continuation of the text is in the language. Exactly: a state is `DEAD` if and only if that is so.
+    pub const DEAD: StateId = StateId(0);
+}
+
+/// What is known of the texts that keep a state alive, so that a mask need not walk them one by one.
+///
+/// It makes two claims about texts from the state on, in characters:
+/// 1. every text of at most `reach` characters, all of `class`, is alive (a text cut inside its last character, too,
+///    if that can still become a character of `class` and the count including it is at most `reach`);
+/// 2. a text whose characters up to some index below `reach` are of `class` and whose next one is neither of `class`
+///    nor of `exits` is dead.
+///
+/// Nothing is claimed about other texts: they have to be stepped. If `beyond_is_dead`, a text of more than `reach`
+/// characters of `class` alone is dead, and so is one that leaves `class` after more than `reach` characters.
+#[derive(Debug, Clone)]
+pub struct Closure {
+    /// The characters that stay inside.
+    pub class: Arc<CodePoints>,
+    /// For so many characters; `u32::MAX`: for ever.
+    pub reach: u32,
+    /// The characters that may leave alive. Disjoint from `class`.
+    pub exits: Arc<CodePoints>,
+    /// Whether more than `reach` characters of `class` are dead.
+    pub beyond_is_dead: bool,
+}
+
+/// A lazily built deterministic automaton over bytes (the UTF-8 of texts of Unicode scalar values).
+///
+/// Methods take `&mut self` because states and transitions are made as they are asked for. On an error the automaton
+/// is as usable as before. Work is charged to the fuel that [`Automaton::refuel`] sets.
+pub trait Automaton: Send {
+    /// The state of the empty text; `DEAD` if the language is empty.
+    fn start(&self) -> StateId;
+
+    /// The state after one more byte.
+    fn step(&mut self, state: StateId, byte: u8) -> Result<StateId>;
+
+    /// Whether the text of this state is in the language.
+    fn is_accepting(&mut self, state: StateId) -> bool;
+
+    /// A shortest text, in bytes, that leads from `state` to an accepting one. `state` is not `DEAD`.
+    fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>>;
+
+    /// The characters with which some continuation goes on, for people to read; in the middle of a character, those
+    /// that it may still become, with their leading bytes already written.
+    fn next_characters(&mut self, state: StateId) -> Result<CodePoints>;
+
+    /// What is known without walking; `None`: nothing.
+    fn closure(&mut self, _state: StateId) -> Result<Option<Closure>> {
+        Ok(None)
+    }
+
+    /// A key that is equal for two states of any automata only if they have the same language, where that is cheap.
+    fn fingerprint(&mut self, _state: StateId) -> Option<u128> {
+        None
+    }
+
+    /// Sets the work that may be done until the next call, in units of [`crate::limits::Limits::fuel`].
+    fn refuel(&mut self, fuel: u64);
+
+    /// The bytes that states, transitions and expressions hold.
+    fn memory_bytes(&self) -> usize;
+
+    /// Forgets everything except `roots` and the start state; returns the new ids of `roots`, in order.
+    /// All other ids become invalid.
+    fn retain(&mut self, roots: &[StateId]) -> Result<Vec<StateId>>;
+}

@@ -1,0 +1,173 @@
+//! What a parser hands to the automaton: a tree in which flags, case folding, class escapes and set operations are
+//! already resolved to sets of code points, and what depends on a position in the text is still an assertion.
+
+use crate::codepoints::CodePoints;
+use std::sync::Arc;
+
+/// A parsed pattern.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// The tree.
+    pub root: Node,
+    /// Number of capturing groups; they are numbered from 1. A branch reset or a repeated name may use a number twice.
+    pub groups: u32,
+}
+
+/// A node of the tree. Order of alternatives, greediness and laziness matter only inside `Atomic`, possessive repeats
+/// and where a captured text is tested later; they are kept all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// The empty string (also what has no effect on a full match, such as `\K`).
+    Empty,
+    /// No string at all: `(?!)`, an empty class, a name list without members.
+    Nothing,
+    /// One given character.
+    Char(char),
+    /// One character of a set.
+    Class(Arc<CodePoints>),
+    /// One after the other.
+    Sequence(Vec<Node>),
+    /// One of them, tried in this order.
+    Alternation(Vec<Node>),
+    /// A repetition.
+    Repeat {
+        /// What is repeated.
+        node: Box<Node>,
+        /// At least so often.
+        min: u32,
+        /// At most so often; `None`: without bound.
+        max: Option<u32>,
+        /// How it is tried.
+        kind: RepeatKind,
+    },
+    /// A capturing group.
+    Group {
+        /// Its number, from 1.
+        index: u32,
+        /// What it holds.
+        node: Box<Node>,
+    },
+    /// `(?>…)`: only the first way in which it matches counts.
+    Atomic(Box<Node>),
+    /// A lookaround.
+    Look {
+        /// Which way it looks.
+        direction: Direction,
+        /// Whether it must not match.
+        negated: bool,
+        /// What is looked for.
+        node: Box<Node>,
+    },
+    /// A condition on the characters before and after a position.
+    Assertion(Assertion),
+    /// The text of a group again. Without a text (the group has not matched) it fails.
+    Backreference {
+        /// The groups it may mean, the first that is set counts (a repeated name); one as a rule.
+        groups: Vec<u32>,
+        /// How its characters are compared.
+        case: CaseMapping,
+        /// Where it stands in the pattern, in code points.
+        position: usize,
+    },
+    /// `(?(1)yes|no)`.
+    Conditional {
+        /// The groups that are asked for: true if any is set.
+        groups: Vec<u32>,
+        /// If it has matched.
+        yes: Box<Node>,
+        /// If it has not.
+        no: Box<Node>,
+        /// Where it stands in the pattern, in code points.
+        position: usize,
+    },
+    /// `(?(?=test)yes|no)` of `regex`: `test` is always a `Look`.
+    LookConditional {
+        /// The lookaround.
+        test: Box<Node>,
+        /// If it holds.
+        yes: Box<Node>,
+        /// If it does not.
+        no: Box<Node>,
+    },
+}
+
+/// How a repetition is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepeatKind {
+    /// The longest first.
+    Greedy,
+    /// The shortest first.
+    Lazy,
+    /// The longest only: `X*+` is `(?>X*)`.
+    Possessive,
+}
+
+/// Which way a lookaround looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// At the text to come.
+    Ahead,
+    /// At the text before.
+    Behind,
+}
+
+/// A condition on one position of the text, decided by the character before it and what comes after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assertion {
+    /// `\A`, or `^` without MULTILINE.
+    TextStart,
+    /// `\Z` of `re`, `\Z` of `regex`, `\z`.
+    TextEnd,
+    /// `$` without MULTILINE: at the end, or before one final character of the set (a newline) that ends the text.
+    TextEndOrFinal(Arc<CodePoints>),
+    /// `^` with MULTILINE: at the start, or after a character of the set.
+    LineStart(Arc<CodePoints>),
+    /// `$` with MULTILINE: at the end, or before a character of the set.
+    LineEnd(Arc<CodePoints>),
+    /// Depends on whether the character before, and the one after, is in `word` (start and end of the text: it is not).
+    Word {
+        /// What counts as a word's character.
+        word: Arc<CodePoints>,
+        /// Which combinations hold.
+        kind: WordAssertion,
+    },
+    /// Never true in a full match from the start (`\G` elsewhere than at the start has no other meaning here).
+    SearchStart,
+}
+
+/// Which combinations of "before is a word's character" and "after is" hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WordAssertion {
+    /// `\b`: they differ.
+    Boundary,
+    /// `\B`: they are equal.
+    NotBoundary,
+    /// `\B` of `re` before Python 3.14: they are equal, and the text is not empty.
+    NotBoundaryUnlessEmpty,
+    /// `\m`: before is not, after is.
+    Start,
+    /// `\M`: before is, after is not.
+    End,
+}
+
+/// How the characters of a backreference are compared.
+#[derive(Debug, Clone)]
+pub enum CaseMapping {
+    /// As they are.
+    Exact,
+    /// A character matches every member of its class; a character in no class only itself.
+    /// Classes are disjoint.
+    Classes(Arc<Vec<CodePoints>>),
+}
+
+impl PartialEq for CaseMapping {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (CaseMapping::Exact, CaseMapping::Exact) => true,
+            (CaseMapping::Classes(a), CaseMapping::Classes(b)) => Arc::ptr_eq(a, b) || a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for CaseMapping {}

@@ -1,0 +1,10 @@
+//! `rellm._core`: the Python boundary.
+
+use pyo3::prelude::*;
+
+/// The native part of rellm.
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    Ok(())
+}

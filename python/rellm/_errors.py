@@ -1,0 +1,92 @@
+"""Everything that rellm raises.
+
+    RellmError
+    ├── PatternError (ValueError)         the pattern is wrong
+    │   └── UnsupportedError              the pattern is right, but no engine of rellm reads this construct
+    ├── UnsatisfiableError (ValueError)   nothing can match, or nothing that this vocabulary can spell
+    ├── VocabularyError (ValueError)      the tokenizer's vocabulary cannot be used
+    ├── TokenRejectedError (ValueError)   a token was forced on a matcher that does not allow it
+    ├── LimitExceededError                a budget of `Limits` ran out
+    ├── BudgetError                       no match fits into max_new_tokens
+    ├── DeadEndError                      nothing can be written any more
+    └── IncompleteError                   the text ended before it matched
+
+`BudgetError`, `DeadEndError` and `IncompleteError` carry `.text`, what was written so far.
+"""
+
+from __future__ import annotations
+
+
+class RellmError(Exception):
+    """Base of all errors of rellm."""
+
+
+class PatternError(RellmError, ValueError):
+    """The pattern is wrong: `.position` (in code points, or None) and `.pattern` say where."""
+
+    def __init__(self, message: str, *, pattern: str | None = None, position: int | None = None) -> None:
+        super().__init__(message)
+        self.pattern = pattern
+        self.position = position
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+class UnsupportedError(PatternError):
+    """The pattern is right, but no engine of rellm reads this construct."""
+
+
+class UnsatisfiableError(RellmError, ValueError):
+    """Nothing can match, or nothing that can match can be spelled with this vocabulary."""
+
+
+class VocabularyError(RellmError, ValueError):
+    """The tokenizer's vocabulary cannot be used."""
+
+
+class TokenRejectedError(RellmError, ValueError):
+    """A token that the constraint does not allow; the matcher is unchanged."""
+
+
+class LimitExceededError(RellmError):
+    """A budget of `Limits` ran out: `.limit` is the name of the field, `.allowed` its value."""
+
+    def __init__(self, message: str, *, limit: str | None = None, allowed: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.allowed = allowed
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+class _TextError(RellmError):
+    def __init__(self, message: str, *, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+class BudgetError(_TextError):
+    """No match fits into `max_new_tokens`; `.text` is what was written so far, `.needed` the least that would do."""
+
+    def __init__(self, message: str, *, text: str = "", needed: int | None = None) -> None:
+        super().__init__(message, text=text)
+        self.needed = needed
+
+
+class DeadEndError(_TextError):
+    """Nothing can be written any more, and the text does not match; `.text` is what was written so far."""
+
+
+class IncompleteError(_TextError):
+    """The text ended before it matched; `.text` is what was written so far."""
+
+
+def _rebuild(cls: type[RellmError], args: tuple[object, ...], state: dict[str, object]) -> RellmError:
+    error = cls(*args)
+    error.__dict__.update(state)
+    return error
