@@ -9,15 +9,19 @@ use std::fmt;
 pub enum Error {
     /// The pattern is not valid in its dialect.
     Pattern {
-        /// What is wrong and what to do about it, without position or pattern.
+        /// What is wrong, without position, pattern or remedy: `unbalanced parenthesis`.
         message: String,
+        /// What to do about it: `escape "(" as "\("`; empty if the message says it all.
+        remedy: String,
         /// Where in the pattern, in code points.
         position: Option<usize>,
     },
     /// The pattern is valid, but no engine of ours reads this construct.
     Unsupported {
-        /// What is not supported and what to use in its place.
+        /// What is not supported, without position, pattern or remedy.
         message: String,
+        /// What to use in its place.
+        remedy: String,
         /// Where in the pattern, in code points.
         position: Option<usize>,
     },
@@ -52,20 +56,89 @@ pub enum Error {
 /// The result of everything in the core that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (message, position) = match self {
-            Error::Pattern { message, position } | Error::Unsupported { message, position } => (message, *position),
-            Error::NotRegular { construct, position } => (construct, *position),
+impl Error {
+    /// The message as people read it: `MESSAGE at position P of 'PATTERN': REMEDY`.
+    /// This is the one place where it is put together.
+    pub fn describe(&self, pattern: Option<&[u32]>) -> String {
+        let (message, remedy, position) = match self {
+            Error::Pattern { message, remedy, position } | Error::Unsupported { message, remedy, position } => {
+                (message, remedy.as_str(), *position)
+            }
+            Error::NotRegular { construct, position } => (construct, "", *position),
             Error::Unsatisfiable { message } | Error::Vocabulary { message } | Error::Limit { message, .. } => {
-                (message, None)
+                return message.clone();
             }
         };
-        match position {
-            Some(position) => write!(f, "{message} at position {position}"),
-            None => f.write_str(message),
+        let mut text = message.clone();
+        if let Some(position) = position {
+            text.push_str(&format!(" at position {position}"));
         }
+        if let Some(pattern) = pattern {
+            text.push_str(if position.is_some() { " of '" } else { " in '" });
+            quote_around(pattern, position.unwrap_or(0), &mut text);
+            text.push('\'');
+        }
+        if !remedy.is_empty() {
+            text.push_str(": ");
+            text.push_str(remedy);
+        }
+        text
+    }
+}
+
+/// How many code points of a pattern are shown on each side of the position.
+const SHOWN: usize = 40;
+
+/// Appends the pattern as it was written, cut around `position` if it is long; control characters are escaped.
+fn quote_around(pattern: &[u32], position: usize, text: &mut String) {
+    let position = position.min(pattern.len());
+    let start = position.saturating_sub(SHOWN);
+    let end = pattern.len().min(position + SHOWN);
+    if start > 0 {
+        text.push('…');
+    }
+    for &c in &pattern[start..end] {
+        match char::from_u32(c) {
+            Some(c) if c.is_control() => text.extend(c.escape_default()),
+            Some(c) => text.push(c),
+            None => text.push_str(&format!("\\u{c:04x}")),
+        }
+    }
+    if end < pattern.len() {
+        text.push('…');
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe(None))
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unbalanced(position: usize) -> Error {
+        let (message, remedy) = ("unbalanced parenthesis".into(), r#"add ")" or escape "(" as "\(""#.into());
+        Error::Pattern { message, remedy, position: Some(position) }
+    }
+
+    #[test]
+    fn a_message_says_what_where_and_what_to_do() {
+        let pattern: Vec<u32> = r"\d+(abc".chars().map(u32::from).collect();
+        let expected = r#"unbalanced parenthesis at position 7 of '\d+(abc': add ")" or escape "(" as "\(""#;
+        assert_eq!(unbalanced(7).describe(Some(&pattern)), expected);
+    }
+
+    #[test]
+    fn a_long_pattern_is_cut_around_the_position() {
+        let mut pattern = vec![u32::from('a'); 1000];
+        pattern[499] = 10;
+        pattern[500] = 0xD800;
+        let text = unbalanced(500).describe(Some(&pattern));
+        assert!(text.contains(&format!("'…{}\\n\\ud800{}…'", "a".repeat(39), "a".repeat(39))), "{text}");
+    }
+}
