@@ -9,4 +9,7 @@ pub mod automaton;
 pub mod codepoints;
 pub mod error;
 pub mod limits;
+pub mod mask;
+pub mod matcher;
 pub mod syntax;
+pub mod vocabulary;

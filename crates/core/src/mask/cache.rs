@@ -1,0 +1,94 @@
+//! Finished masks by state, bounded in bytes; the least recently used go first.
+
+use crate::automaton::StateId;
+use rustc_hash::FxHashMap;
+
+/// What an entry costs beyond its words: the map's slot and the entry itself.
+const OVERHEAD: usize = 64;
+
+struct Entry {
+    words: Box<[u32]>,
+    used: u64,
+}
+
+/// Masks of states.
+#[derive(Default)]
+pub(super) struct MaskCache {
+    entries: FxHashMap<StateId, Entry>,
+    bytes: usize,
+    clock: u64,
+}
+
+impl MaskCache {
+    /// The mask of `state`, which is then the most recently used.
+    #[inline]
+    pub(super) fn get(&mut self, state: StateId) -> Option<&[u32]> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(&state)?;
+        entry.used = self.clock;
+        Some(&entry.words)
+    }
+
+    /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
+    pub(super) fn insert(&mut self, state: StateId, words: &[u32], budget: usize) {
+        let cost = words.len() * 4 + OVERHEAD;
+        if cost > budget {
+            return;
+        }
+        self.shrink(budget - cost);
+        self.clock += 1;
+        if self.entries.insert(state, Entry { words: words.into(), used: self.clock }).is_none() {
+            self.bytes += cost;
+        }
+    }
+
+    /// Drops masks until no more than `budget` bytes are held: a quarter at a time, so that a drop costs little on average.
+    pub(super) fn shrink(&mut self, budget: usize) {
+        while self.bytes > budget {
+            let mut ages: Vec<u64> = self.entries.values().map(|entry| entry.used).collect();
+            let nth = ages.len() / 4;
+            let (_, &mut limit, _) = ages.select_nth_unstable(nth);
+            let bytes = &mut self.bytes;
+            self.entries.retain(|_, entry| {
+                let keep = entry.used > limit;
+                if !keep {
+                    *bytes -= entry.words.len() * 4 + OVERHEAD;
+                }
+                keep
+            });
+        }
+    }
+
+    /// Drops all masks and the room they took.
+    pub(super) fn clear(&mut self) {
+        self.entries = FxHashMap::default();
+        self.bytes = 0;
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_masks_make_way() {
+        let mut cache = MaskCache::default();
+        let cost = 4 + OVERHEAD;
+        for id in 1..=8 {
+            cache.insert(StateId(id), &[id], 8 * cost);
+        }
+        assert_eq!(cache.get(StateId(1)), Some(&[1][..]));
+        cache.insert(StateId(9), &[9], 8 * cost);
+        assert!(cache.get(StateId(1)).is_some() && cache.get(StateId(9)).is_some());
+        assert!(cache.get(StateId(2)).is_none());
+        assert!(cache.bytes() <= 8 * cost);
+        cache.insert(StateId(10), &[0; 1000], 8 * cost);
+        assert!(cache.get(StateId(10)).is_none(), "a mask larger than the budget is not kept");
+        cache.clear();
+        assert_eq!(cache.bytes(), 0);
+    }
+}

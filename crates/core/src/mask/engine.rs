@@ -1,0 +1,313 @@
+//! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
+
+use super::cache::MaskCache;
+use super::spelled::Liveness;
+use super::walk::{Fuel, Path, step_bytes, walk_all};
+use crate::automaton::{Automaton, StateId};
+use crate::codepoints::CodePoints;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::vocabulary::Vocabulary;
+use crate::vocabulary::trie::MAX_DEPTH;
+use std::sync::Arc;
+
+/// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+/// What came of stepping over some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Alive: some sequence of tokens leads to a match.
+    To(StateId),
+    /// Dead by the byte at this index; the state before it.
+    FailedAt(usize, StateId),
+    /// Alive by bytes, but no sequence of tokens leads to a match.
+    NotSpelled(StateId),
+}
+
+/// Notes on a state.
+mod note {
+    pub(super) const ENDS_KNOWN: u8 = 1;
+    pub(super) const ENDS: u8 = 2;
+}
+
+pub(crate) struct Engine {
+    automaton: Box<dyn Automaton>,
+    vocabulary: Arc<Vocabulary>,
+    limits: Limits,
+    masks: MaskCache,
+    liveness: Liveness,
+    /// By state: what is known of it in a byte.
+    notes: Vec<u8>,
+    slots: Vec<StateId>,
+    free: Vec<u32>,
+    /// Grows when states are renumbered.
+    generation: u64,
+    path: Box<Path>,
+    fuel: Fuel,
+    scratch: Vec<u32>,
+}
+
+impl Engine {
+    pub(super) fn new(automaton: Box<dyn Automaton>, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Self {
+        Engine {
+            automaton,
+            vocabulary,
+            limits: *limits,
+            masks: MaskCache::default(),
+            liveness: Liveness::default(),
+            notes: Vec::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            generation: 0,
+            path: Box::new([StateId::DEAD; MAX_DEPTH + 2]),
+            fuel: Fuel { left: limits.fuel, allowed: limits.fuel },
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn can_start(&mut self) -> Result<bool> {
+        self.attempt(|engine| engine.is_live(engine.automaton.start()))
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.automaton.memory_bytes() + self.own_bytes() + self.masks.bytes()
+    }
+
+    fn own_bytes(&self) -> usize {
+        self.liveness.bytes() + self.notes.capacity() + self.slots.capacity() * 4
+    }
+
+    /// The number of times that states were renumbered. A state id of an earlier generation means nothing.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// A new place, at the start of the text.
+    pub(crate) fn open(&mut self, state: Option<StateId>) -> Slot {
+        let state = state.unwrap_or_else(|| self.automaton.start());
+        match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = state;
+                Slot(index)
+            }
+            None => {
+                self.slots.push(state);
+                Slot(self.slots.len() as u32 - 1)
+            }
+        }
+    }
+
+    pub(crate) fn close(&mut self, slot: Slot) {
+        self.slots[slot.0 as usize] = StateId::DEAD;
+        self.free.push(slot.0);
+    }
+
+    #[inline]
+    pub(crate) fn state(&self, slot: Slot) -> StateId {
+        self.slots[slot.0 as usize]
+    }
+
+    pub(crate) fn set_state(&mut self, slot: Slot, state: StateId) {
+        self.slots[slot.0 as usize] = state;
+    }
+
+    pub(crate) fn start(&self) -> StateId {
+        self.automaton.start()
+    }
+
+    /// Does `work` with fresh fuel. If memory runs out, everything that no matcher needs is dropped, and it is tried once
+    /// more; `work` has to ask for its states again, since they may have new numbers.
+    pub(crate) fn attempt<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        self.refuel();
+        match work(self) {
+            Err(Error::Limit { limit: "memory_bytes", .. }) => {
+                self.reclaim()?;
+                self.refuel();
+                work(self)
+            }
+            done => done,
+        }
+    }
+
+    fn refuel(&mut self) {
+        self.fuel.left = self.limits.fuel;
+        self.automaton.refuel(self.limits.fuel);
+    }
+
+    /// Forgets everything but the states that matchers are in.
+    pub(crate) fn reclaim(&mut self) -> Result<()> {
+        self.masks.clear();
+        self.liveness.clear();
+        self.notes = Vec::new();
+        let mut roots: Vec<StateId> = self.slots.iter().copied().filter(|&state| state != StateId::DEAD).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        self.refuel();
+        let renumbered = self.automaton.retain(&roots)?;
+        self.generation += 1;
+        for state in self.slots.iter_mut().filter(|state| **state != StateId::DEAD) {
+            if let Ok(index) = roots.binary_search(state) {
+                *state = renumbered[index];
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, state: StateId) -> &mut u8 {
+        let index = state.0 as usize;
+        if index >= self.notes.len() {
+            self.notes.resize((index + 1).next_power_of_two(), 0);
+        }
+        &mut self.notes[index]
+    }
+
+    pub(crate) fn is_accepting(&mut self, state: StateId) -> bool {
+        self.automaton.is_accepting(state)
+    }
+
+    fn is_live(&mut self, state: StateId) -> Result<bool> {
+        if self.vocabulary.is_regular() {
+            return Ok(true);
+        }
+        self.liveness.is_live(&mut *self.automaton, &self.vocabulary, state, &mut self.path, &mut self.fuel)
+    }
+
+    /// Where `bytes` lead from `state`.
+    pub(crate) fn step(&mut self, state: StateId, bytes: &[u8]) -> Result<Step> {
+        let mut last = state;
+        for (index, &byte) in bytes.iter().enumerate() {
+            let next = self.automaton.step(last, byte)?;
+            if next == StateId::DEAD {
+                return Ok(Step::FailedAt(index, last));
+            }
+            last = next;
+        }
+        Ok(if self.is_live(last)? { Step::To(last) } else { Step::NotSpelled(last) })
+    }
+
+    /// The state after `text`, from the start. The text has been written before, so it is alive.
+    pub(crate) fn replay(&mut self, text: &[u8]) -> Result<StateId> {
+        let start = self.automaton.start();
+        Ok(step_bytes(&mut *self.automaton, start, text)?.0)
+    }
+
+    /// Copies the mask of the slot's state, if it is ready.
+    #[inline]
+    pub(crate) fn fill_ready(&mut self, slot: Slot, out: &mut [u32]) -> bool {
+        let state = self.state(slot);
+        match self.masks.get(state) {
+            Some(mask) => {
+                let (row, rest) = out.split_at_mut(mask.len());
+                row.copy_from_slice(mask);
+                rest.fill(0);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Writes the mask of the slot's state; `out` has at least as many words as a mask, and what is beyond is cleared.
+    pub(crate) fn fill(&mut self, slot: Slot, out: &mut [u32]) -> Result<()> {
+        if self.fill_ready(slot, out) {
+            return Ok(());
+        }
+        let words = self.vocabulary.mask_words();
+        let (row, rest) = out.split_at_mut(words);
+        rest.fill(0);
+        self.attempt(|engine| engine.make_mask(engine.state(slot), row))
+    }
+
+    fn make_mask(&mut self, state: StateId, row: &mut [u32]) -> Result<()> {
+        row.fill(0);
+        if self.vocabulary.is_regular() {
+            let Engine { automaton, vocabulary, path, fuel, .. } = self;
+            walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, _| {
+                set(row, token);
+                Ok(())
+            })?;
+        } else {
+            let mut found = Vec::new();
+            let Engine { automaton, vocabulary, path, fuel, liveness, .. } = self;
+            walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, target| {
+                found.push((target, token));
+                Ok(())
+            })?;
+            found.sort_unstable();
+            for same in found.chunk_by(|a, b| a.0 == b.0) {
+                if liveness.is_live(&mut **automaton, vocabulary, same[0].0, path, fuel)? {
+                    same.iter().for_each(|&(_, token)| set(row, token));
+                }
+            }
+        }
+        for &(token, same) in self.vocabulary.trie().duplicates() {
+            if is_set(row, token) {
+                set(row, same);
+            }
+        }
+        if self.automaton.is_accepting(state) {
+            self.vocabulary.eos_token_ids().iter().for_each(|&id| set(row, id));
+        }
+        let held = self.automaton.memory_bytes() + self.own_bytes();
+        let budget = (self.limits.memory_bytes as usize).saturating_sub(held);
+        self.masks.shrink(budget);
+        self.masks.insert(state, row, budget);
+        Ok(())
+    }
+
+    /// Whether nothing can be written after the text of the slot, which matches.
+    pub(crate) fn is_finished(&mut self, slot: Slot) -> Result<bool> {
+        let state = self.state(slot);
+        if !self.automaton.is_accepting(state) {
+            return Ok(false);
+        }
+        let known = *self.note(state);
+        if known & note::ENDS_KNOWN != 0 {
+            return Ok(known & note::ENDS != 0);
+        }
+        let ends = if self.vocabulary.is_regular() {
+            self.attempt(|engine| engine.automaton.next_characters(engine.state(slot)))?.is_empty()
+        } else {
+            let mut row = std::mem::take(&mut self.scratch);
+            row.resize(self.vocabulary.mask_words(), 0);
+            let filled = self.fill(slot, &mut row);
+            self.vocabulary.eos_token_ids().iter().for_each(|&id| unset(&mut row, id));
+            let ends = row.iter().all(|&word| word == 0);
+            self.scratch = row;
+            filled.map(|()| ends)?
+        };
+        let state = self.state(slot);
+        *self.note(state) |= note::ENDS_KNOWN | if ends { note::ENDS } else { 0 };
+        Ok(ends)
+    }
+
+    pub(crate) fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {
+        self.automaton.next_characters(state)
+    }
+
+    /// A shortest text that tokens spell and that leads from `state`, which is alive, to a match.
+    pub(crate) fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
+        let Engine { automaton, vocabulary, path, fuel, liveness, .. } = self;
+        if vocabulary.is_regular() {
+            return automaton.shortest_completion(state);
+        }
+        let found = liveness.shortest_completion(&mut **automaton, vocabulary, state, path, fuel)?;
+        found.ok_or_else(|| Error::Unsatisfiable { message: "no sequence of tokens leads to a match".to_owned() })
+    }
+}
+
+#[inline]
+pub(super) fn set(row: &mut [u32], token: u32) {
+    row[token as usize / 32] |= 1 << (token % 32);
+}
+
+#[inline]
+pub(super) fn unset(row: &mut [u32], token: u32) {
+    row[token as usize / 32] &= !(1 << (token % 32));
+}
+
+#[inline]
+pub(super) fn is_set(row: &[u32], token: u32) -> bool {
+    row[token as usize / 32] >> (token % 32) & 1 == 1
+}

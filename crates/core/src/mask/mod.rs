@@ -1,0 +1,72 @@
+//! Automaton × vocabulary → masks: for each state, the tokens that some continuation follows.
+
+mod cache;
+mod engine;
+mod spelled;
+mod walk;
+
+pub(crate) use engine::{Engine, Slot, Step};
+
+use crate::automaton::{Automaton, StateId};
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::vocabulary::Vocabulary;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A constraint over a vocabulary. Immutable to its users: what it learns while it is used is behind a mutex.
+pub struct CompiledConstraint {
+    vocabulary: Arc<Vocabulary>,
+    engine: Mutex<Engine>,
+}
+
+impl CompiledConstraint {
+    /// The constraint of `automaton`, which was made over the vocabulary's alphabet.
+    ///
+    /// # Errors
+    /// [`Error::Unsatisfiable`] if no sequence of tokens spells a text of the language; [`Error::Limit`].
+    pub fn new(automaton: Box<dyn Automaton>, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
+        if automaton.start() == StateId::DEAD {
+            return Err(Error::Unsatisfiable {
+                message: "no text matches: every way through the pattern contradicts itself, \
+                          or needs a character that no token spells"
+                    .to_owned(),
+            });
+        }
+        let mut engine = Engine::new(automaton, Arc::clone(&vocabulary), limits);
+        if !engine.can_start()? {
+            return Err(Error::Unsatisfiable {
+                message: "texts match, but no sequence of this vocabulary's tokens spells any of them: \
+                          allow a text that its tokens can write, or take another tokenizer"
+                    .to_owned(),
+            });
+        }
+        Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine) }))
+    }
+
+    /// The vocabulary.
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.vocabulary
+    }
+
+    /// The bytes that the automaton and the cached masks hold now.
+    pub fn memory_bytes(&self) -> usize {
+        self.engine().memory_bytes()
+    }
+
+    /// The engine, when it is free. A panic inside it leaves caches that are as good as before, so poison is no matter.
+    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine, if nobody else works with it.
+    pub(crate) fn engine_if_free(&self) -> Option<MutexGuard<'_, Engine>> {
+        match self.engine.try_lock() {
+            Ok(engine) => Some(engine),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,158 @@
+//! Irregular vocabularies: which states some sequence of tokens leads to a match from.
+//!
+//! Where a text can only be spelled by some of the ways to cut it, a state that is alive by bytes may be dead by tokens.
+//! The search goes over states, by tokens; what it finds out is remembered for good, because states never change.
+
+use super::walk::{Fuel, Path, walk_all};
+use crate::automaton::{Automaton, StateId};
+use crate::error::Result;
+use crate::vocabulary::Vocabulary;
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What is known of states: `true`, some sequence of tokens, perhaps none, leads to a match.
+#[derive(Default)]
+pub(super) struct Liveness {
+    known: FxHashMap<StateId, bool>,
+}
+
+impl Liveness {
+    pub(super) fn clear(&mut self) {
+        self.known = FxHashMap::default();
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.known.capacity() * 10
+    }
+
+    fn known(
+        &mut self,
+        automaton: &mut dyn Automaton,
+        vocabulary: &Vocabulary,
+        state: StateId,
+    ) -> Result<Option<bool>> {
+        if let Some(&live) = self.known.get(&state) {
+            return Ok(Some(live));
+        }
+        let live = automaton.is_accepting(state) || is_spelled(vocabulary, &automaton.shortest_completion(state)?);
+        if live {
+            self.known.insert(state, true);
+        }
+        Ok(live.then_some(true))
+    }
+
+    /// Whether some sequence of tokens leads from `state` (not `DEAD`) to a match.
+    pub(super) fn is_live(
+        &mut self,
+        automaton: &mut dyn Automaton,
+        vocabulary: &Vocabulary,
+        state: StateId,
+        path: &mut Path,
+        fuel: &mut Fuel,
+    ) -> Result<bool> {
+        if let Some(live) = self.known(automaton, vocabulary, state)? {
+            return Ok(live);
+        }
+        // Breadth first; `reached[i].1` is the index of the state from which state `i` was reached.
+        let mut reached = vec![(state, usize::MAX)];
+        let mut index_of = FxHashMap::from_iter([(state, 0)]);
+        let mut next = 0;
+        while next < reached.len() {
+            let from = reached[next].0;
+            let mut targets = Vec::new();
+            walk_all(automaton, vocabulary, from, path, fuel, |_, target| {
+                index_of.entry(target).or_insert_with(|| {
+                    targets.push(target);
+                    reached.len() + targets.len() - 1
+                });
+                Ok(())
+            })?;
+            for target in targets {
+                reached.push((target, next));
+                // Nothing leads on from a dead one: its walk finds only what is dead.
+                if self.known(automaton, vocabulary, target)? == Some(true) {
+                    let mut at = next;
+                    while at != usize::MAX {
+                        self.known.insert(reached[at].0, true);
+                        at = reached[at].1;
+                    }
+                    return Ok(true);
+                }
+            }
+            next += 1;
+        }
+        self.known.extend(reached.iter().map(|&(state, _)| (state, false)));
+        Ok(false)
+    }
+
+    /// A shortest text, in bytes, that tokens spell and that leads from `state` to a match; `None` if there is none.
+    pub(super) fn shortest_completion(
+        &mut self,
+        automaton: &mut dyn Automaton,
+        vocabulary: &Vocabulary,
+        state: StateId,
+        path: &mut Path,
+        fuel: &mut Fuel,
+    ) -> Result<Option<Vec<u8>>> {
+        let shortest = automaton.shortest_completion(state)?;
+        if is_spelled(vocabulary, &shortest) {
+            return Ok(Some(shortest));
+        }
+        // Dijkstra over states, by bytes.
+        let mut best: FxHashMap<StateId, (usize, StateId, u32)> = FxHashMap::from_iter([(state, (0, state, u32::MAX))]);
+        let mut queue = BinaryHeap::from([Reverse((0, state))]);
+        while let Some(Reverse((length, from))) = queue.pop() {
+            if best[&from].0 < length {
+                continue;
+            }
+            if automaton.is_accepting(from) {
+                let mut tokens = Vec::new();
+                let mut at = from;
+                while best[&at].2 != u32::MAX {
+                    tokens.push(best[&at].2);
+                    at = best[&at].1;
+                }
+                return Ok(Some(tokens.iter().rev().flat_map(|&id| vocabulary.bytes_of(id)).copied().collect()));
+            }
+            walk_all(automaton, vocabulary, from, path, fuel, |token, target| {
+                let length = length + vocabulary.bytes_of(token).len();
+                let known = best.entry(target).or_insert((usize::MAX, from, token));
+                if length < known.0 {
+                    *known = (length, from, token);
+                    queue.push(Reverse((length, target)));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(None)
+    }
+}
+
+/// Whether tokens spell `text`.
+pub(super) fn is_spelled(vocabulary: &Vocabulary, text: &[u8]) -> bool {
+    fewest_tokens(vocabulary, text).is_some()
+}
+
+/// The least number of tokens that spell `text`, if any do.
+pub(super) fn fewest_tokens(vocabulary: &Vocabulary, text: &[u8]) -> Option<usize> {
+    let mut fewest = vec![usize::MAX; text.len() + 1];
+    fewest[0] = 0;
+    for start in 0..text.len() {
+        if fewest[start] == usize::MAX {
+            continue;
+        }
+        let here = fewest[start] + 1;
+        for (length, _) in vocabulary.trie().prefixes(&text[start..]) {
+            fewest[start + length] = fewest[start + length].min(here);
+        }
+        for &token in vocabulary.trie().long() {
+            let bytes = vocabulary.bytes_of(token);
+            if text[start..].starts_with(bytes) {
+                let end = start + bytes.len();
+                fewest[end] = fewest[end].min(here);
+            }
+        }
+    }
+    Some(fewest[text.len()]).filter(|&count| count != usize::MAX)
+}

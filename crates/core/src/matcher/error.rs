@@ -1,0 +1,69 @@
+//! How taking a token can fail.
+
+use crate::error::Error;
+use std::fmt;
+
+/// Why a token, or some bytes, cannot come next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The token; `None` if bytes were taken.
+    pub token_id: Option<u32>,
+    /// Its bytes; empty for a special token.
+    pub token_bytes: Vec<u8>,
+    /// The index of the byte with which no match can be reached any more; the number of bytes if it is not by one of them.
+    pub failed_at: usize,
+    /// What was written before, undecodable bytes replaced.
+    pub text_before: String,
+    /// What could have stood in the place of the failing byte, in words.
+    pub expected: String,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = String::from_utf8_lossy(&self.token_bytes);
+        match self.token_id {
+            Some(id) if self.token_bytes.is_empty() => write!(f, "token {id}, which is not text,")?,
+            Some(id) => write!(f, "token {id} ({bytes:?})")?,
+            None => write!(f, "{bytes:?}")?,
+        }
+        let tail: String = match self.text_before.char_indices().rev().nth(39) {
+            Some((start, _)) if start > 0 => format!("…{}", &self.text_before[start..]),
+            _ => self.text_before.clone(),
+        };
+        write!(f, " is not allowed after {tail:?}")?;
+        if self.failed_at > 0 && self.failed_at < self.token_bytes.len() {
+            write!(f, ", it fails at byte {}", self.failed_at)?;
+        }
+        write!(f, ": expected {}", self.expected)
+    }
+}
+
+/// A failure of a matcher. Its state is the one before the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MatchError {
+    /// The token or the bytes are not allowed here.
+    Rejected(Box<Rejection>),
+    /// More calls were to be taken back than there were.
+    NothingToTakeBack {
+        /// How many were to be taken back.
+        asked: usize,
+        /// How many there are.
+        taken: usize,
+    },
+    /// A failure below.
+    Core(Error),
+}
+
+impl fmt::Display for MatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MatchError::Rejected(rejection) => rejection.fmt(f),
+            MatchError::NothingToTakeBack { asked, taken } => {
+                write!(f, "cannot take back {asked} calls of advance: there were only {taken}")
+            }
+            MatchError::Core(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for MatchError {}

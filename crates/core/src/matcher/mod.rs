@@ -1,0 +1,458 @@
+//! One text being written: what may come next, what was written, and the way back.
+
+mod batch;
+mod describe;
+mod error;
+
+pub use batch::fill_masks;
+pub use describe::describe;
+pub use error::{MatchError, Rejection};
+
+use crate::automaton::StateId;
+use crate::codepoints::CodePoints;
+use crate::error::{Error, Result};
+use crate::mask::{CompiledConstraint, Engine, Slot, Step};
+use std::sync::Arc;
+
+/// How many bytes [`Matcher::forced_bytes`] looks ahead.
+const FORCED_AT_MOST: usize = 4096;
+
+/// A call that can be taken back.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    /// The state before it, in the numbers of the matcher's generation.
+    state: StateId,
+    /// The length of the text before it.
+    length: usize,
+    /// Whether the text had ended before it.
+    ended: bool,
+}
+
+/// One text being written under a constraint. Its state follows from what was written.
+pub struct Matcher {
+    constraint: Arc<CompiledConstraint>,
+    slot: Slot,
+    text: Vec<u8>,
+    calls: Vec<Call>,
+    /// An EOS token was taken.
+    ended: bool,
+    /// The generation of the states in `calls`.
+    generation: u64,
+}
+
+impl Matcher {
+    /// A matcher at the start of a text.
+    pub fn new(constraint: Arc<CompiledConstraint>) -> Self {
+        let (slot, generation) = {
+            let mut engine = constraint.engine();
+            (engine.open(None), engine.generation())
+        };
+        Matcher { constraint, slot, text: Vec::new(), calls: Vec::new(), ended: false, generation }
+    }
+
+    /// The constraint.
+    pub fn constraint(&self) -> &Arc<CompiledConstraint> {
+        &self.constraint
+    }
+
+    /// The number of 32-bit words of a mask.
+    pub fn mask_words(&self) -> usize {
+        self.constraint.vocabulary().mask_words()
+    }
+
+    /// What was written so far.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Writes the mask of the tokens that may come next: bit `i % 32` of word `i / 32` is token `i`.
+    ///
+    /// `out` has at least [`Matcher::mask_words`] words; those beyond are cleared.
+    ///
+    /// # Errors
+    /// [`Error::Limit`]; `out` then holds no mask.
+    pub fn fill_mask(&self, out: &mut [u32]) -> Result<()> {
+        if self.ended {
+            self.fill_ended(out);
+            return Ok(());
+        }
+        self.constraint.engine().fill(self.slot, out)
+    }
+
+    /// Writes the mask if that takes a copy only; returns whether it did.
+    pub fn fill_mask_if_ready(&self, out: &mut [u32]) -> bool {
+        if self.ended {
+            self.fill_ended(out);
+            return true;
+        }
+        self.constraint.engine_if_free().is_some_and(|mut engine| engine.fill_ready(self.slot, out))
+    }
+
+    fn fill_ended(&self, out: &mut [u32]) {
+        out.fill(0);
+        for &id in self.constraint.vocabulary().eos_token_ids() {
+            out[id as usize / 32] |= 1 << (id % 32);
+        }
+    }
+
+    /// Whether `token` may come next. An id out of range may not.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn allows(&self, token: u32) -> Result<bool> {
+        let mut engine = self.constraint.engine();
+        let vocabulary = self.constraint.vocabulary();
+        if vocabulary.is_eos(token) {
+            let state = engine.state(self.slot);
+            return Ok(self.ended || engine.is_accepting(state));
+        }
+        match vocabulary.token_bytes(token) {
+            Some(bytes) if !self.ended && !bytes.is_empty() => {
+                Ok(matches!(engine.attempt(|engine| engine.step(engine.state(self.slot), bytes))?, Step::To(_)))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Takes `token`.
+    ///
+    /// # Errors
+    /// [`MatchError::Rejected`] if it is not allowed, [`MatchError::Core`] if a limit was reached; the state is unchanged.
+    pub fn advance(&mut self, token: u32) -> std::result::Result<(), MatchError> {
+        if self.constraint.vocabulary().is_eos(token) {
+            return self.advance_eos(token);
+        }
+        let constraint = Arc::clone(&self.constraint);
+        match constraint.vocabulary().token_bytes(token) {
+            Some(bytes) if !self.ended && !bytes.is_empty() => match self.take(bytes)? {
+                Step::To(_) => Ok(()),
+                step => Err(self.rejected(Some(token), bytes, step)?),
+            },
+            _ => Err(MatchError::Rejected(Box::new(self.unwritable(token)?))),
+        }
+    }
+
+    fn advance_eos(&mut self, token: u32) -> std::result::Result<(), MatchError> {
+        let state = {
+            let mut engine = self.constraint.engine();
+            let state = engine.state(self.slot);
+            (self.ended || engine.is_accepting(state)).then_some((state, engine.generation()))
+        };
+        match state {
+            Some((state, generation)) => {
+                self.record(state, generation);
+                self.ended = true;
+                Ok(())
+            }
+            None => Err(MatchError::Rejected(Box::new(self.unwritable(token)?))),
+        }
+    }
+
+    /// Takes `bytes`, whatever tokens would spell them; one call for [`Matcher::rollback`].
+    ///
+    /// # Errors
+    /// As [`Matcher::advance`].
+    pub fn advance_bytes(&mut self, bytes: &[u8]) -> std::result::Result<(), MatchError> {
+        if self.ended && !bytes.is_empty() {
+            return Err(MatchError::Rejected(Box::new(Rejection {
+                token_id: None,
+                token_bytes: bytes.to_vec(),
+                failed_at: 0,
+                text_before: self.text_before(),
+                expected: self.expected_after_end(),
+            })));
+        }
+        match self.take(bytes)? {
+            Step::To(_) => Ok(()),
+            step => Err(self.rejected(None, bytes, step)?),
+        }
+    }
+
+    /// Steps over `bytes`, and keeps the new state if it is alive.
+    fn take(&mut self, bytes: &[u8]) -> Result<Step> {
+        let slot = self.slot;
+        let (before, step, generation) = {
+            let mut engine = self.constraint.engine();
+            let (before, step) = engine.attempt(|engine| {
+                let before = engine.state(slot);
+                Ok((before, engine.step(before, bytes)?))
+            })?;
+            if let Step::To(after) = step {
+                engine.set_state(slot, after);
+            }
+            (before, step, engine.generation())
+        };
+        if let Step::To(_) = step {
+            self.record(before, generation);
+            self.text.extend_from_slice(bytes);
+        }
+        Ok(step)
+    }
+
+    fn record(&mut self, state: StateId, generation: u64) {
+        if generation != self.generation {
+            // The states of earlier calls have lost their numbers; rolling back replays the text.
+            self.calls.iter_mut().for_each(|call| call.state = StateId::DEAD);
+            self.generation = generation;
+        }
+        self.calls.push(Call { state, length: self.text.len(), ended: self.ended });
+    }
+
+    /// Takes back the last `n` calls of [`Matcher::advance`] and [`Matcher::advance_bytes`].
+    ///
+    /// # Errors
+    /// [`MatchError::NothingToTakeBack`] if there were fewer; [`MatchError::Core`]. The state is unchanged.
+    pub fn rollback(&mut self, n: usize) -> std::result::Result<(), MatchError> {
+        let Some(keep) = self.calls.len().checked_sub(n) else {
+            return Err(MatchError::NothingToTakeBack { asked: n, taken: self.calls.len() });
+        };
+        let Some(&call) = self.calls.get(keep) else { return Ok(()) };
+        {
+            let mut engine = self.constraint.engine();
+            let state = if call.state != StateId::DEAD && self.generation == engine.generation() {
+                call.state
+            } else {
+                engine.attempt(|engine| engine.replay(&self.text[..call.length]))?
+            };
+            engine.set_state(self.slot, state);
+        }
+        self.calls.truncate(keep);
+        self.text.truncate(call.length);
+        self.ended = call.ended;
+        Ok(())
+    }
+
+    /// Goes back to the start of the text.
+    pub fn reset(&mut self) {
+        let mut engine = self.constraint.engine();
+        let start = engine.start();
+        engine.set_state(self.slot, start);
+        self.generation = engine.generation();
+        drop(engine);
+        self.text.clear();
+        self.calls.clear();
+        self.ended = false;
+    }
+
+    /// How many of `tokens` would be accepted in a row. The state is unchanged.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn validate(&self, tokens: &[u32]) -> Result<usize> {
+        let vocabulary = self.constraint.vocabulary();
+        let mut engine = self.constraint.engine();
+        engine.attempt(|engine| {
+            let mut state = engine.state(self.slot);
+            let mut ended = self.ended;
+            for (index, &token) in tokens.iter().enumerate() {
+                if vocabulary.is_eos(token) {
+                    if !ended && !engine.is_accepting(state) {
+                        return Ok(index);
+                    }
+                    ended = true;
+                    continue;
+                }
+                let step = match vocabulary.token_bytes(token) {
+                    Some(bytes) if !ended && !bytes.is_empty() => engine.step(state, bytes)?,
+                    _ => return Ok(index),
+                };
+                let Step::To(next) = step else { return Ok(index) };
+                state = next;
+            }
+            Ok(tokens.len())
+        })
+    }
+
+    /// Whether the text so far matches.
+    pub fn is_accepting(&self) -> bool {
+        let mut engine = self.constraint.engine();
+        let state = engine.state(self.slot);
+        engine.is_accepting(state)
+    }
+
+    /// Whether an EOS token was taken, or the text matches and nothing can follow.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn is_finished(&self) -> Result<bool> {
+        Ok(self.ended || self.constraint.engine().is_finished(self.slot)?)
+    }
+
+    /// The bytes that must come next, whatever is written; empty where nothing is forced, or where the text may also end.
+    /// At most 4,096 at a time.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn forced_bytes(&self) -> Result<Vec<u8>> {
+        if self.ended {
+            return Ok(Vec::new());
+        }
+        let started = cut_bytes(&self.text);
+        self.constraint.engine().attempt(|engine| forced(engine, engine.state(self.slot), started))
+    }
+
+    /// A shortest text, spelled by tokens, with which the text matches; empty if it does already.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn shortest_completion(&self) -> Result<Vec<u8>> {
+        if self.ended {
+            return Ok(Vec::new());
+        }
+        self.constraint.engine().attempt(|engine| engine.shortest_completion(engine.state(self.slot)))
+    }
+
+    /// The characters that may come next; within a character, those that it may become.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn next_characters(&self) -> Result<CodePoints> {
+        if self.ended {
+            return Ok(CodePoints::empty());
+        }
+        self.constraint.engine().attempt(|engine| engine.next_characters(engine.state(self.slot)))
+    }
+
+    /// Why `token` is not allowed; `None` if it is.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn explain(&self, token: u32) -> Result<Option<Rejection>> {
+        if self.allows(token)? {
+            return Ok(None);
+        }
+        match self.constraint.vocabulary().token_bytes(token) {
+            Some(bytes) if !self.ended && !bytes.is_empty() => {
+                let engine = &mut *self.constraint.engine();
+                let step = engine.attempt(|engine| engine.step(engine.state(self.slot), bytes))?;
+                self.rejection(engine, Some(token), bytes, step).map(Some)
+            }
+            _ => self.unwritable(token).map(Some),
+        }
+    }
+
+    fn text_before(&self) -> String {
+        String::from_utf8_lossy(&self.text).into_owned()
+    }
+
+    fn expected_after_end(&self) -> String {
+        "nothing but the end: an EOS token was taken".to_owned()
+    }
+
+    fn rejected(&self, token: Option<u32>, bytes: &[u8], step: Step) -> Result<MatchError> {
+        let mut engine = self.constraint.engine();
+        Ok(MatchError::Rejected(Box::new(self.rejection(&mut engine, token, bytes, step)?)))
+    }
+
+    /// The rejection of a token that is no text here: special, empty, out of range, an EOS too early, or anything after EOS.
+    fn unwritable(&self, token: u32) -> Result<Rejection> {
+        let token_bytes = self.constraint.vocabulary().token_bytes(token).unwrap_or_default().to_vec();
+        let expected = if self.ended {
+            self.expected_after_end()
+        } else {
+            let started = cut_bytes(&self.text);
+            let alphabet = self.constraint.vocabulary().alphabet();
+            self.constraint.engine().attempt(|engine| {
+                let state = engine.state(self.slot);
+                let accepting = engine.is_accepting(state);
+                Ok(describe::expectation(&engine.next_characters(state)?, alphabet, started > 0, accepting))
+            })?
+        };
+        Ok(Rejection { token_id: Some(token), token_bytes, failed_at: 0, text_before: self.text_before(), expected })
+    }
+
+    fn rejection(&self, engine: &mut Engine, token: Option<u32>, bytes: &[u8], step: Step) -> Result<Rejection> {
+        let (failed_at, expected) = match step {
+            Step::FailedAt(index, last) => {
+                let mut written = self.text[self.text.len().saturating_sub(3)..].to_vec();
+                written.extend_from_slice(&bytes[..index]);
+                let accepting = engine.is_accepting(last);
+                let next = engine.next_characters(last)?;
+                let alphabet = self.constraint.vocabulary().alphabet();
+                (index, describe::expectation(&next, alphabet, cut_bytes(&written) > 0, accepting))
+            }
+            Step::To(_) | Step::NotSpelled(_) => {
+                (bytes.len(), "other tokens: after this one, no sequence of tokens spells a way to a match".to_owned())
+            }
+        };
+        Ok(Rejection {
+            token_id: token,
+            token_bytes: bytes.to_vec(),
+            failed_at,
+            text_before: self.text_before(),
+            expected,
+        })
+    }
+}
+
+impl Clone for Matcher {
+    fn clone(&self) -> Self {
+        let slot = {
+            let mut engine = self.constraint.engine();
+            let state = engine.state(self.slot);
+            engine.open(Some(state))
+        };
+        Matcher {
+            constraint: Arc::clone(&self.constraint),
+            slot,
+            text: self.text.clone(),
+            calls: self.calls.clone(),
+            ended: self.ended,
+            generation: self.generation,
+        }
+    }
+}
+
+impl Drop for Matcher {
+    fn drop(&mut self) {
+        self.constraint.engine().close(self.slot);
+    }
+}
+
+/// How many bytes at the end of `text` begin a character that is not complete.
+fn cut_bytes(text: &[u8]) -> usize {
+    for back in 1..=text.len().min(3) {
+        let byte = text[text.len() - back];
+        let length = match byte {
+            0xC0..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xFF => 4,
+            0x80..=0xBF => continue,
+            _ => 1,
+        };
+        return if length > back { back } else { 0 };
+    }
+    0
+}
+
+/// The bytes that every continuation of `state` begins with; `started` bytes of a character are already written.
+fn forced(engine: &mut Engine, mut state: StateId, mut started: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while bytes.len() < FORCED_AT_MOST && !engine.is_accepting(state) {
+        let next = engine.next_characters(state)?;
+        let (Some(&(first, _)), Some(&(_, last))) = (next.ranges().first(), next.ranges().last()) else { break };
+        let (Some(first), Some(last)) = (char::from_u32(first), char::from_u32(last)) else { break };
+        let (mut low, mut high) = ([0; 4], [0; 4]);
+        let (low, high) = (first.encode_utf8(&mut low).as_bytes(), last.encode_utf8(&mut high).as_bytes());
+        // UTF-8 sorts as code points do: what the first and the last share, all between them share.
+        let shared = low.iter().zip(high).take_while(|(a, b)| a == b).count();
+        let more = low.get(started..shared).unwrap_or_default();
+        // What every text of the language begins with, every text that tokens can spell begins with.
+        let (Step::To(after) | Step::NotSpelled(after)) = engine.step(state, more)? else { break };
+        bytes.extend_from_slice(more);
+        if first != last {
+            break;
+        }
+        (state, started) = (after, 0);
+    }
+    Ok(bytes)
+}
+
+impl From<Error> for MatchError {
+    fn from(error: Error) -> Self {
+        MatchError::Core(error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

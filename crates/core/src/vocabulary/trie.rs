@@ -1,0 +1,190 @@
+//! A prefix tree in one flat array, in preorder: a dead subtree is skipped by one addition.
+
+/// No token ends at this node.
+pub(crate) const NO_TOKEN: u32 = 0xFF_FFFF;
+/// How many tokens and how many nodes fit: both are stored in 24 bits.
+pub(crate) const MAX_IDS: usize = NO_TOKEN as usize;
+/// Longer tokens are not in the tree: their depth would not fit a node. They are walked one by one.
+pub(crate) const MAX_DEPTH: usize = 254;
+
+/// A node in 8 bytes: from the low end, token (24 bits), byte (8), depth (8), size of the subtree, itself included (24).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Node(u64);
+
+impl Node {
+    fn new(token: u32, byte: u8, depth: usize) -> Self {
+        Node(u64::from(token) | u64::from(byte) << 24 | (depth as u64) << 32 | 1 << 40)
+    }
+
+    /// The token that ends here, or [`NO_TOKEN`].
+    #[inline]
+    pub(crate) fn token(self) -> u32 {
+        self.0 as u32 & NO_TOKEN
+    }
+
+    /// The last byte of the path.
+    #[inline]
+    pub(crate) fn byte(self) -> u8 {
+        (self.0 >> 24) as u8
+    }
+
+    /// The length of the path, from 1.
+    #[inline]
+    pub(crate) fn depth(self) -> usize {
+        (self.0 >> 32) as u8 as usize
+    }
+
+    /// How many nodes the subtree has, this one included.
+    #[inline]
+    pub(crate) fn size(self) -> usize {
+        (self.0 >> 40) as usize
+    }
+
+    fn with_size(self, size: usize) -> Self {
+        Node(self.0 & ((1 << 40) - 1) | (size as u64) << 40)
+    }
+}
+
+/// The tokens of a vocabulary by their bytes.
+#[derive(Debug)]
+pub(crate) struct Trie {
+    nodes: Vec<Node>,
+    /// The node of each first byte, or `u32::MAX`.
+    first: [u32; 256],
+    /// Tokens too long for the tree, in the order of their bytes.
+    long: Vec<u32>,
+    /// `(id in the tree, another id with the same bytes)`.
+    duplicates: Vec<(u32, u32)>,
+}
+
+impl Trie {
+    /// The tree of `(id, bytes)`, sorted by bytes, none empty; `None` if it has too many nodes.
+    pub(crate) fn new<'a>(sorted: impl Iterator<Item = (u32, &'a [u8])>) -> Option<Self> {
+        let mut trie = Trie { nodes: Vec::new(), first: [u32::MAX; 256], long: Vec::new(), duplicates: Vec::new() };
+        let mut path: Vec<usize> = Vec::with_capacity(MAX_DEPTH);
+        let mut previous: &[u8] = &[];
+        let mut previous_id = NO_TOKEN;
+        for (id, bytes) in sorted {
+            if bytes == previous {
+                trie.duplicates.push((previous_id, id));
+                continue;
+            }
+            if bytes.len() > MAX_DEPTH {
+                trie.long.push(id);
+                (previous, previous_id) = (bytes, id);
+                continue;
+            }
+            let shared = bytes.iter().zip(previous).take_while(|(a, b)| a == b).count().min(path.len());
+            trie.close(&mut path, shared);
+            for (depth, &byte) in bytes.iter().enumerate().skip(shared) {
+                if depth == 0 {
+                    trie.first[usize::from(byte)] = trie.nodes.len() as u32;
+                }
+                path.push(trie.nodes.len());
+                let token = if depth + 1 == bytes.len() { id } else { NO_TOKEN };
+                trie.nodes.push(Node::new(token, byte, depth + 1));
+                if trie.nodes.len() >= MAX_IDS {
+                    return None;
+                }
+            }
+            (previous, previous_id) = (bytes, id);
+        }
+        trie.close(&mut path, 0);
+        trie.nodes.shrink_to_fit();
+        Some(trie)
+    }
+
+    fn close(&mut self, path: &mut Vec<usize>, depth: usize) {
+        while path.len() > depth {
+            if let Some(index) = path.pop() {
+                self.nodes[index] = self.nodes[index].with_size(self.nodes.len() - index);
+            }
+        }
+    }
+
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub(crate) fn long(&self) -> &[u32] {
+        &self.long
+    }
+
+    pub(crate) fn duplicates(&self) -> &[(u32, u32)] {
+        &self.duplicates
+    }
+
+    /// The node of the one-byte path `byte`.
+    #[inline]
+    pub(crate) fn root_child(&self, byte: u8) -> Option<usize> {
+        let node = self.first[usize::from(byte)];
+        (node != u32::MAX).then_some(node as usize)
+    }
+
+    /// The node one byte below `node`.
+    pub(crate) fn child(&self, node: usize, byte: u8) -> Option<usize> {
+        let end = node + self.nodes[node].size();
+        let mut child = node + 1;
+        while child < end {
+            match self.nodes[child].byte().cmp(&byte) {
+                std::cmp::Ordering::Less => child += self.nodes[child].size(),
+                std::cmp::Ordering::Equal => return Some(child),
+                std::cmp::Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+
+    /// The ends of the tokens that are prefixes of `text`, tokens too long for the tree not among them.
+    pub(crate) fn prefixes<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
+        let mut node = None;
+        text.iter()
+            .map_while(move |&byte| {
+                node = match node {
+                    None => self.root_child(byte),
+                    Some(above) => self.child(above, byte),
+                };
+                node.map(|index| self.nodes[index].token())
+            })
+            .enumerate()
+            .filter_map(|(index, token)| (token != NO_TOKEN).then_some((index + 1, token)))
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.nodes.capacity() * 8 + self.long.capacity() * 4 + self.duplicates.capacity() * 8 + 1024
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walking_in_preorder_meets_every_token_once() {
+        let mut tokens: Vec<Vec<u8>> =
+            vec![b"a".to_vec(), b"ab".to_vec(), b"abc".to_vec(), b"b".to_vec(), b"xyz".to_vec()];
+        tokens.push(b"ab".to_vec());
+        tokens.push(vec![b'q'; 300]);
+        let mut order: Vec<u32> = (0..tokens.len() as u32).collect();
+        order.sort_by(|&a, &b| tokens[a as usize].cmp(&tokens[b as usize]).then(a.cmp(&b)));
+        let trie = Trie::new(order.iter().map(|&id| (id, tokens[id as usize].as_slice()))).unwrap();
+        assert_eq!(trie.duplicates(), &[(1, 5)]);
+        assert_eq!(trie.long(), &[6]);
+        let mut path = Vec::new();
+        let mut seen = Vec::new();
+        for node in trie.nodes() {
+            path.truncate(node.depth() - 1);
+            path.push(node.byte());
+            if node.token() != NO_TOKEN {
+                assert_eq!(path, tokens[node.token() as usize]);
+                seen.push(node.token());
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2, 3, 4]);
+        assert_eq!(trie.prefixes(b"abx").collect::<Vec<_>>(), [(1, 0), (2, 1)]);
+        assert_eq!(trie.prefixes(b"xy").count(), 0);
+        let sizes: usize = (0..=255).filter_map(|b| trie.root_child(b)).map(|n| trie.nodes()[n].size()).sum();
+        assert_eq!(sizes, trie.nodes().len());
+    }
+}
