@@ -1,0 +1,248 @@
+"""What the pattern's library says of every character, scanned from the library itself.
+
+`re` and `regex` differ from each other and from version to version, so no Unicode table of ours could be exact.
+One scan over all code points gives a library's answer. The tables of the known versions ship with the package;
+those of other versions are scanned once and kept in the user's cache folder.
+
+    python -m rellm._tables --write    # writes the tables of the running interpreter and the installed `regex`
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+_FORMAT = "rellm-tables-1"
+
+# Tags of the sections; crates/core/src/syntax/tables.rs reads them.
+_WORD, _DIGIT, _SPACE, _ASCII_WORD, _ASCII_DIGIT, _ASCII_SPACE = 1, 2, 3, 4, 5, 6
+_LOWER, _UPPER, _CASED, _SAME_UPPER = 7, 8, 9, 10
+_BLANK, _CASES, _FOLDING, _EXPANDING, _PATTERN_SPACE = 11, 12, 13, 14, 15
+
+_Range = tuple[int, int]
+
+
+def re_tables() -> bytes:
+    """The sections of the running interpreter's `re`."""
+    minor = sys.version_info.minor
+    return _load(f"re-3.{minor}-{unicodedata.unidata_version}", _scan_re)
+
+
+def regex_tables() -> bytes:
+    """The sections of the installed `regex`, as of the running interpreter (its white space is Python's)."""
+    import regex
+
+    return _load(f"regex-{regex.__version__}-{unicodedata.unidata_version}", _scan_regex)
+
+
+def _load(key: str, scan: Callable[[], bytes]) -> bytes:
+    name = f"{key}.tables"
+    try:
+        shipped = _body(resources.files("rellm").joinpath("_data", name).read_bytes(), key)
+    except OSError:
+        shipped = None
+    if shipped is not None:
+        return shipped
+    folder = _cache_folder()
+    try:
+        cached = _body((folder / name).read_bytes(), key)
+    except OSError:
+        cached = None
+    if cached is not None:
+        return cached
+    body = scan()
+    _write(folder / name, _file(key, body))
+    return body
+
+
+def _file(key: str, body: bytes) -> bytes:
+    return f"{_FORMAT}\n{key}\n{zlib.crc32(body)}\n".encode() + b"\0" + body
+
+
+def _body(data: bytes, key: str) -> bytes | None:
+    """The sections of a file, or None if it is not whole or not this key's."""
+    header, _, body = data.partition(b"\0")
+    return body if header == f"{_FORMAT}\n{key}\n{zlib.crc32(body)}\n".encode() else None
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "rellm"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes atomically; where nothing can be written, the next process scans again."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            temporary = file.name
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        if temporary is not None:
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass
+
+
+# --- scanning ---------------------------------------------------------------------------------------------------
+
+
+def _all_characters() -> str:
+    return "".join(map(chr, range(sys.maxunicode + 1)))
+
+
+def _runs(matches: Iterable[re.Match[str]]) -> list[_Range]:
+    return [(match.start(), match.end() - 1) for match in matches]
+
+
+def _ranges(points: Iterable[int]) -> list[_Range]:
+    ranges: list[_Range] = []
+    for point in points:
+        if ranges and ranges[-1][1] == point - 1:
+            ranges[-1] = (ranges[-1][0], point)
+        else:
+            ranges.append((point, point))
+    return ranges
+
+
+def _scan_re() -> bytes:
+    import _sre
+    from re import _casefix  # type: ignore[attr-defined]
+
+    everything = _all_characters()
+
+    def scan(pattern: str) -> list[_Range]:
+        return _runs(re.finditer(pattern, everything))
+
+    points = range(sys.maxunicode + 1)
+    lower = {c: [low] for c, low in zip(points, map(_sre.unicode_tolower, points), strict=True) if low != c}
+    cased = _ranges(c for c in points if _sre.unicode_iscased(c))
+    # The engine's own upper case is the first character of the full one (`ß` → `S`).
+    upper = {c: [up] for c in points if (up := ord(chr(c).upper()[0])) != c}
+    return b"".join(
+        (
+            _section(_WORD, _encode_ranges(scan(r"\w+"))),
+            _section(_DIGIT, _encode_ranges(scan(r"\d+"))),
+            _section(_SPACE, _encode_ranges(scan(r"\s+"))),
+            _section(_ASCII_WORD, _encode_ranges(scan(r"(?a)\w+"))),
+            _section(_ASCII_DIGIT, _encode_ranges(scan(r"(?a)\d+"))),
+            _section(_ASCII_SPACE, _encode_ranges(scan(r"(?a)\s+"))),
+            _section(_LOWER, _encode_map(lower)),
+            _section(_UPPER, _encode_map(upper)),
+            _section(_CASED, _encode_ranges(cased)),
+            _section(_SAME_UPPER, _encode_map(_casefix._EXTRA_CASES)),
+        )
+    )
+
+
+def _scan_regex() -> bytes:
+    import regex
+    from regex import _regex
+
+    everything = _all_characters()
+
+    def scan(pattern: str) -> list[_Range]:
+        return _runs(regex.finditer(pattern, everything))
+
+    unicode, full = int(regex.UNICODE), int(regex.UNICODE | regex.FULLCASE | regex.IGNORECASE)
+    cases: dict[int, list[int]] = {}
+    folding: dict[int, list[int]] = {}
+    for point in range(sys.maxunicode + 1):
+        others = [c for c in _regex.get_all_cases(unicode, point) if c != point]
+        if others:
+            cases[point] = others
+        folded = _regex.fold_case(full, chr(point))
+        if folded != chr(point):
+            folding[point] = [ord(c) for c in folded]
+    expanding = [ord(c) for c in _regex.get_expand_on_folding()]
+    return b"".join(
+        (
+            _section(_WORD, _encode_ranges(scan(r"\w+"))),
+            _section(_DIGIT, _encode_ranges(scan(r"\d+"))),
+            _section(_SPACE, _encode_ranges(scan(r"\s+"))),
+            _section(_ASCII_WORD, _encode_ranges(scan(r"(?a)\w+"))),
+            _section(_ASCII_DIGIT, _encode_ranges(scan(r"(?a)\d+"))),
+            _section(_ASCII_SPACE, _encode_ranges(scan(r"(?a)\s+"))),
+            _section(_BLANK, _encode_ranges(scan(r"\h+"))),
+            _section(_CASES, _encode_map(cases)),
+            _section(_FOLDING, _encode_map(folding)),
+            _section(_EXPANDING, b"".join(map(_number, expanding))),
+            _section(_PATTERN_SPACE, _encode_ranges(_ranges(i for i, c in enumerate(everything) if c.isspace()))),
+        )
+    )
+
+
+# --- writing ----------------------------------------------------------------------------------------------------
+
+
+def _section(tag: int, payload: bytes) -> bytes:
+    return bytes([tag]) + len(payload).to_bytes(4, "little") + payload
+
+
+def _number(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _encode_ranges(ranges: Iterable[_Range]) -> bytes:
+    return b"".join(_ranges_numbers(ranges))
+
+
+def _ranges_numbers(ranges: Iterable[_Range]) -> Iterator[bytes]:
+    end = 0
+    for low, high in ranges:
+        yield _number(low - end)
+        yield _number(high - low)
+        end = high + 1
+
+
+def _encode_map(mapping: Mapping[int, Sequence[int]]) -> bytes:
+    return b"".join(_map_numbers(mapping))
+
+
+def _map_numbers(mapping: Mapping[int, Sequence[int]]) -> Iterator[bytes]:
+    before = 0
+    for source in sorted(mapping):
+        yield _number(source - before)
+        before = source
+        yield _number(len(mapping[source]))
+        for target in mapping[source]:
+            offset = target - source
+            yield _number(offset << 1 if offset >= 0 else (-offset << 1) - 1)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    if list(arguments) != ["--write"]:
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    import regex
+
+    folder = Path(__file__).parent / "_data"
+    folder.mkdir(exist_ok=True)
+    unidata = unicodedata.unidata_version
+    for key, scan in (
+        (f"re-3.{sys.version_info.minor}-{unidata}", _scan_re),
+        (f"regex-{regex.__version__}-{unidata}", _scan_regex),
+    ):
+        path = folder / f"{key}.tables"
+        _write(path, _file(key, scan()))
+        sys.stdout.write(f"{path} ({path.stat().st_size} bytes)\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))
