@@ -1,0 +1,55 @@
+# `make demo` and `make test` do all the set-up on a machine with Python >= 3.11 and Rust. `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough; `make PYTHON=...` names another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+
+export VENV
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help demo test lint format rust-test set-up set-up-demo python clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: set-up-demo ## the seeds' prompt on a real model, unconstrained and constrained
+	@$(BIN)/rellm demo $(ARGS)
+
+test: set-up ## all Python tests, on the wheel (ARGS="-k name" chooses)
+	@$(BIN)/python -m pytest $(ARGS)
+
+rust-test: python ## the tests of the Rust core
+	cargo test --package rellm-core --release --quiet $(ARGS)
+
+lint: set-up ## ruff, mypy, rustfmt, clippy; warnings are errors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+format: set-up ## puts all sources into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	cargo fmt --all
+
+set-up: python ## the environment for tests and linters
+	@$(PYTHON) dev/set_up.py dev
+
+set-up-demo: python
+	@$(PYTHON) dev/set_up.py demo
+
+python:
+	@test -n "$(PYTHON)" || { echo "set-up failed: no Python 3.11 or newer was found" >&2; \
+	echo "    install one (on Debian: apt-get install python3) or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+
+clean: ## removes the environment and everything built
+	rm -rf $(VENV) build target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
