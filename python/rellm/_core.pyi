@@ -26,9 +26,21 @@ class Vocabulary:
     def from_bytes(data: bytes) -> Vocabulary: ...  # VocabularyError if corrupt
 
 class Dialect:
-    """The class tables of `re` or `regex` as installed."""
+    """The class tables of `re` or `regex` as installed: see `rellm._tables.re_dialect` and `regex_dialect`."""
 
-    # owned by crates/core/src/syntax and python/rellm/_tables.py
+    def __init__(self, library: str, minor: int, tables: bytes, resolver: Any) -> None: ...
+    def outcome(
+        self,
+        pattern: str,
+        flags: int,
+        named_lists: Mapping[str, Sequence[str]],
+        nesting: int = 500,
+        pattern_length: int = 2_000_000,
+    ) -> tuple[str, str, int | None]:
+        """("automaton" | "search" | "refused" | "unsupported" | "limit", message, position)"""
+
+    def character_class(self, pattern: str, flags: int = 0) -> list[tuple[int, int]] | None: ...
+    def tree(self, pattern: str, flags: int, named_lists: Mapping[str, Sequence[str]]) -> str: ...
 
 class Constraint:
     """A compiled constraint: an automaton over a vocabulary. Immutable to its users, thread-safe."""

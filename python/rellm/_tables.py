@@ -9,15 +9,18 @@ those of other versions are scanned once and kept in the user's cache folder.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import re
 import sys
-import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+
+from rellm import _core
 
 _FORMAT = "rellm-tables-1"
 
@@ -27,6 +30,60 @@ _LOWER, _UPPER, _CASED, _SAME_UPPER = 7, 8, 9, 10
 _BLANK, _CASES, _FOLDING, _EXPANDING, _PATTERN_SPACE = 11, 12, 13, 14, 15
 
 _Range = tuple[int, int]
+
+
+@functools.cache
+def re_dialect() -> _core.Dialect:
+    """The `re` of the running interpreter."""
+    return _core.Dialect("re", sys.version_info.minor, re_tables(), _Resolver())
+
+
+@functools.cache
+def regex_dialect() -> _core.Dialect:
+    """The installed `regex`."""
+    return _core.Dialect("regex", sys.version_info.minor, regex_tables(), _Resolver())
+
+
+class _Resolver:
+    """Answers what a pattern asks for while it is parsed and no table holds."""
+
+    def character(self, name: str) -> int | None:
+        try:
+            found = unicodedata.lookup(name)
+        except KeyError:
+            return None
+        return ord(found) if len(found) == 1 else None
+
+    def is_identifier(self, name: str) -> bool:
+        return name.isidentifier()
+
+    def property(self, name: str | None, value: str, posix: bool, ascii_only: bool) -> tuple[int, bytes, bytes] | None:
+        """The property's number, and the ranges of its members, as they are and with case ignored."""
+        return _property(name, value, posix, ascii_only)
+
+
+@functools.lru_cache(maxsize=1024)
+def _property(name: str | None, value: str, posix: bool, ascii_only: bool) -> tuple[int, bytes, bytes] | None:
+    import regex
+    from regex import _regex_core
+
+    try:
+        found = _regex_core.lookup_property(name, value, True, None, posix)
+    except regex.error:
+        return None
+    identity = found.value << 2 | (not found.positive) << 1 | ascii_only
+    return identity, *_property_ranges(name, value, posix, ascii_only)
+
+
+def _property_ranges(name: str | None, value: str, posix: bool, ascii_only: bool) -> tuple[bytes, bytes]:
+    import regex
+
+    full = value if name is None else f"{name}={value}"
+    pattern = f"[[:{full}:]]" if posix else rf"\p{{{full}}}"
+    flags = regex.V0 | (regex.ASCII if ascii_only else regex.UNICODE)
+    exact = regex.compile(f"(?:{pattern})+", flags).finditer(_everything())
+    ignoring_case = regex.compile(f"(?:{pattern})+", flags | regex.IGNORECASE).finditer(_everything())
+    return _encode_ranges(_runs(exact)), _encode_ranges(_runs(ignoring_case))
 
 
 def re_tables() -> bytes:
@@ -79,25 +136,21 @@ def _cache_folder() -> Path:
 
 def _write(path: Path, data: bytes) -> None:
     """Writes atomically; where nothing can be written, the next process scans again."""
-    temporary = None
-    try:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            temporary = file.name
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError:
-        if temporary is not None:
-            try:
-                os.unlink(temporary)
-            except OSError:
-                pass
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 # --- scanning ---------------------------------------------------------------------------------------------------
 
 
-def _all_characters() -> str:
+@functools.lru_cache(maxsize=1)
+def _everything() -> str:
     return "".join(map(chr, range(sys.maxunicode + 1)))
 
 
@@ -119,7 +172,7 @@ def _scan_re() -> bytes:
     import _sre
     from re import _casefix  # type: ignore[attr-defined]
 
-    everything = _all_characters()
+    everything = _everything()
 
     def scan(pattern: str) -> list[_Range]:
         return _runs(re.finditer(pattern, everything))
@@ -149,7 +202,7 @@ def _scan_regex() -> bytes:
     import regex
     from regex import _regex
 
-    everything = _all_characters()
+    everything = _everything()
 
     def scan(pattern: str) -> list[_Range]:
         return _runs(regex.finditer(pattern, everything))

@@ -1,0 +1,150 @@
+//! The dialects: tables from Python's side, and the questions that a pattern asks while it is parsed.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use rellm_core::codepoints::CodePoints;
+use rellm_core::error::{Error, Result};
+use rellm_core::limits::Limits;
+use rellm_core::syntax::ast::{Node, Pattern};
+use rellm_core::syntax::{self, Library, Property, PropertyQuery, Resolver, Tables, tables};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Texts by name: the lists behind `\L<name>`.
+pub type NamedLists<'py> = BTreeMap<String, Vec<Bound<'py, PyString>>>;
+
+/// A library whose patterns can be parsed: `re` of the running interpreter, or the installed `regex`.
+#[pyclass(frozen, module = "rellm._core")]
+pub struct Dialect {
+    /// The dialect itself; the binding of constraints parses with it.
+    pub inner: syntax::Dialect,
+}
+
+#[pymethods]
+impl Dialect {
+    /// `library` is "re" or "regex", `minor` Python's minor version, `tables` what `rellm._tables` scanned, `resolver`
+    /// an object with its methods `character`, `is_identifier` and `property`.
+    #[new]
+    fn new(library: &str, minor: u8, tables: &[u8], resolver: Py<PyAny>) -> PyResult<Self> {
+        let library = match library {
+            "re" => Library::Re { minor },
+            "regex" => Library::Regex,
+            other => return Err(PyValueError::new_err(format!("the dialect is \"re\" or \"regex\", not {other:?}"))),
+        };
+        let tables = Tables::from_bytes(tables).map_err(|e| PyValueError::new_err(e.to_string()))?;
+        Ok(Dialect { inner: syntax::Dialect::new(library, tables, Box::new(PythonResolver(resolver))) })
+    }
+
+    /// What becomes of a pattern: ("automaton" | "search" | "refused" | "unsupported" | "limit", message, position).
+    #[pyo3(signature = (pattern, flags, named_lists, nesting = 500, pattern_length = 2_000_000))]
+    fn outcome(
+        &self,
+        pattern: &Bound<'_, PyString>,
+        flags: u32,
+        named_lists: NamedLists<'_>,
+        nesting: u32,
+        pattern_length: u64,
+    ) -> PyResult<(&'static str, String, Option<usize>)> {
+        let points = code_points(pattern)?;
+        let limits = Limits { nesting, pattern_length, ..Limits::default() };
+        Ok(match self.parse(pattern.py(), &points, flags, &named_lists, &limits)? {
+            Ok(_) => ("automaton", String::new(), None),
+            Err(error) => {
+                let (kind, position) = match &error {
+                    Error::Pattern { position, .. } => ("refused", *position),
+                    Error::Unsupported { position, .. } => ("unsupported", *position),
+                    Error::NotRegular { position, .. } => ("search", *position),
+                    _ => ("limit", None),
+                };
+                (kind, error.describe(Some(&points)), position)
+            }
+        })
+    }
+
+    /// The characters that a pattern matches, if it is one class, as inclusive ranges; for tests.
+    #[pyo3(signature = (pattern, flags = 0))]
+    fn character_class(&self, pattern: &Bound<'_, PyString>, flags: u32) -> PyResult<Option<Vec<(u32, u32)>>> {
+        let points = code_points(pattern)?;
+        let parsed = self.parse(pattern.py(), &points, flags, &NamedLists::new(), &Limits::default())?;
+        let parsed = parsed.map_err(|e| PyValueError::new_err(e.describe(Some(&points))))?;
+        Ok(match &parsed.root {
+            Node::Char(c) => Some(vec![(u32::from(*c), u32::from(*c))]),
+            Node::Class(set) => Some(set.ranges().to_vec()),
+            Node::Nothing => Some(Vec::new()),
+            _ => None,
+        })
+    }
+
+    /// The expression tree, written out; for tests.
+    #[pyo3(signature = (pattern, flags, named_lists))]
+    fn tree(&self, pattern: &Bound<'_, PyString>, flags: u32, named_lists: NamedLists<'_>) -> PyResult<String> {
+        let points = code_points(pattern)?;
+        let parsed = self.parse(pattern.py(), &points, flags, &named_lists, &Limits::default())?;
+        let parsed = parsed.map_err(|e| PyValueError::new_err(e.describe(Some(&points))))?;
+        Ok(format!("{parsed:?}"))
+    }
+}
+
+impl Dialect {
+    fn parse(
+        &self,
+        py: Python<'_>,
+        points: &[u32],
+        flags: u32,
+        named_lists: &NamedLists<'_>,
+        limits: &Limits,
+    ) -> PyResult<Result<Pattern>> {
+        let lists = named_list_points(named_lists)?;
+        Ok(py.detach(|| syntax::parse(points, flags, &self.inner, &lists, limits)))
+    }
+}
+
+/// The code points of a string, lone surrogates included.
+pub fn code_points(text: &Bound<'_, PyString>) -> PyResult<Vec<u32>> {
+    if let Ok(text) = text.to_str() {
+        return Ok(text.chars().map(u32::from).collect());
+    }
+    let encoded = text.call_method1("encode", ("utf-32-le", "surrogatepass"))?;
+    let units = encoded.cast::<PyBytes>()?.as_bytes().chunks_exact(4);
+    Ok(units.map(|unit| u32::from_le_bytes([unit[0], unit[1], unit[2], unit[3]])).collect())
+}
+
+/// The lists as the parser takes them.
+pub fn named_list_points(lists: &NamedLists<'_>) -> PyResult<Vec<(String, Vec<Vec<u32>>)>> {
+    let points = |texts: &Vec<Bound<'_, PyString>>| texts.iter().map(code_points).collect::<PyResult<Vec<_>>>();
+    lists.iter().map(|(name, texts)| Ok((name.clone(), points(texts)?))).collect()
+}
+
+/// Asks a Python object; the interpreter is entered for the question only.
+struct PythonResolver(Py<PyAny>);
+
+impl PythonResolver {
+    fn ask<T>(&self, question: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T> {
+        Python::attach(|py| question(self.0.bind(py)).map_err(|error| failed(&error)))
+    }
+}
+
+fn failed(error: &PyErr) -> Error {
+    let remedy = "report it with the pattern and the versions of Python and regex".to_string();
+    Error::Unsupported { message: format!("the pattern's library could not be asked: {error}"), remedy, position: None }
+}
+
+impl Resolver for PythonResolver {
+    fn character(&self, name: &str) -> Result<Option<u32>> {
+        self.ask(|resolver| resolver.call_method1("character", (name,))?.extract())
+    }
+
+    fn is_identifier(&self, name: &str) -> Result<bool> {
+        self.ask(|resolver| resolver.call_method1("is_identifier", (name,))?.extract())
+    }
+
+    fn property(&self, query: PropertyQuery<'_>) -> Result<Option<Property>> {
+        let arguments = (query.name, query.value, query.posix, query.ascii);
+        type Answer = Option<(u64, Vec<u8>, Vec<u8>)>;
+        let answer: Answer = self.ask(|resolver| resolver.call_method1("property", arguments)?.extract())?;
+        let Some((id, members, ignoring_case)) = answer else { return Ok(None) };
+        let set = |bytes: &[u8]| -> Result<Arc<CodePoints>> { Ok(Arc::new(tables::ranges_from_bytes(bytes)?)) };
+        Ok(Some(Property { id, members: set(&members)?, members_ignoring_case: set(&ignoring_case)? }))
+    }
+}
