@@ -1,6 +1,6 @@
 """The native part of rellm: what `crates/python` exports. Everything here releases the GIL while it works."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,13 @@ import numpy.typing as npt
 
 __version__: str
 
+class NotRegularError(Exception):
+    """The automaton cannot hold this construct: a case for the search engine. `args`: the construct, its position."""
+
 class Vocabulary:
     """Token bytes by id, and the tries over them. Immutable; `None` is a token that is never text."""
 
-    def __init__(self, tokens: Sequence[bytes | None], eos_token_ids: Sequence[int] = ()) -> None: ...
+    def __init__(self, tokens: Iterable[bytes | None], eos_token_ids: Iterable[int] | None = None) -> None: ...
     def __len__(self) -> int: ...
     @property
     def eos_token_ids(self) -> list[int]: ...
@@ -19,8 +22,12 @@ class Vocabulary:
     def fingerprint(self) -> bytes: ...  # 16 bytes: equal content, equal fingerprint
     @property
     def memory_bytes(self) -> int: ...
-    def token_bytes(self, token_id: int) -> bytes | None: ...
-    def tokens_bytes(self, token_ids: Sequence[int]) -> bytes: ...
+    @property
+    def is_regular(self) -> bool: ...  # every text over the alphabet can be spelled, character by character
+    @property
+    def alphabet(self) -> list[tuple[int, int]]: ...  # inclusive ranges of the code points that a text can contain
+    def token_bytes(self, token_id: int) -> bytes | None: ...  # None: special; IndexError: out of range
+    def tokens_bytes(self, token_ids: Iterable[int]) -> bytes: ...  # special tokens give nothing
     def to_bytes(self) -> bytes: ...  # for a cache on disk
     @staticmethod
     def from_bytes(data: bytes) -> Vocabulary: ...  # VocabularyError if corrupt
@@ -66,15 +73,26 @@ class Limits:
     def __init__(self, memory_bytes: int, fuel: int, nesting: int, pattern_length: int) -> None: ...
 
 class Rejection:
-    token_id: int
-    token_bytes: bytes
-    failed_at: int  # index of the byte of token_bytes after which nothing can match
-    text_before: str
-    expected: str  # "a digit, or ."
+    @property
+    def token_id(self) -> int | None: ...  # None: bytes were taken
+    @property
+    def token_bytes(self) -> bytes: ...  # b"" for a special token
+    @property
+    def failed_at(self) -> int: ...  # index of the byte with which no match can be reached any more
+    @property
+    def text_before(self) -> str: ...
+    @property
+    def expected(self) -> str: ...  # in words: `a digit, or "."`
+    @property
+    def message(self) -> str: ...  # the sentence that TokenRejectedError says; str(rejection)
 
 class Matcher:
-    """One text being written."""
+    """One text being written. A TokenRejectedError from it has the Rejection as its attribute `rejection`."""
 
+    @property
+    def constraint(self) -> Constraint: ...
+    @property
+    def text(self) -> bytes: ...  # what was written so far
     def mask(self) -> npt.NDArray[np.uint32]: ...
     def fill_mask(self, out: Any, row: int = 0) -> None: ...
     def allows(self, token_id: int) -> bool: ...
@@ -83,13 +101,13 @@ class Matcher:
     def rollback(self, n: int) -> None: ...
     def reset(self) -> None: ...
     def copy(self) -> Matcher: ...
-    def validate(self, token_ids: Sequence[int]) -> int: ...
+    def validate(self, token_ids: Iterable[int]) -> int: ...
     @property
     def is_accepting(self) -> bool: ...
     @property
     def is_finished(self) -> bool: ...
     def forced_bytes(self) -> bytes: ...
-    def shortest_completion(self) -> bytes | None: ...
+    def shortest_completion(self) -> bytes: ...
     def explain(self, token_id: int) -> Rejection | None: ...
     def next_characters(self) -> list[tuple[int, int]]: ...  # inclusive ranges of code points that may follow
     # Distance in tokens (EOS is free):

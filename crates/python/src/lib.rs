@@ -1,6 +1,16 @@
-//! `rellm._core`: the Python boundary.
+//! `rellm._core`: the Python boundary. A signature, a call, one table from error kinds to exceptions.
+//!
+//! Every call lets other Python threads run while it works. No lock is ever waited for with the GIL held, and none is held
+//! while the GIL is waited for, so that the two cannot deadlock.
+#![deny(unsafe_code)]
 
+mod buffer;
+mod constraint;
 mod dialect;
+mod errors;
+mod matcher;
+mod numbers;
+mod vocabulary;
 
 use pyo3::prelude::*;
 
@@ -8,6 +18,12 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("NotRegularError", module.py().get_type::<errors::NotRegularError>())?;
     module.add_class::<dialect::Dialect>()?;
-    Ok(())
+    module.add_class::<vocabulary::Vocabulary>()?;
+    module.add_class::<constraint::Limits>()?;
+    module.add_class::<constraint::Constraint>()?;
+    module.add_class::<matcher::Matcher>()?;
+    module.add_class::<matcher::Rejection>()?;
+    module.add_function(wrap_pyfunction!(matcher::fill_masks, module)?)
 }

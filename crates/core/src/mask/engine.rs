@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::trie::MAX_DEPTH;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(crate) struct Engine {
     notes: Vec<u8>,
     slots: Vec<StateId>,
     free: Vec<u32>,
+    /// Places that were given back while the engine was busy.
+    closed: Arc<Mutex<Vec<Slot>>>,
     /// Grows when states are renumbered.
     generation: u64,
     path: Box<Path>,
@@ -50,7 +52,12 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(automaton: Box<dyn Automaton>, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Self {
+    pub(super) fn new(
+        automaton: Box<dyn Automaton>,
+        vocabulary: Arc<Vocabulary>,
+        limits: &Limits,
+        closed: Arc<Mutex<Vec<Slot>>>,
+    ) -> Self {
         Engine {
             automaton,
             vocabulary,
@@ -60,6 +67,7 @@ impl Engine {
             notes: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
+            closed,
             generation: 0,
             path: Box::new([StateId::DEAD; MAX_DEPTH + 2]),
             fuel: Fuel { left: limits.fuel, allowed: limits.fuel },
@@ -86,6 +94,7 @@ impl Engine {
 
     /// A new place, at the start of the text.
     pub(crate) fn open(&mut self, state: Option<StateId>) -> Slot {
+        self.close_waiting();
         let state = state.unwrap_or_else(|| self.automaton.start());
         match self.free.pop() {
             Some(index) => {
@@ -97,6 +106,11 @@ impl Engine {
                 Slot(self.slots.len() as u32 - 1)
             }
         }
+    }
+
+    fn close_waiting(&mut self) {
+        let waiting = std::mem::take(&mut *self.closed.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.into_iter().for_each(|slot| self.close(slot));
     }
 
     pub(crate) fn close(&mut self, slot: Slot) {
@@ -138,6 +152,7 @@ impl Engine {
 
     /// Forgets everything but the states that matchers are in.
     pub(crate) fn reclaim(&mut self) -> Result<()> {
+        self.close_waiting();
         self.masks.clear();
         self.liveness.clear();
         self.notes = Vec::new();

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct CompiledConstraint {
     vocabulary: Arc<Vocabulary>,
     engine: Mutex<Engine>,
+    closed: Arc<Mutex<Vec<Slot>>>,
 }
 
 impl CompiledConstraint {
@@ -32,7 +33,8 @@ impl CompiledConstraint {
                     .to_owned(),
             });
         }
-        let mut engine = Engine::new(automaton, Arc::clone(&vocabulary), limits);
+        let closed = Arc::default();
+        let mut engine = Engine::new(automaton, Arc::clone(&vocabulary), limits, Arc::clone(&closed));
         if !engine.can_start()? {
             return Err(Error::Unsatisfiable {
                 message: "texts match, but no sequence of this vocabulary's tokens spells any of them: \
@@ -40,7 +42,7 @@ impl CompiledConstraint {
                     .to_owned(),
             });
         }
-        Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine) }))
+        Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine), closed }))
     }
 
     /// The vocabulary.
@@ -56,6 +58,14 @@ impl CompiledConstraint {
     /// The engine, when it is free. A panic inside it leaves caches that are as good as before, so poison is no matter.
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a place back, without ever waiting for the engine: whoever drops a matcher may hold other locks.
+    pub(crate) fn close(&self, slot: Slot) {
+        match self.engine_if_free() {
+            Some(mut engine) => engine.close(slot),
+            None => self.closed.lock().unwrap_or_else(PoisonError::into_inner).push(slot),
+        }
     }
 
     /// The engine, if nobody else works with it.

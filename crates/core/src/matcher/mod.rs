@@ -405,7 +405,7 @@ impl Clone for Matcher {
 
 impl Drop for Matcher {
     fn drop(&mut self) {
-        self.constraint.engine().close(self.slot);
+        self.constraint.close(self.slot);
     }
 }
 

@@ -1,0 +1,55 @@
+//! `Constraint`, `Limits`.
+
+use crate::matcher::Matcher;
+use crate::vocabulary::Vocabulary;
+use pyo3::prelude::*;
+use rellm_core::limits as core_limits;
+use rellm_core::mask::CompiledConstraint;
+use std::sync::Arc;
+
+/// What one compiled constraint may cost.
+#[pyclass(frozen, from_py_object, module = "rellm._core")]
+#[derive(Clone)]
+pub(crate) struct Limits {
+    pub(crate) inner: core_limits::Limits,
+}
+
+#[pymethods]
+impl Limits {
+    #[new]
+    fn new(memory_bytes: u64, fuel: u64, nesting: u32, pattern_length: u64) -> Self {
+        Limits { inner: core_limits::Limits { memory_bytes, fuel, nesting, pattern_length } }
+    }
+}
+
+/// A compiled constraint: an automaton over a vocabulary.
+#[pyclass(frozen, module = "rellm._core")]
+pub(crate) struct Constraint {
+    inner: Arc<CompiledConstraint>,
+    vocabulary: Py<Vocabulary>,
+}
+
+impl Constraint {
+    pub(crate) fn mask_words(&self) -> usize {
+        self.inner.vocabulary().mask_words()
+    }
+}
+
+#[pymethods]
+impl Constraint {
+    #[getter]
+    fn vocabulary(&self, py: Python<'_>) -> Py<Vocabulary> {
+        self.vocabulary.clone_ref(py)
+    }
+
+    #[getter]
+    fn memory_bytes(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.inner.memory_bytes())
+    }
+
+    fn matcher(slf: Bound<'_, Self>) -> PyResult<Matcher> {
+        let compiled = Arc::clone(&slf.get().inner);
+        let inner = slf.py().detach(|| rellm_core::matcher::Matcher::new(compiled));
+        Ok(Matcher::new(inner, slf.unbind()))
+    }
+}

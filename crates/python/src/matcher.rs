@@ -1,0 +1,217 @@
+//! `Matcher`, `Rejection`, `fill_masks`.
+
+use crate::buffer::Rows;
+use crate::constraint::Constraint;
+use crate::errors::{detached, exception, match_exception};
+use crate::numbers::TokenId;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+use rellm_core::error::Error;
+use rellm_core::matcher as core;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Why a token cannot come next.
+#[pyclass(frozen, get_all, module = "rellm._core")]
+pub(crate) struct Rejection {
+    token_id: Option<u32>,
+    token_bytes: Py<PyBytes>,
+    failed_at: usize,
+    text_before: String,
+    expected: String,
+    message: String,
+}
+
+impl From<core::Rejection> for Rejection {
+    fn from(rejection: core::Rejection) -> Self {
+        let message = rejection.to_string();
+        let token_bytes = Python::attach(|py| PyBytes::new(py, &rejection.token_bytes).unbind());
+        let core::Rejection { token_id, failed_at, text_before, expected, .. } = rejection;
+        Rejection { token_id, token_bytes, failed_at, text_before, expected, message }
+    }
+}
+
+#[pymethods]
+impl Rejection {
+    fn __str__(&self) -> &str {
+        &self.message
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Rejection: {}>", self.message)
+    }
+}
+
+/// One text being written.
+#[pyclass(frozen, module = "rellm._core")]
+pub(crate) struct Matcher {
+    inner: Mutex<core::Matcher>,
+    constraint: Py<Constraint>,
+}
+
+impl Matcher {
+    pub(crate) fn new(inner: core::Matcher, constraint: Py<Constraint>) -> Self {
+        Matcher { inner: Mutex::new(inner), constraint }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, core::Matcher> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads without the GIL.
+    fn ask<T: Send>(&self, py: Python<'_>, ask: impl FnOnce(&core::Matcher) -> Result<T, Error> + Send) -> PyResult<T> {
+        detached(py, || ask(&self.lock()))?.map_err(|error| exception(py, &error, None))
+    }
+
+    /// Changes the state without the GIL.
+    fn change(
+        &self,
+        py: Python<'_>,
+        change: impl FnOnce(&mut core::Matcher) -> Result<(), core::MatchError> + Send,
+    ) -> PyResult<()> {
+        detached(py, || change(&mut self.lock()))?.map_err(|error| match_exception(py, error))
+    }
+
+    /// Writes the mask: at once if it only has to be copied, else without the GIL.
+    fn fill(&self, py: Python<'_>, row: &mut [u32]) -> PyResult<()> {
+        // PERF: letting go of the GIL and taking it again costs about as much as the copy.
+        let ready = self.inner.try_lock().is_ok_and(|matcher| matcher.fill_mask_if_ready(row));
+        if ready { Ok(()) } else { self.ask(py, |matcher| matcher.fill_mask(row)) }
+    }
+
+    fn words(&self) -> usize {
+        self.constraint.get().mask_words()
+    }
+}
+
+#[pymethods]
+impl Matcher {
+    #[getter]
+    fn constraint(&self, py: Python<'_>) -> Py<Constraint> {
+        self.constraint.clone_ref(py)
+    }
+
+    #[getter]
+    fn text<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.ask(py, |matcher| Ok(matcher.text().to_vec()))?))
+    }
+
+    fn mask<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static EMPTY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static WORD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let empty = EMPTY.get_or_try_init(py, || Ok::<_, PyErr>(py.import("numpy")?.getattr("empty")?.unbind()))?;
+        let word = WORD.get_or_try_init(py, || Ok::<_, PyErr>(py.import("numpy")?.getattr("uint32")?.unbind()))?;
+        let out = empty.bind(py).call1((self.words(), word.bind(py)))?;
+        self.fill(py, Rows::of(&out, self.words())?.row(0)?)?;
+        Ok(out)
+    }
+
+    #[pyo3(signature = (out, row=0))]
+    fn fill_mask(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: usize) -> PyResult<()> {
+        self.fill(py, Rows::of(out, self.words())?.row(row)?)
+    }
+
+    fn allows(&self, py: Python<'_>, token_id: TokenId) -> PyResult<bool> {
+        self.ask(py, |matcher| matcher.allows(token_id.0))
+    }
+
+    fn advance(&self, py: Python<'_>, token_id: TokenId) -> PyResult<()> {
+        self.change(py, |matcher| matcher.advance(token_id.0))
+    }
+
+    fn advance_bytes(&self, py: Python<'_>, data: PyBackedBytes) -> PyResult<()> {
+        self.change(py, |matcher| matcher.advance_bytes(&data))
+    }
+
+    fn rollback(&self, py: Python<'_>, n: isize) -> PyResult<()> {
+        let n = usize::try_from(n).map_err(|_| PyValueError::new_err("rollback: n must not be negative"))?;
+        self.change(py, |matcher| matcher.rollback(n))
+    }
+
+    fn reset(&self, py: Python<'_>) -> PyResult<()> {
+        self.change(py, |matcher| {
+            matcher.reset();
+            Ok(())
+        })
+    }
+
+    fn copy(&self, py: Python<'_>) -> PyResult<Self> {
+        let inner = self.ask(py, |matcher| Ok(matcher.clone()))?;
+        Ok(Matcher::new(inner, self.constraint.clone_ref(py)))
+    }
+
+    fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
+        self.copy(py)
+    }
+
+    fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.copy(py)
+    }
+
+    fn validate(&self, py: Python<'_>, token_ids: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let ids = crate::numbers::token_ids(token_ids)?;
+        self.ask(py, |matcher| matcher.validate(&ids))
+    }
+
+    #[getter]
+    fn is_accepting(&self, py: Python<'_>) -> PyResult<bool> {
+        self.ask(py, |matcher| Ok(matcher.is_accepting()))
+    }
+
+    #[getter]
+    fn is_finished(&self, py: Python<'_>) -> PyResult<bool> {
+        self.ask(py, core::Matcher::is_finished)
+    }
+
+    fn forced_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.ask(py, core::Matcher::forced_bytes)?))
+    }
+
+    fn shortest_completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.ask(py, core::Matcher::shortest_completion)?))
+    }
+
+    fn explain(&self, py: Python<'_>, token_id: TokenId) -> PyResult<Option<Rejection>> {
+        Ok(self.ask(py, |matcher| matcher.explain(token_id.0))?.map(Rejection::from))
+    }
+
+    fn next_characters(&self, py: Python<'_>) -> PyResult<Vec<(u32, u32)>> {
+        Ok(self.ask(py, core::Matcher::next_characters)?.ranges().to_vec())
+    }
+}
+
+/// Fills the rows of `out` with the masks of `matchers`, on several threads where that pays.
+#[pyfunction]
+#[pyo3(signature = (matchers, out, threads=None))]
+pub(crate) fn fill_masks(
+    py: Python<'_>,
+    matchers: Vec<Py<Matcher>>,
+    out: &Bound<'_, PyAny>,
+    threads: Option<usize>,
+) -> PyResult<()> {
+    if threads == Some(0) {
+        return Err(PyValueError::new_err("threads: must be at least 1"));
+    }
+    let words = matchers.iter().map(|matcher| matcher.get().words()).max().unwrap_or(0);
+    let mut rows = Rows::of(out, words)?;
+    let rows = rows.rows(matchers.len())?;
+    let matchers: Vec<&Matcher> = matchers.iter().map(Py::get).collect();
+    let filled = detached(py, || {
+        let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        // By address: each once, and in the same order in every thread, so that two batches cannot block one another.
+        let by_address: BTreeMap<usize, &Matcher> =
+            matchers.iter().map(|&matcher| (std::ptr::from_ref(matcher) as usize, matcher)).collect();
+        let locked: BTreeMap<usize, MutexGuard<'_, core::Matcher>> =
+            by_address.into_iter().map(|(address, matcher)| (address, matcher.lock())).collect();
+        let inner: Vec<&core::Matcher> = matchers
+            .iter()
+            .filter_map(|&matcher| locked.get(&(std::ptr::from_ref(matcher) as usize)))
+            .map(|guard| &**guard)
+            .collect();
+        core::fill_masks(inner.into_iter().zip(rows), threads)
+    })?;
+    filled.map_err(|error| exception(py, &error, None))
+}
