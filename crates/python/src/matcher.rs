@@ -114,6 +114,16 @@ impl Matcher {
         self.fill(py, Rows::of(out, self.words())?.row(row)?)
     }
 
+    fn fill_mask_within(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: usize, tokens_left: u32) -> PyResult<()> {
+        let mut rows = Rows::of(out, self.words())?;
+        let row = rows.row(row)?;
+        self.ask(py, |matcher| matcher.fill_mask_within(row, tokens_left))
+    }
+
+    fn tokens_to_match(&self, py: Python<'_>, at_most: u32) -> PyResult<Option<u32>> {
+        self.ask(py, |matcher| matcher.tokens_to_match(at_most))
+    }
+
     fn allows(&self, py: Python<'_>, token_id: TokenId) -> PyResult<bool> {
         self.ask(py, |matcher| matcher.allows(token_id.0))
     }

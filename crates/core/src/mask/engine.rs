@@ -1,6 +1,7 @@
 //! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
 
 use super::cache::MaskCache;
+use super::distance::{Distances, Ground};
 use super::spelled::Liveness;
 use super::walk::{Fuel, Path, step_bytes, walk_all};
 use crate::automaton::{Automaton, StateId};
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     limits: Limits,
     masks: MaskCache,
     liveness: Liveness,
+    distances: Distances,
     /// By state: what is known of it in a byte.
     notes: Vec<u8>,
     slots: Vec<StateId>,
@@ -64,6 +66,7 @@ impl Engine {
             limits: *limits,
             masks: MaskCache::default(),
             liveness: Liveness::default(),
+            distances: Distances::default(),
             notes: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -84,7 +87,7 @@ impl Engine {
     }
 
     fn own_bytes(&self) -> usize {
-        self.liveness.bytes() + self.notes.capacity() + self.slots.capacity() * 4
+        self.liveness.bytes() + self.distances.bytes() + self.notes.capacity() + self.slots.capacity() * 4
     }
 
     /// The number of times that states were renumbered. A state id of an earlier generation means nothing.
@@ -155,6 +158,7 @@ impl Engine {
         self.close_waiting();
         self.masks.clear();
         self.liveness.clear();
+        self.distances.clear();
         self.notes = Vec::new();
         let mut roots: Vec<StateId> = self.slots.iter().copied().filter(|&state| state != StateId::DEAD).collect();
         roots.sort_unstable();
@@ -256,6 +260,16 @@ impl Engine {
                 }
             }
         }
+        self.complete(state, row);
+        let held = self.automaton.memory_bytes() + self.own_bytes();
+        let budget = (self.limits.memory_bytes as usize).saturating_sub(held);
+        self.masks.shrink(budget);
+        self.masks.insert(state, row, budget);
+        Ok(())
+    }
+
+    /// Adds to a mask what is not in the tree: the other ids of duplicates, and EOS where the text matches.
+    fn complete(&mut self, state: StateId, row: &mut [u32]) {
         for &(token, same) in self.vocabulary.trie().duplicates() {
             if is_set(row, token) {
                 set(row, same);
@@ -264,11 +278,49 @@ impl Engine {
         if self.automaton.is_accepting(state) {
             self.vocabulary.eos_token_ids().iter().for_each(|&id| set(row, id));
         }
-        let held = self.automaton.memory_bytes() + self.own_bytes();
-        let budget = (self.limits.memory_bytes as usize).saturating_sub(held);
-        self.masks.shrink(budget);
-        self.masks.insert(state, row, budget);
-        Ok(())
+    }
+
+    /// The least number of tokens after which the text matches, if that is at most `limit`.
+    pub(crate) fn tokens_to_match(&mut self, slot: Slot, limit: u32) -> Result<Option<u32>> {
+        self.make_room_for_distances();
+        self.attempt(|engine| {
+            let state = engine.state(slot);
+            let Engine { automaton, vocabulary, path, fuel, distances, .. } = engine;
+            distances.tokens_to_match(&mut Ground { automaton: &mut **automaton, vocabulary, path, fuel }, state, limit)
+        })
+    }
+
+    /// Writes the mask of the tokens after which a match needs at most `tokens_left - 1` more.
+    pub(crate) fn fill_within(&mut self, slot: Slot, out: &mut [u32], tokens_left: u32) -> Result<()> {
+        self.make_room_for_distances();
+        self.attempt(|engine| {
+            let state = engine.state(slot);
+            out.fill(0);
+            if let Some(limit) = tokens_left.checked_sub(1) {
+                let Engine { automaton, vocabulary, path, fuel, distances, .. } = &mut *engine;
+                let mut found = Vec::new();
+                walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, target| {
+                    found.push((target, token));
+                    Ok(())
+                })?;
+                found.sort_unstable();
+                let mut ground = Ground { automaton: &mut **automaton, vocabulary, path, fuel };
+                for same in found.chunk_by(|a, b| a.0 == b.0) {
+                    if distances.is_within(&mut ground, same[0].0, limit)? {
+                        same.iter().for_each(|&(_, token)| set(out, token));
+                    }
+                }
+            }
+            engine.complete(state, out);
+            Ok(())
+        })
+    }
+
+    /// Distances may take a quarter of the memory; then they are worked out anew.
+    fn make_room_for_distances(&mut self) {
+        if self.distances.bytes() as u64 > self.limits.memory_bytes / 4 {
+            self.distances.clear();
+        }
     }
 
     /// Whether nothing can be written after the text of the slot, which matches.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::codepoints::CodePoints;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Reproducible numbers: xorshift64*.
 pub(crate) struct Random(u64);
@@ -255,4 +255,31 @@ pub(crate) fn vocabulary_of(tokens: &[Option<Vec<u8>>], eos: &[u32]) -> Arc<Voca
 
 pub(crate) fn ids(mask: &[u32]) -> Vec<u32> {
     (0..mask.len() as u32 * 32).filter(|&id| mask[id as usize / 32] >> (id % 32) & 1 == 1).collect()
+}
+
+/// The least number of tokens to a match by state, by going over everything again and again.
+pub(crate) fn distances_by_definition(
+    language: &Language,
+    tokens: &[Option<Vec<u8>>],
+    eos: &[u32],
+) -> BTreeMap<(usize, bool), usize> {
+    let mut distances: BTreeMap<(usize, bool), usize> =
+        (0..language.next.len()).filter(|&state| language.accepting[state]).map(|state| ((state, false), 0)).collect();
+    loop {
+        let before = distances.clone();
+        for state in (0..language.next.len()).flat_map(|state| [(state, false), (state, true)]) {
+            for (id, token) in tokens.iter().enumerate() {
+                let Some(bytes) = token.as_ref().filter(|bytes| !bytes.is_empty() && !eos.contains(&(id as u32)))
+                else {
+                    continue;
+                };
+                let Some(&beyond) = language.run(state, bytes).and_then(|target| before.get(&target)) else { continue };
+                let known = distances.entry(state).or_insert(usize::MAX);
+                *known = (*known).min(beyond + 1);
+            }
+        }
+        if distances == before {
+            return distances;
+        }
+    }
 }

@@ -95,6 +95,30 @@ impl Matcher {
         }
     }
 
+    /// Writes the mask of the tokens after which the text needs at most `tokens_left - 1` more to match; EOS costs nothing.
+    /// `out` is as for [`Matcher::fill_mask`].
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn fill_mask_within(&self, out: &mut [u32], tokens_left: u32) -> Result<()> {
+        if self.ended {
+            self.fill_ended(out);
+            return Ok(());
+        }
+        self.constraint.engine().fill_within(self.slot, out, tokens_left)
+    }
+
+    /// The least number of tokens, EOS not counted, after which the text matches; `None` if it is more than `at_most`.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn tokens_to_match(&self, at_most: u32) -> Result<Option<u32>> {
+        if self.ended {
+            return Ok(Some(0));
+        }
+        self.constraint.engine().tokens_to_match(self.slot, at_most)
+    }
+
     /// Whether `token` may come next. An id out of range may not.
     ///
     /// # Errors

@@ -71,6 +71,26 @@ fn masks_are_what_the_definition_says() {
             assert!(language.accepting[end] && !cut, "seed {seed}: {completion:?}");
             let forced = matcher.forced_bytes().unwrap();
             assert!(completion.starts_with(&forced) && (forced.is_empty() || !matcher.is_accepting()));
+            let distances = distances_by_definition(&language, &tokens, &eos);
+            let far = usize::MAX;
+            let exact = distances[&state];
+            for limit in [0, 1, 2, 3, 5, 50] {
+                let found = matcher.tokens_to_match(limit).unwrap();
+                assert_eq!(found, (exact <= limit as usize).then_some(exact as u32), "seed {seed}, limit {limit}");
+                let mut row = vec![u32::MAX; matcher.mask_words() + 1];
+                matcher.fill_mask_within(&mut row, limit).unwrap();
+                let within: Vec<u32> = allowed
+                    .iter()
+                    .copied()
+                    .filter(|&id| {
+                        eos.contains(&id) || {
+                            let target = language.run(state, tokens[id as usize].as_ref().unwrap()).unwrap();
+                            distances.get(&target).copied().unwrap_or(far) < limit as usize
+                        }
+                    })
+                    .collect();
+                assert_eq!(ids(&row), within, "seed {seed}, limit {limit}");
+            }
             let Some(&id) = texts.get(random.below(texts.len().max(1))) else { break };
             matcher.advance(id).unwrap();
             state = language.run(state, tokens[id as usize].as_ref().unwrap()).unwrap();

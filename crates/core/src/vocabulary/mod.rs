@@ -25,6 +25,7 @@ pub struct Vocabulary {
     trie: Trie,
     spelling: Spelling,
     fingerprint: u128,
+    longest: usize,
 }
 
 impl Vocabulary {
@@ -93,6 +94,7 @@ impl Vocabulary {
                 "the tokens need a prefix tree of more than {MAX_IDS} nodes: pass fewer or shorter tokens"
             ))
         })?;
+        let longest = order.iter().map(|&(_, id)| bytes(id).len()).max().unwrap_or(0);
         let spelling = Spelling::new(&trie, order.iter().map(|&(_, id)| bytes(id)));
         let mut fingerprint = Fingerprint::new();
         fingerprint.number(offsets.len() as u64);
@@ -100,7 +102,7 @@ impl Vocabulary {
         has_bytes.iter().for_each(|&word| fingerprint.number(u64::from(word)));
         eos.iter().for_each(|&id| fingerprint.number(u64::from(id)));
         fingerprint.bytes(&data);
-        Ok(Vocabulary { fingerprint: fingerprint.finish(), offsets, data, has_bytes, eos, trie, spelling })
+        Ok(Vocabulary { fingerprint: fingerprint.finish(), offsets, data, has_bytes, eos, trie, spelling, longest })
     }
 
     /// The highest id + 1.
@@ -150,6 +152,11 @@ impl Vocabulary {
     /// 128 bits of the content: equal tokens and EOS ids, equal fingerprint.
     pub fn fingerprint(&self) -> u128 {
         self.fingerprint
+    }
+
+    /// The length of the longest token, in bytes.
+    pub(crate) fn longest_token(&self) -> usize {
+        self.longest
     }
 
     pub(crate) fn trie(&self) -> &Trie {
