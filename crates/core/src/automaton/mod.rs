@@ -2,6 +2,20 @@
 //!
 //! Nothing above this trait may know that an automaton is finite, or that it comes from a regular expression.
 
+mod captures;
+mod closure;
+mod decoder;
+mod derive;
+mod expr;
+mod partition;
+mod rebuild;
+mod regex;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+pub use regex::{RegexAutomaton, compile};
+
 use crate::codepoints::CodePoints;
 use crate::error::Result;
 use std::sync::Arc;
@@ -55,8 +69,8 @@ pub trait Automaton: Send {
     /// A shortest text, in bytes, that leads from `state` to an accepting one. `state` is not `DEAD`.
     fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>>;
 
-    /// The characters with which some continuation goes on, for people to read; in the middle of a character, those
-    /// that it may still become, with their leading bytes already written.
+    /// The characters with which some continuation goes on, for people to read; in the middle of a character, those of
+    /// the kinds that it may still become.
     fn next_characters(&mut self, state: StateId) -> Result<CodePoints>;
 
     /// What is known without walking; `None`: nothing.

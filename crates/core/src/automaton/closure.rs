@@ -1,0 +1,240 @@
+//! What is known of a state without walking: a class of characters that keep it alive, and for how long.
+//!
+//! *By structure*: `X{m,n}T` without conditions stays alive for n characters of X, and only the first characters of T
+//! lead out. *By meaning*: characters that keep to a few states, all alive, keep the state alive for ever. *Counted*:
+//! failing that, for as many characters as are looked at.
+//!
+//! A closure is worth its use only if its class is wide.
+
+use super::Closure;
+use super::derive::Calculus;
+use super::expr::{ANYTHING, EMPTY, Expr, ExprId, MANY, flag};
+use super::partition::{ALL, Bits, Minterm, Partition};
+use super::regex::{CharState, RegexAutomaton};
+use crate::codepoints::CodePoints;
+use crate::error::Result;
+use std::sync::Arc;
+
+/// States that a closure by meaning may go through.
+const MOST_STATES: usize = 12;
+/// Characters that are looked at where no closure holds for ever.
+const MOST_CHARACTERS: u32 = 16;
+/// A class with so many ASCII letters, or so many other characters, is wide.
+const WIDE_LETTERS: usize = 13;
+const WIDE_OTHERS: u64 = 500;
+
+fn is_wide(partition: &Partition, bits: &Bits) -> bool {
+    let others: u64 = bits.iter().map(|m| u64::from(partition.size(m))).sum();
+    if others >= WIDE_OTHERS {
+        return true;
+    }
+    let letters = (b'a'..=b'z').chain(b'A'..=b'Z').filter(|&c| bits.has(partition.ascii(c)));
+    letters.count() >= WIDE_LETTERS
+}
+
+impl Calculus {
+    /// The minterms with which a plain sequence can begin.
+    fn first(&self, sequence: ExprId, into: &mut Bits) {
+        let mut rest = sequence;
+        loop {
+            let (head, tail) = self.arena.split(rest);
+            match *self.arena.get(head) {
+                Expr::Class(class) => into.extend(self.partition.bits(class)),
+                Expr::Str { at, .. } => into.extend(self.partition.bits(self.arena.pool[at as usize])),
+                Expr::Literals { table, lo, hi, depth } => {
+                    let strings = &self.arena.tables[table as usize][lo as usize..hi as usize];
+                    let mut last = u32::MAX;
+                    for string in strings.iter().filter(|s| s.1 > depth) {
+                        let class = self.arena.pool[(string.0 + depth) as usize];
+                        if class != last {
+                            into.extend(self.partition.bits(class));
+                            last = class;
+                        }
+                    }
+                }
+                Expr::Ordered(_) if head == ANYTHING => into.extend(self.partition.bits(ALL)),
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) => ids.iter().for_each(|&id| self.first(id, into)),
+                Expr::Repeat { body, .. } => self.first(body, into),
+                _ => {}
+            }
+            if tail == EMPTY || !self.arena.is(head, flag::MAY_SKIP) {
+                return;
+            }
+            rest = tail;
+        }
+    }
+}
+
+impl RegexAutomaton {
+    /// The closure of a state, worked out once.
+    pub(super) fn find_closure(&mut self, state: CharState) -> Result<Option<Closure>> {
+        if let Some(known) = &self.states[state as usize].closure {
+            return Ok(known.clone());
+        }
+        let term = self.states[state as usize].term;
+        let closure = match self.by_structure(term) {
+            Some(found) => found,
+            None if self.calculus.arena.is(term, flag::GROUPS) => None,
+            None => self.by_meaning(state)?,
+        };
+        self.states[state as usize].closure = Some(closure.clone());
+        Ok(closure)
+    }
+
+    /// `Some(None)`: the structure tells that there is none worth having.
+    fn by_structure(&mut self, term: ExprId) -> Option<Option<Closure>> {
+        let calculus = &mut self.calculus;
+        if !calculus.arena.is(term, flag::PLAIN) {
+            return None;
+        }
+        let (head, tail) = calculus.arena.split(term);
+        let (bits, reach) = match *calculus.arena.get(head) {
+            Expr::Ordered(_) if head == ANYTHING => (calculus.partition.bits(ALL).clone(), MANY),
+            Expr::Repeat { body, max, .. } => match *calculus.arena.get(body) {
+                Expr::Class(class) => (calculus.partition.bits(class).clone(), max),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        if !is_wide(&calculus.partition, &bits) {
+            return Some(None);
+        }
+        let mut first = Bits::default();
+        calculus.first(tail, &mut first);
+        let beyond_is_dead = !first.iter().any(|m| bits.has(m));
+        if !beyond_is_dead && reach != MANY && reach <= MOST_CHARACTERS {
+            // What follows may go on with the same characters: looking further may tell more.
+            return None;
+        }
+        let mut exits = Bits::default();
+        first.iter().filter(|&m| !bits.has(m)).for_each(|m| exits.add(m));
+        Some(Some(self.closure_of(&bits, reach, &exits, beyond_is_dead)))
+    }
+
+    fn closure_of(&mut self, class: &Bits, reach: u32, exits: &Bits, beyond_is_dead: bool) -> Closure {
+        let partition = &mut self.calculus.partition;
+        let exits = if exits.is_empty() { Arc::new(CodePoints::empty()) } else { partition.set(exits) };
+        Closure { class: partition.set(class), reach, exits, beyond_is_dead }
+    }
+
+    /// The minterms that keep the state alive, with where they lead.
+    fn targets(&mut self, state: CharState) -> Result<Vec<(Minterm, CharState)>> {
+        let mut live = Vec::new();
+        for m in 1..self.calculus.partition.len() as Minterm {
+            let next = self.walk_any(state, m)?;
+            if next != 0 {
+                live.push((m, next));
+            }
+        }
+        Ok(live)
+    }
+
+    fn by_meaning(&mut self, state: CharState) -> Result<Option<Closure>> {
+        let live = self.targets(state)?;
+        let mut groups: Vec<(u64, CharState, Bits)> = Vec::new();
+        for &(m, next) in &live {
+            let size = u64::from(self.calculus.partition.size(m));
+            match groups.iter_mut().find(|g| g.1 == next) {
+                Some(group) => {
+                    group.0 += size;
+                    group.2.add(m);
+                }
+                None => {
+                    let mut bits = Bits::default();
+                    bits.add(m);
+                    groups.push((size, next, bits));
+                }
+            }
+        }
+        groups.sort_by_key(|g| std::cmp::Reverse(g.0));
+        let mut class = Bits::default();
+        let mut inside = vec![state];
+        for (_, _, bits) in groups.iter().take(6) {
+            let mut candidate = class.clone();
+            candidate.extend(bits);
+            if let Some(states) = self.kept(state, &candidate)? {
+                (class, inside) = (candidate, states);
+            }
+        }
+        if is_wide(&self.calculus.partition, &class) {
+            let exits = self.exits(&inside, &class)?;
+            return Ok(Some(self.closure_of(&class, MANY, &exits, false)));
+        }
+        match groups.first() {
+            Some((_, _, bits)) if is_wide(&self.calculus.partition, bits) => {
+                let bits = bits.clone();
+                self.counted(state, &bits)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The states that the characters of `class` lead to from `state`, if they are few and all alive.
+    fn kept(&mut self, state: CharState, class: &Bits) -> Result<Option<Vec<CharState>>> {
+        let mut states = vec![state];
+        let mut next = 0;
+        while next < states.len() {
+            for m in class.iter() {
+                let target = self.walk_any(states[next], m)?;
+                if target == 0 {
+                    return Ok(None);
+                }
+                if !states.contains(&target) {
+                    if states.len() == MOST_STATES {
+                        return Ok(None);
+                    }
+                    states.push(target);
+                }
+            }
+            next += 1;
+        }
+        Ok(Some(states))
+    }
+
+    fn exits(&mut self, states: &[CharState], class: &Bits) -> Result<Bits> {
+        let mut exits = Bits::default();
+        for &state in states {
+            for (m, _) in self.targets(state)? {
+                if !class.has(m) {
+                    exits.add(m);
+                }
+            }
+        }
+        Ok(exits)
+    }
+
+    fn counted(&mut self, state: CharState, class: &Bits) -> Result<Option<Closure>> {
+        let mut level = vec![state];
+        let mut before = vec![state];
+        let mut reach = 0;
+        'levels: while reach < MOST_CHARACTERS {
+            let mut next = Vec::new();
+            for &at in &level {
+                for m in class.iter() {
+                    let target = self.walk_any(at, m)?;
+                    if target == 0 {
+                        break 'levels;
+                    }
+                    if !next.contains(&target) {
+                        next.push(target);
+                    }
+                }
+                if next.len() > MOST_STATES {
+                    break 'levels;
+                }
+            }
+            reach += 1;
+            if reach < MOST_CHARACTERS {
+                before.extend(&next);
+            }
+            level = next;
+        }
+        if reach < 2 {
+            return Ok(None);
+        }
+        before.sort_unstable();
+        before.dedup();
+        let exits = self.exits(&before, class)?;
+        Ok(Some(self.closure_of(class, reach, &exits, false)))
+    }
+}

@@ -1,0 +1,848 @@
+//! Derivatives in continuation form.
+//!
+//! A sequence runs to the end of the text, and its derivative is taken from its head with the tail in hand:
+//! `D(ab, K) = D(a, bK)`, `D(a|b, K) = D(a, K) ∪ D(b, K)`, `D((?=B), K) = D(BΣ*) ∩ D(K)`,
+//! `D((?!B), K) = ¬D(BΣ*) ∩ D(K)`. So an intersection is made only of whole terms and never has a tail. (Brzozowski
+//! derivatives: Owens, Reppy & Turon 2009. Lookaheads as intersections of continuations: Miyazaki & Minamide 2019.)
+//!
+//! What depends on the text before is answered by the state that is being left: the character before by a few bits,
+//! a lookbehind by a *tracker*, the derivative of `Σ*B` over the text so far, which is asked whether it could be
+//! finished now (`now`). What a group captured is put into the continuation when the group closes.
+//!
+//! An iteration of a repetition that consumed nothing leads back to the repetition without an end; it is worth
+//! something only where it makes up for a required iteration, or sets a group, and once is enough for that.
+//! `Expr::Mark` stands behind each iteration to notice it.
+//!
+//! The walk over one sequence is a worklist, not a recursion: neither long nor much-branching sequences use the stack.
+//! Recursion goes only into lookarounds and atomic groups, whose nesting the pattern bounds.
+
+use super::captures::Captures;
+use super::expr::{ANYTHING, Arena, EMPTY, Expr, ExprId, MANY, NOTHING, START_BIT, flag};
+use super::partition::{Minterm, Partition};
+use crate::error::{Error, Result};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// What a derivative may ask of the state that is being left.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Bit i: the character before is in set i. Bit 63: this is the start of the text.
+    pub before: u64,
+    /// The trackers of the lookbehinds, by number.
+    pub trackers: Vec<ExprId>,
+    /// The text that open groups have captured, as an id of [`Captures`].
+    pub buffer: u32,
+}
+
+/// Expressions, classes and the means to derive.
+#[derive(Debug, Clone)]
+pub struct Calculus {
+    /// The expressions.
+    pub arena: Arena,
+    /// The classes.
+    pub partition: Partition,
+    /// Groups and what they captured.
+    pub captures: Captures,
+    /// The state that is being left.
+    pub context: Context,
+    /// Work left.
+    pub fuel: u64,
+    /// The fuel of the last refuelling, for the message.
+    pub fuel_limit: u64,
+    memo: FxHashMap<(ExprId, Minterm), ExprId>,
+    depth: u32,
+}
+
+/// Recursion into lookarounds and atomic groups; each level takes less than 1 KiB of stack.
+const MOST_DEPTH: u32 = 700;
+
+impl Calculus {
+    /// The means to derive over a partition.
+    pub fn new(partition: Partition, captures: Captures) -> Self {
+        Calculus {
+            arena: Arena::new(),
+            partition,
+            captures,
+            context: Context::default(),
+            fuel: u64::MAX,
+            fuel_limit: u64::MAX,
+            memo: FxHashMap::default(),
+            depth: 0,
+        }
+    }
+
+    /// The bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.arena.memory_bytes() + self.partition.memory_bytes() + self.captures.memory_bytes() + self.memo.len() * 24
+    }
+
+    /// Pays for work.
+    #[inline]
+    pub fn spend(&mut self, units: u64) -> Result<()> {
+        if self.fuel < units {
+            self.fuel = 0;
+            return Err(Error::Limit {
+                limit: "fuel",
+                allowed: self.fuel_limit,
+                message: format!(
+                    "the pattern needs more than fuel={} units of work for one step: simplify it, or raise \
+                     Limits(fuel=...)",
+                    self.fuel_limit
+                ),
+            });
+        }
+        self.fuel -= units;
+        Ok(())
+    }
+
+    fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= MOST_DEPTH {
+            return Err(Error::Limit {
+                limit: "nesting",
+                allowed: MOST_DEPTH.into(),
+                message: format!(
+                    "lookarounds and atomic groups are nested more than {MOST_DEPTH} deep while matching: simplify \
+                     the pattern (this depth is fixed; Limits(nesting=...) bounds only the pattern's own)"
+                ),
+            });
+        }
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Any of two.
+    pub fn or(&mut self, a: ExprId, b: ExprId) -> ExprId {
+        self.arena.union([a, b], &mut self.partition)
+    }
+
+    fn any(&mut self, parts: Vec<ExprId>) -> ExprId {
+        match parts[..] {
+            [] => NOTHING,
+            [only] => only,
+            _ => self.arena.union(parts, &mut self.partition),
+        }
+    }
+
+    /// A tail that is about to be kept after a character was read: its marks become what is left to iterate.
+    fn settle(&mut self, tail: ExprId) -> ExprId {
+        if !self.arena.is(tail, flag::MARKED) {
+            return tail;
+        }
+        let mut heads = Vec::new();
+        let mut rest = tail;
+        while self.arena.is(rest, flag::MARKED) {
+            let (head, next) = self.arena.split(rest);
+            heads.push(match *self.arena.get(head) {
+                Expr::Mark { body, min, max, lazy, .. } => self.arena.repeat(body, min, max, lazy),
+                _ => head,
+            });
+            rest = next;
+        }
+        heads.into_iter().rev().fold(rest, |tail, head| self.arena.concat(head, tail))
+    }
+
+    /// One iteration of a repetition and what stands behind it.
+    fn iterate(&mut self, repeat: (ExprId, u32, u32, bool), tail: ExprId) -> ExprId {
+        let (body, min, max, lazy) = repeat;
+        let left = (min.saturating_sub(1), if max == MANY { MANY } else { max - 1 });
+        let behind = if !self.arena.is(body, flag::MAY_SKIP) {
+            self.arena.repeat(body, left.0, left.1, lazy)
+        } else {
+            // An empty iteration is of use only where it stands for a required one or sets a group.
+            let dead = min == 0 && !self.arena.is(body, flag::GROUPS);
+            self.arena.intern(Expr::Mark { body, min: left.0, max: left.1, lazy, dead })
+        };
+        let rest = self.arena.concat(behind, tail);
+        self.arena.concat(body, rest)
+    }
+
+    /// A last iteration, after one that consumed nothing.
+    fn iterate_again(&mut self, (body, max, lazy): (ExprId, u32, bool), tail: ExprId) -> ExprId {
+        if max == 0 {
+            return NOTHING;
+        }
+        let max = if max == MANY { MANY } else { max - 1 };
+        let mark = self.arena.intern(Expr::Mark { body, min: 0, max, lazy, dead: true });
+        let rest = self.arena.concat(mark, tail);
+        self.arena.concat(body, rest)
+    }
+
+    /// The derivative of a term by a minterm, in the present context.
+    pub fn derive(&mut self, term: ExprId, m: Minterm) -> Result<ExprId> {
+        match *self.arena.get(term) {
+            Expr::Nothing | Expr::Empty | Expr::Done => Ok(NOTHING),
+            Expr::Union(ref parts) => {
+                let parts = parts.clone();
+                let mut derived = Vec::with_capacity(parts.len().min(64));
+                for &part in &parts {
+                    let one = self.derive_part(part, m)?;
+                    if one == ANYTHING {
+                        return Ok(ANYTHING);
+                    }
+                    if one != NOTHING {
+                        derived.push(one);
+                    }
+                }
+                Ok(self.any(derived))
+            }
+            Expr::Inter(ref parts) => {
+                let parts = parts.clone();
+                let mut derived = Vec::with_capacity(parts.len());
+                for &part in &parts {
+                    let one = self.derive_part(part, m)?;
+                    if one == NOTHING {
+                        return Ok(NOTHING);
+                    }
+                    derived.push(one);
+                }
+                Ok(self.arena.inter(derived))
+            }
+            Expr::Not(inner) => {
+                let inner = self.derive_part(inner, m)?;
+                Ok(self.arena.not(inner))
+            }
+            _ if term == ANYTHING => Ok(ANYTHING),
+            _ => self.derive_sequence(term, m),
+        }
+    }
+
+    /// A part of a union or an intersection: remembered, since it stands in many of them.
+    fn derive_part(&mut self, part: ExprId, m: Minterm) -> Result<ExprId> {
+        let info = self.arena.info(part);
+        let free = info.front == 0 && info.trackers == 0 && info.flags & (flag::FRONT_CAPTURE | flag::CAPTURING) == 0;
+        if !free {
+            return self.deeper(|this| this.derive(part, m));
+        }
+        if let Some(&known) = self.memo.get(&(part, m)) {
+            return Ok(known);
+        }
+        let derived = self.deeper(|this| this.derive(part, m))?;
+        self.memo.insert((part, m), derived);
+        Ok(derived)
+    }
+
+    fn derive_sequence(&mut self, sequence: ExprId, m: Minterm) -> Result<ExprId> {
+        let mut parts: Vec<ExprId> = Vec::new();
+        let mut stack: Vec<ExprId> = Vec::new();
+        let mut seen: FxHashSet<ExprId> = FxHashSet::default();
+        let mut branched = false;
+        let mut next = Some(sequence);
+        while let Some(at) = next.take().or_else(|| stack.pop()) {
+            self.spend(1)?;
+            if branched && !seen.insert(at) {
+                continue;
+            }
+            let (head, tail) = self.arena.split(at);
+            match *self.arena.get(head) {
+                Expr::Nothing | Expr::Empty | Expr::Done | Expr::End => {}
+                Expr::Class(class) => {
+                    if self.partition.has(class, m) {
+                        parts.push(self.settle(tail));
+                    }
+                }
+                Expr::Str { at, len } => {
+                    if self.partition.has(self.arena.pool[at as usize], m) {
+                        let rest = self.arena.string(at + 1, len - 1);
+                        let tail = self.settle(tail);
+                        parts.push(self.arena.concat(rest, tail));
+                    }
+                }
+                Expr::Literals { table, lo, hi, depth } => {
+                    let skips = self.arena.is(head, flag::SKIPS);
+                    let (from, to) = self.arena.descend(&self.partition, (table, lo, hi, depth), m);
+                    let rest = self.arena.literals(table, from, to, depth + 1);
+                    if rest != NOTHING {
+                        let settled = self.settle(tail);
+                        parts.push(self.arena.concat(rest, settled));
+                    }
+                    if skips {
+                        next = Some(tail);
+                    }
+                }
+                Expr::Concat(..) => stack.push(self.arena.concat(head, tail)),
+                Expr::Ordered(_) if head == ANYTHING => {
+                    let settled = self.settle(tail);
+                    parts.push(self.arena.concat(ANYTHING, settled));
+                    next = Some(tail);
+                }
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
+                    let ids = ids.clone();
+                    self.spend(ids.len() as u64)?;
+                    for &id in ids.iter().rev() {
+                        // PERF: most alternatives of a large union begin with another character.
+                        let (first, rest) = self.arena.split(id);
+                        if let Expr::Class(class) = *self.arena.get(first) {
+                            if self.partition.has(class, m) {
+                                let tail = self.settle(tail);
+                                parts.push(self.arena.concat(rest, tail));
+                            }
+                            continue;
+                        }
+                        branched = true;
+                        stack.push(self.arena.concat(id, tail));
+                    }
+                }
+                Expr::Repeat { body, min, max, lazy } => {
+                    if let Expr::Class(class) = *self.arena.get(body) {
+                        if self.partition.has(class, m) {
+                            let most = if max == MANY { MANY } else { max - 1 };
+                            let left = self.arena.repeat(body, min.saturating_sub(1), most, lazy);
+                            let settled = self.settle(tail);
+                            parts.push(self.arena.concat(left, settled));
+                        }
+                    } else {
+                        branched = true;
+                        stack.push(self.iterate((body, min, max, lazy), tail));
+                    }
+                    if min == 0 {
+                        next = Some(tail);
+                    }
+                }
+                Expr::Mark { body, max, lazy, dead, .. } => {
+                    if !dead {
+                        branched = true;
+                        stack.push(self.iterate_again((body, max, lazy), tail));
+                        next = Some(tail);
+                    }
+                }
+                Expr::Before { set, negated } => {
+                    if (self.context.before >> set & 1 == 1) != negated {
+                        next = Some(tail);
+                    }
+                }
+                Expr::Start { negated } => {
+                    if (self.context.before & START_BIT != 0) != negated {
+                        next = Some(tail);
+                    }
+                }
+                Expr::Next { class, negated } => {
+                    if self.partition.has(class, m) != negated {
+                        next = Some(tail);
+                    }
+                }
+                Expr::Ahead { negated, body } => {
+                    let seen_ahead = self.arena.concat(body, ANYTHING);
+                    let mut condition = self.deeper(|this| this.derive(seen_ahead, m))?;
+                    if negated {
+                        condition = self.arena.not(condition);
+                    }
+                    self.under(condition, tail, m, &mut parts, &mut next)?;
+                }
+                Expr::Behind { negated, tracker } => {
+                    let mut holds = self.tracker_now(tracker)?;
+                    if negated {
+                        holds = self.arena.not(holds);
+                    }
+                    let condition = self.deeper(|this| this.derive(holds, m))?;
+                    self.under(condition, tail, m, &mut parts, &mut next)?;
+                }
+                Expr::Open(group) => next = Some(self.open(group, tail)),
+                Expr::Close { group, start } => {
+                    // PERF: writing out a capture cuts minterms and makes expressions; most characters end here.
+                    if self.may_begin(tail, m) {
+                        next = Some(self.close(group, start, tail)?);
+                    }
+                }
+                Expr::Backref { reference, content } => {
+                    if let Some(text) = self.content(reference, content)? {
+                        next = Some(self.arena.concat(text, tail));
+                    }
+                }
+                Expr::Cond { no, .. } => next = Some(self.arena.concat(no, tail)),
+                Expr::Atomic(ref threads) => {
+                    let threads = threads.clone();
+                    let derived = self.deeper(|this| this.derive_atomic(&threads, tail, m))?;
+                    parts.push(derived);
+                }
+                // Only as a whole term: what is behind a condition is never in a sequence with it.
+                Expr::Inter(_) | Expr::Not(_) => {
+                    let derived = self.deeper(|this| this.derive(head, m))?;
+                    parts.push(derived);
+                }
+            }
+        }
+        Ok(self.any(parts))
+    }
+
+    /// Whether a sequence may begin with the minterm; false only where it is certain.
+    fn may_begin(&self, sequence: ExprId, m: Minterm) -> bool {
+        let mut rest = sequence;
+        loop {
+            let (head, tail) = self.arena.split(rest);
+            match *self.arena.get(head) {
+                Expr::Class(class) => return self.partition.has(class, m),
+                Expr::Str { at, .. } => return self.partition.has(self.arena.pool[at as usize], m),
+                Expr::Repeat { body, min, .. } => match *self.arena.get(body) {
+                    Expr::Class(class) if self.partition.has(class, m) => return true,
+                    Expr::Class(_) if min == 0 => rest = tail,
+                    Expr::Class(_) => return false,
+                    _ => return true,
+                },
+                Expr::Next { class, negated } if self.partition.has(class, m) == negated => return false,
+                Expr::Empty => return false,
+                _ => return true,
+            }
+        }
+    }
+
+    /// Goes on with `tail` under a condition on the text after the character.
+    fn under(
+        &mut self,
+        condition: ExprId,
+        tail: ExprId,
+        m: Minterm,
+        parts: &mut Vec<ExprId>,
+        next: &mut Option<ExprId>,
+    ) -> Result<()> {
+        match condition {
+            NOTHING => {}
+            ANYTHING => *next = Some(tail),
+            _ => {
+                let rest = self.deeper(|this| this.derive(tail, m))?;
+                parts.push(self.arena.inter([condition, rest]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a term matches the empty text that is left at the end.
+    pub fn accepts(&mut self, term: ExprId) -> Result<bool> {
+        if self.arena.is(term, flag::SKIPS) {
+            return Ok(true);
+        }
+        if self.arena.info(term).min_len > 0 || !self.arena.is(term, flag::MAY_SKIP) {
+            return Ok(false);
+        }
+        self.spend(1)?;
+        match *self.arena.get(term) {
+            Expr::Inter(ref parts) => {
+                for part in parts.clone() {
+                    if !self.deeper(|this| this.accepts(part))? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Expr::Not(inner) => Ok(!self.deeper(|this| this.accepts(inner))?),
+            _ => self.accepts_sequence(term),
+        }
+    }
+
+    fn accepts_sequence(&mut self, sequence: ExprId) -> Result<bool> {
+        let mut stack = vec![sequence];
+        let mut seen: FxHashSet<ExprId> = FxHashSet::default();
+        while let Some(at) = stack.pop() {
+            self.spend(1)?;
+            if at == EMPTY || self.arena.is(at, flag::SKIPS) && !self.arena.is(at, flag::GROUPS) {
+                return Ok(true);
+            }
+            if !seen.insert(at) {
+                continue;
+            }
+            let (head, tail) = self.arena.split(at);
+            let goes_on = match *self.arena.get(head) {
+                Expr::Nothing | Expr::Done | Expr::Class(_) | Expr::Str { .. } => false,
+                Expr::Empty | Expr::End => true,
+                Expr::Literals { .. } => self.arena.is(head, flag::SKIPS),
+                Expr::Ordered(_) if head == ANYTHING => true,
+                Expr::Concat(..) => {
+                    stack.push(self.arena.concat(head, tail));
+                    false
+                }
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
+                    for &id in ids.clone().iter() {
+                        if self.arena.is(id, flag::MAY_SKIP) {
+                            stack.push(self.arena.concat(id, tail));
+                        }
+                    }
+                    false
+                }
+                Expr::Repeat { body, min, max, lazy } => {
+                    if self.arena.is(body, flag::MAY_SKIP) && (min > 0 || self.arena.is(body, flag::GROUPS)) {
+                        stack.push(self.iterate((body, min, max, lazy), tail));
+                    }
+                    min == 0
+                }
+                Expr::Mark { .. } => true,
+                Expr::Before { set, negated } => (self.context.before >> set & 1 == 1) != negated,
+                Expr::Start { negated } => (self.context.before & START_BIT != 0) != negated,
+                Expr::Next { negated, .. } => negated,
+                Expr::Ahead { negated, body } => self.deeper(|this| this.accepts(body))? != negated,
+                Expr::Behind { negated, tracker } => {
+                    let holds = self.tracker_now(tracker)?;
+                    self.deeper(|this| this.accepts(holds))? != negated
+                }
+                Expr::Open(group) => {
+                    stack.push(self.open(group, tail));
+                    false
+                }
+                Expr::Close { group, start } => {
+                    let closed = self.close(group, start, tail)?;
+                    stack.push(closed);
+                    false
+                }
+                Expr::Backref { reference, content } => {
+                    if let Some(text) = self.content(reference, content)? {
+                        stack.push(self.arena.concat(text, tail));
+                    }
+                    false
+                }
+                Expr::Cond { no, .. } => {
+                    stack.push(self.arena.concat(no, tail));
+                    false
+                }
+                Expr::Atomic(ref threads) => {
+                    let mut found = false;
+                    for (condition, thread) in threads.clone() {
+                        found = found || self.deeper(|this| Ok(this.accepts(condition)? && this.accepts(thread)?))?;
+                    }
+                    found
+                }
+                Expr::Inter(_) | Expr::Not(_) => self.deeper(|this| this.accepts(head))?,
+            };
+            if goes_on {
+                stack.push(tail);
+            }
+        }
+        Ok(false)
+    }
+
+    fn tracker_now(&mut self, tracker: u8) -> Result<ExprId> {
+        let tracker = self.context.trackers[usize::from(tracker)];
+        self.deeper(|this| this.now(tracker))
+    }
+
+    /// What the remaining text has to satisfy for a tracker's term to be finished at this position.
+    fn now(&mut self, term: ExprId) -> Result<ExprId> {
+        if !self.arena.is(term, flag::ENDS_NOW) {
+            // What a lookahead inside the lookbehind left: it already speaks of the remaining text.
+            return Ok(term);
+        }
+        self.spend(1)?;
+        match *self.arena.get(term) {
+            Expr::Union(ref parts) => {
+                let mut all = Vec::with_capacity(parts.len());
+                for part in parts.clone() {
+                    // A part without an end mark cannot stand beside parts with one.
+                    all.push(self.deeper(|this| this.now(part))?);
+                }
+                Ok(self.any(all))
+            }
+            Expr::Inter(ref parts) => {
+                let mut all = Vec::with_capacity(parts.len());
+                for part in parts.clone() {
+                    all.push(self.deeper(|this| this.now(part))?);
+                }
+                Ok(self.arena.inter(all))
+            }
+            Expr::Not(inner) => {
+                let inner = self.deeper(|this| this.now(inner))?;
+                Ok(self.arena.not(inner))
+            }
+            _ => self.now_sequence(term),
+        }
+    }
+
+    fn now_sequence(&mut self, sequence: ExprId) -> Result<ExprId> {
+        let mut parts: Vec<ExprId> = Vec::new();
+        let mut stack = vec![sequence];
+        let mut seen: FxHashSet<ExprId> = FxHashSet::default();
+        while let Some(at) = stack.pop() {
+            self.spend(1)?;
+            if !seen.insert(at) {
+                continue;
+            }
+            let (head, tail) = self.arena.split(at);
+            let condition = match *self.arena.get(head) {
+                Expr::Done => return Ok(ANYTHING),
+                Expr::Nothing | Expr::Class(_) | Expr::Str { .. } => NOTHING,
+                Expr::Empty | Expr::Mark { .. } => ANYTHING,
+                Expr::Ordered(_) if head == ANYTHING => ANYTHING,
+                Expr::Literals { .. } if self.arena.is(head, flag::SKIPS) => ANYTHING,
+                Expr::Literals { .. } => NOTHING,
+                Expr::Concat(..) => {
+                    stack.push(self.arena.concat(head, tail));
+                    NOTHING
+                }
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
+                    for &id in ids.clone().iter() {
+                        if self.arena.is(id, flag::MAY_SKIP) {
+                            stack.push(self.arena.concat(id, tail));
+                        }
+                    }
+                    NOTHING
+                }
+                Expr::Repeat { body, min, max, lazy } => {
+                    if self.arena.is(body, flag::MAY_SKIP) && min > 0 {
+                        stack.push(self.iterate((body, min, max, lazy), tail));
+                    }
+                    if min == 0 { ANYTHING } else { NOTHING }
+                }
+                Expr::Before { set, negated } => truth((self.context.before >> set & 1 == 1) != negated),
+                Expr::Start { negated } => truth((self.context.before & START_BIT != 0) != negated),
+                Expr::End => EMPTY,
+                Expr::Next { class, negated } => {
+                    let next = self.arena.class(class);
+                    let next = self.arena.concat(next, ANYTHING);
+                    if negated { self.arena.not(next) } else { next }
+                }
+                Expr::Ahead { negated, body } => {
+                    let next = self.arena.concat(body, ANYTHING);
+                    if negated { self.arena.not(next) } else { next }
+                }
+                Expr::Behind { negated, tracker } => {
+                    let holds = self.tracker_now(tracker)?;
+                    if negated { self.arena.not(holds) } else { holds }
+                }
+                // `translate` keeps these out of lookbehinds.
+                Expr::Open(_)
+                | Expr::Close { .. }
+                | Expr::Backref { .. }
+                | Expr::Cond { .. }
+                | Expr::Atomic(_)
+                | Expr::Inter(_)
+                | Expr::Not(_) => NOTHING,
+            };
+            match condition {
+                NOTHING => {}
+                ANYTHING => stack.push(tail),
+                _ => {
+                    let rest = self.deeper(|this| this.now(tail))?;
+                    parts.push(self.arena.inter([condition, rest]));
+                }
+            }
+        }
+        Ok(self.any(parts))
+    }
+
+    /// The derivative of `(?>…)K`: of the ways through the group only the first that ever reaches its end counts.
+    ///
+    /// Ways are taken in order. One that is at its end before the character goes on with `K`, provided that no way
+    /// before it ever gets to its end: `¬(way Σ*)` for each. It cuts off all ways behind it.
+    fn derive_atomic(&mut self, threads: &[(ExprId, ExprId)], tail: ExprId, m: Minterm) -> Result<ExprId> {
+        let (ended, ongoing) = self.race(threads, m)?;
+        let mut parts = Vec::with_capacity(2);
+        if ended != NOTHING {
+            let rest = self.deeper(|this| this.derive(tail, m))?;
+            parts.push(self.arena.inter([ended, rest]));
+        }
+        if !ongoing.is_empty() {
+            let group = self.atomic(ongoing);
+            let settled = self.settle(tail);
+            parts.push(self.arena.concat(group, settled));
+        }
+        Ok(self.any(parts))
+    }
+
+    /// Makes an atomic group of ways; one that cannot go two ways is no group.
+    fn atomic(&mut self, threads: Vec<(ExprId, ExprId)>) -> ExprId {
+        match threads[..] {
+            [(ANYTHING, only)] if self.arena.is(only, flag::PLAIN) && self.single_way(only) => only,
+            _ => self.arena.intern(Expr::Atomic(threads.into_boxed_slice())),
+        }
+    }
+
+    fn single_way(&self, sequence: ExprId) -> bool {
+        let mut rest = sequence;
+        loop {
+            let (head, tail) = self.arena.split(rest);
+            match *self.arena.get(head) {
+                Expr::Empty => return true,
+                Expr::Class(_) | Expr::Str { .. } => {}
+                Expr::Repeat { body, min, max, .. } if min == max && matches!(self.arena.get(body), Expr::Class(_)) => {
+                }
+                _ => return false,
+            }
+            rest = tail;
+        }
+    }
+
+    /// The condition under which some way is at its end before the character and is the one that counts; and the
+    /// ways that go on, with the conditions under which they count. Conditions speak of the text after the character.
+    fn race(&mut self, threads: &[(ExprId, ExprId)], m: Minterm) -> Result<(ExprId, Vec<(ExprId, ExprId)>)> {
+        let mut outcomes: Vec<(ExprId, Option<ExprId>)> = Vec::new();
+        for &(condition, thread) in threads {
+            let condition = self.deeper(|this| this.derive(condition, m))?;
+            if condition != NOTHING {
+                let mut seen = FxHashSet::default();
+                self.deeper(|this| this.ways(thread, condition, m, &mut outcomes, &mut seen))?;
+            }
+        }
+        let mut ended: Vec<ExprId> = Vec::new();
+        let mut ongoing: Vec<(ExprId, ExprId)> = Vec::new();
+        let mut cut = NOTHING;
+        for (condition, way) in outcomes {
+            // No way before it was at its end here …
+            let not_cut = self.arena.not(cut);
+            let condition = self.arena.inter([condition, not_cut]);
+            if condition == NOTHING {
+                continue;
+            }
+            let Some(way) = way else {
+                // … and none that goes on will be. It cuts off those behind it even where one before it wins.
+                let mut wins = vec![condition];
+                for &(its, way) in &ongoing {
+                    let reaches = self.arena.concat(way, ANYTHING);
+                    let reaches = self.arena.inter([its, reaches]);
+                    wins.push(self.arena.not(reaches));
+                }
+                ended.push(self.arena.inter(wins));
+                if condition == ANYTHING {
+                    break;
+                }
+                cut = self.or(cut, condition);
+                continue;
+            };
+            if !ongoing.contains(&(condition, way)) && !ongoing.contains(&(ANYTHING, way)) {
+                ongoing.push((condition, way));
+            }
+        }
+        let ended = self.any(ended);
+        Ok((ended, ongoing))
+    }
+
+    /// The ways in which a sequence of an atomic group goes on, in order: `None` where it is at its end before the
+    /// character, else what is left of it after the character.
+    fn ways(
+        &mut self,
+        sequence: ExprId,
+        condition: ExprId,
+        m: Minterm,
+        out: &mut Vec<(ExprId, Option<ExprId>)>,
+        seen: &mut FxHashSet<(ExprId, ExprId)>,
+    ) -> Result<()> {
+        let mut at = sequence;
+        let mut condition = condition;
+        loop {
+            self.spend(1)?;
+            if !seen.insert((at, condition)) {
+                return Ok(());
+            }
+            if at == EMPTY {
+                out.push((condition, None));
+                return Ok(());
+            }
+            let (head, tail) = self.arena.split(at);
+            match *self.arena.get(head) {
+                Expr::Empty => at = tail,
+                Expr::Class(class) => {
+                    if self.partition.has(class, m) {
+                        let settled = self.settle(tail);
+                        out.push((condition, Some(settled)));
+                    }
+                    return Ok(());
+                }
+                Expr::Str { at, len } => {
+                    if self.partition.has(self.arena.pool[at as usize], m) {
+                        let rest = self.arena.string(at + 1, len - 1);
+                        let settled = self.settle(tail);
+                        let way = self.arena.concat(rest, settled);
+                        out.push((condition, Some(way)));
+                    }
+                    return Ok(());
+                }
+                Expr::Concat(..) => at = self.arena.concat(head, tail),
+                Expr::Ordered(_) if head == ANYTHING => {
+                    let settled = self.settle(tail);
+                    let way = self.arena.concat(ANYTHING, settled);
+                    out.push((condition, Some(way)));
+                    at = tail;
+                }
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
+                    for &id in ids.clone().iter() {
+                        let one = self.arena.concat(id, tail);
+                        self.deeper(|this| this.ways(one, condition, m, out, seen))?;
+                    }
+                    return Ok(());
+                }
+                Expr::Repeat { body, min, max, lazy } => {
+                    let more = self.iterate((body, min, max, lazy), tail);
+                    if min == 0 && lazy {
+                        self.deeper(|this| this.ways(tail, condition, m, out, seen))?;
+                        at = more;
+                    } else {
+                        self.deeper(|this| this.ways(more, condition, m, out, seen))?;
+                        if min > 0 {
+                            return Ok(());
+                        }
+                        at = tail;
+                    }
+                }
+                // An iteration that consumed nothing ends the repetition, once enough of them have been.
+                Expr::Mark { body, min, max, lazy, dead } => {
+                    if min > 0 && !dead {
+                        at = self.iterate((body, min.min(8), max, lazy), tail);
+                    } else {
+                        at = tail;
+                    }
+                }
+                Expr::Before { set, negated } => {
+                    if (self.context.before >> set & 1 == 1) == negated {
+                        return Ok(());
+                    }
+                    at = tail;
+                }
+                Expr::Start { negated } => {
+                    if (self.context.before & START_BIT != 0) == negated {
+                        return Ok(());
+                    }
+                    at = tail;
+                }
+                Expr::Next { class, negated } => {
+                    if self.partition.has(class, m) == negated {
+                        return Ok(());
+                    }
+                    at = tail;
+                }
+                Expr::Ahead { .. } | Expr::Behind { .. } => {
+                    let mut holds = match *self.arena.get(head) {
+                        Expr::Ahead { body, .. } => self.arena.concat(body, ANYTHING),
+                        Expr::Behind { tracker, .. } => self.tracker_now(tracker)?,
+                        _ => NOTHING,
+                    };
+                    if let Expr::Ahead { negated: true, .. } | Expr::Behind { negated: true, .. } = self.arena.get(head)
+                    {
+                        holds = self.arena.not(holds);
+                    }
+                    let holds = self.deeper(|this| this.derive(holds, m))?;
+                    condition = self.arena.inter([condition, holds]);
+                    if condition == NOTHING {
+                        return Ok(());
+                    }
+                    at = tail;
+                }
+                Expr::Open(group) => at = self.open(group, tail),
+                Expr::Close { group, start } => at = self.close(group, start, tail)?,
+                Expr::Backref { reference, content } => {
+                    let Some(text) = self.content(reference, content)? else { return Ok(()) };
+                    at = self.arena.concat(text, tail);
+                }
+                Expr::Cond { no, .. } => at = self.arena.concat(no, tail),
+                Expr::Atomic(ref threads) => {
+                    let threads = threads.clone();
+                    let (ended, ongoing) = self.deeper(|this| this.race(&threads, m))?;
+                    if !ongoing.is_empty() {
+                        let group = self.atomic(ongoing);
+                        let settled = self.settle(tail);
+                        let way = self.arena.concat(group, settled);
+                        out.push((condition, Some(way)));
+                    }
+                    condition = self.arena.inter([condition, ended]);
+                    if condition == NOTHING {
+                        return Ok(());
+                    }
+                    at = tail;
+                }
+                Expr::Literals { .. } | Expr::Nothing | Expr::Done | Expr::End | Expr::Inter(_) | Expr::Not(_) => {
+                    // The end of the text is not before a character; the others do not stand in atomic groups.
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn truth(holds: bool) -> ExprId {
+    if holds { ANYTHING } else { NOTHING }
+}

@@ -1,0 +1,661 @@
+//! Expressions, hash-consed: equal expressions have equal ids, and a node's parts have smaller ids than the node.
+//!
+//! Two kinds share the arena. *Items* stand in sequences. *Terms* describe all of the remaining text: Boolean
+//! combinations of sequences that run to its end. A lookahead becomes an intersection only when it is reached, so an
+//! intersection is never followed by anything (see `derive.rs`).
+//!
+//! Normal forms keep the number of states small: sequences nest to the right; unions are flat, sorted, without
+//! duplicates, their classes merged and `x{0,j}T`, `x{0,k}T` joined; `Σ*` absorbs a union and vanishes from an
+//! intersection; `(x{a,b}){c,d}` with `a ≤ 1` is `x{ac,bd}`.
+
+use super::partition::{ClassId, Minterm, Partition};
+use hashbrown::HashTable;
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash, Hasher};
+
+/// The id of an expression.
+pub type ExprId = u32;
+
+/// No text at all.
+pub const NOTHING: ExprId = 0;
+/// The empty text.
+pub const EMPTY: ExprId = 1;
+/// Every text: `Σ*`.
+pub const ANYTHING: ExprId = 2;
+/// Marks where a lookbehind's body ends: "now".
+pub const DONE: ExprId = 3;
+
+/// One character, whichever.
+pub const ALL_CHARACTERS: ExprId = 4;
+
+/// No upper bound of a repetition.
+pub const MANY: u32 = u32::MAX;
+/// A group that is not being captured, a backreference without a text.
+pub const UNBOUND: u32 = u32::MAX;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Expr {
+    /// `∅`
+    Nothing,
+    /// `ε`
+    Empty,
+    /// See [`DONE`].
+    Done,
+    /// One character of a class.
+    Class(ClassId),
+    /// `len ≥ 2` classes of the pool, one after the other.
+    Str { at: u32, len: u32 },
+    /// One of the strings `lo..hi` of a table, from their element `depth` on. They agree before it.
+    Literals { table: u32, lo: u32, hi: u32, depth: u32 },
+    /// The head, which is no sequence, and what follows.
+    Concat(ExprId, ExprId),
+    /// Any of them.
+    Union(Box<[ExprId]>),
+    /// Any of them, tried in this order: inside atomic groups.
+    Ordered(Box<[ExprId]>),
+    /// All of them. A term.
+    Inter(Box<[ExprId]>),
+    /// Every other text. A term.
+    Not(ExprId),
+    /// `body{min,max}`; `lazy` is false outside atomic groups.
+    Repeat { body: ExprId, min: u32, max: u32, lazy: bool },
+    /// Stands after one iteration of a repetition of which so much is left. Reached without a character having been
+    /// read since, it is an iteration that consumed nothing; `dead`: and one before it did so too.
+    Mark { body: ExprId, min: u32, max: u32, lazy: bool, dead: bool },
+    /// Whether the character before is in a set (by number); at the start of the text it is in none.
+    Before { set: u8, negated: bool },
+    /// Whether this is the start of the text.
+    Start { negated: bool },
+    /// The end of the text.
+    End,
+    /// Whether the next character is in a class; at the end of the text it is in none.
+    Next { class: ClassId, negated: bool },
+    /// A lookahead.
+    Ahead { negated: bool, body: ExprId },
+    /// Whether a lookbehind (by number) holds.
+    Behind { negated: bool, tracker: u8 },
+    /// A group that a backreference may ask for begins.
+    Open(u32),
+    /// A group that something may ask for ends; `start`: where it began, as a position in the state's buffer.
+    Close { group: u32, start: u32 },
+    /// The text of a group: `reference` tells which and how it is compared; `content`: the text, if there is one yet.
+    Backref { reference: u32, content: u32 },
+    /// `(?(group)yes|no)` while the group has not matched.
+    Cond { groups: u32, yes: ExprId, no: ExprId },
+    /// The ways in which an atomic group may go on, the preferred first, each with the term under which it exists.
+    Atomic(Box<[(ExprId, ExprId)]>),
+}
+
+/// What is known of a node without looking further.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Info {
+    /// No shorter text matches, in characters (a lower bound).
+    pub min_len: u32,
+    /// See the constants of [`flag`].
+    pub flags: u16,
+    /// The numbers of lookbehinds that it mentions.
+    pub trackers: u64,
+    /// The sets of `Before` that it may ask for before it reads a character; bit 63: the start of the text.
+    pub front: u64,
+}
+
+/// Flags of [`Info`].
+pub mod flag {
+    /// Matches the empty text at every position.
+    pub const SKIPS: u16 = 1;
+    /// May match the empty text at some position.
+    pub const MAY_SKIP: u16 = 2;
+    /// Only classes, strings, sequences, unions and repetitions: not empty by construction.
+    pub const PLAIN: u16 = 4;
+    /// Has a `Mark` at its top level.
+    pub const MARKED: u16 = 8;
+    /// Has a `Done`.
+    pub const ENDS_NOW: u16 = 16;
+    /// Has a group that is being captured.
+    pub const CAPTURING: u16 = 32;
+    /// Has anything of groups: `Open`, `Close`, `Backref`, `Cond`.
+    pub const GROUPS: u16 = 64;
+    /// May ask for the captured text before it reads a character.
+    pub const FRONT_CAPTURE: u16 = 128;
+    /// Has an intersection or a complement at its top.
+    pub const BOOLEAN: u16 = 256;
+}
+
+use flag::*;
+
+/// The start of the text, in `front` and in the context of a state.
+pub const START_BIT: u64 = 1 << 63;
+
+/// All expressions of one automaton.
+#[derive(Debug, Clone)]
+pub struct Arena {
+    nodes: Vec<Expr>,
+    infos: Vec<Info>,
+    ids: HashTable<ExprId>,
+    /// The classes of all `Str`.
+    pub pool: Vec<ClassId>,
+    /// The tables of `Literals`: strings sorted, without duplicates, as ranges of `pool`.
+    pub tables: Vec<Box<[(u32, u32)]>>,
+    memory: usize,
+    class_only: FxHashMap<ClassId, ExprId>,
+}
+
+fn hash(expr: &Expr) -> u64 {
+    let mut hasher = FxHasher::default();
+    expr.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Arena {
+    /// An arena that holds the four constants.
+    pub fn new() -> Self {
+        let mut arena = Arena {
+            nodes: Vec::new(),
+            infos: Vec::new(),
+            ids: HashTable::new(),
+            pool: Vec::new(),
+            tables: Vec::new(),
+            memory: 0,
+            class_only: FxHashMap::default(),
+        };
+        assert_eq!(arena.intern(Expr::Nothing), NOTHING);
+        assert_eq!(arena.intern(Expr::Empty), EMPTY);
+        // Its body would be the class of all characters, `Class(0)`, which need not be interned for it.
+        let anything = arena.push(Expr::Ordered(Box::new([])));
+        arena.infos[anything as usize] = Info { min_len: 0, flags: SKIPS | MAY_SKIP | PLAIN, ..Info::default() };
+        assert_eq!(anything, ANYTHING);
+        assert_eq!(arena.intern(Expr::Done), DONE);
+        assert_eq!(arena.class(super::partition::ALL), ALL_CHARACTERS);
+        arena
+    }
+
+    /// The node.
+    #[inline]
+    pub fn get(&self, id: ExprId) -> &Expr {
+        &self.nodes[id as usize]
+    }
+
+    /// What is known of it.
+    #[inline]
+    pub fn info(&self, id: ExprId) -> &Info {
+        &self.infos[id as usize]
+    }
+
+    /// Whether a flag is set.
+    #[inline]
+    pub fn is(&self, id: ExprId, flag: u16) -> bool {
+        self.infos[id as usize].flags & flag != 0
+    }
+
+    /// The bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory + self.pool.len() * 4
+    }
+
+    /// The number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn push(&mut self, expr: Expr) -> ExprId {
+        let id = self.nodes.len() as ExprId;
+        self.memory += size_of::<Expr>() + size_of::<Info>() + 6;
+        self.memory += match &expr {
+            Expr::Union(v) | Expr::Ordered(v) | Expr::Inter(v) => 4 * v.len(),
+            Expr::Atomic(v) => 8 * v.len(),
+            _ => 0,
+        };
+        let info = self.inspect(&expr);
+        self.nodes.push(expr);
+        self.infos.push(info);
+        let nodes = &self.nodes;
+        self.ids.insert_unique(hash(&self.nodes[id as usize]), id, |&i| hash(&nodes[i as usize]));
+        id
+    }
+
+    /// The id of a node as it is; use the constructors below, which keep the normal forms.
+    pub fn intern(&mut self, expr: Expr) -> ExprId {
+        let nodes = &self.nodes;
+        match self.ids.find(hash(&expr), |&i| nodes[i as usize] == expr) {
+            Some(&id) => id,
+            None => self.push(expr),
+        }
+    }
+
+    fn inspect(&self, expr: &Expr) -> Info {
+        let zero = |front, flags| Info { flags: MAY_SKIP | flags, front, ..Info::default() };
+        let fold = |ids: &[ExprId], start: Info| {
+            ids.iter().fold(start, |mut all, &id| {
+                let one = self.info(id);
+                all.min_len = all.min_len.min(one.min_len);
+                all.flags |= one.flags & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | MARKED);
+                if one.flags & PLAIN == 0 {
+                    all.flags &= !PLAIN;
+                }
+                all.trackers |= one.trackers;
+                all.front |= one.front;
+                all
+            })
+        };
+        match *expr {
+            Expr::Nothing => Info { min_len: u32::MAX, flags: PLAIN, ..Info::default() },
+            Expr::Empty => Info { flags: SKIPS | MAY_SKIP | PLAIN, ..Info::default() },
+            Expr::Done => Info { flags: ENDS_NOW, ..Info::default() },
+            Expr::Class(_) => Info { min_len: 1, flags: PLAIN, ..Info::default() },
+            Expr::Str { len, .. } => Info { min_len: len, flags: PLAIN, ..Info::default() },
+            Expr::Literals { table, lo, hi, depth } => {
+                let strings = &self.tables[table as usize][lo as usize..hi as usize];
+                let skips = strings.first().is_some_and(|s| s.1 == depth);
+                // The exact minimum would be a scan of the range for each node; 0 or 1 bounds it.
+                let min_len = match strings {
+                    [only] => only.1 - depth,
+                    _ => u32::from(!skips),
+                };
+                Info { min_len, flags: PLAIN | if skips { SKIPS | MAY_SKIP } else { 0 }, ..Info::default() }
+            }
+            Expr::Concat(head, tail) => {
+                let (h, t) = (*self.info(head), *self.info(tail));
+                let mut info = h;
+                // What looks ahead reads nothing: its length and the tail's overlap.
+                let looks = matches!(self.nodes[head as usize], Expr::Ahead { .. } | Expr::Next { .. });
+                info.min_len = if looks { h.min_len.max(t.min_len) } else { h.min_len.saturating_add(t.min_len) };
+                info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN);
+                info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED);
+                info.flags |= h.flags & FRONT_CAPTURE;
+                info.trackers |= t.trackers;
+                if h.flags & MAY_SKIP != 0 {
+                    info.front |= t.front;
+                    info.flags |= t.flags & FRONT_CAPTURE;
+                }
+                info
+            }
+            Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
+                fold(ids, Info { min_len: u32::MAX, flags: PLAIN, ..Info::default() })
+            }
+            Expr::Inter(ref ids) => {
+                let mut info = fold(ids, Info::default());
+                info.min_len = ids.iter().map(|&id| self.info(id).min_len).max().unwrap_or(0);
+                info.flags = info.flags & !(SKIPS | PLAIN) | BOOLEAN | MAY_SKIP;
+                info
+            }
+            Expr::Not(id) => {
+                let mut info = *self.info(id);
+                info.min_len = 0;
+                info.flags = info.flags & !(SKIPS | PLAIN) | BOOLEAN | MAY_SKIP;
+                info
+            }
+            Expr::Repeat { body, min, .. } => {
+                let mut info = *self.info(body);
+                info.min_len = info.min_len.saturating_mul(min);
+                info.flags &= !MARKED;
+                if min == 0 {
+                    info.flags |= SKIPS | MAY_SKIP;
+                }
+                info
+            }
+            Expr::Mark { body, .. } => {
+                let mut info = *self.info(body);
+                info.min_len = 0;
+                info.flags = info.flags & !(SKIPS | PLAIN) | MAY_SKIP | MARKED;
+                info
+            }
+            Expr::Before { set, .. } => zero(1 << set, 0),
+            Expr::Start { .. } => zero(START_BIT, 0),
+            Expr::End => zero(0, 0),
+            Expr::Next { negated, .. } => Info { min_len: u32::from(!negated), ..zero(0, 0) },
+            Expr::Ahead { negated, body } => {
+                let body = self.info(body);
+                Info {
+                    min_len: if negated { 0 } else { body.min_len },
+                    trackers: body.trackers,
+                    front: body.front,
+                    flags: MAY_SKIP | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | ENDS_NOW),
+                }
+            }
+            // What a lookbehind may ask for now is not known here: everything.
+            Expr::Behind { tracker, .. } => Info { trackers: 1 << tracker, ..zero(0, 0) },
+            Expr::Open(_) => zero(0, GROUPS | FRONT_CAPTURE),
+            Expr::Close { start, .. } => zero(0, GROUPS | if start == UNBOUND { 0 } else { CAPTURING | FRONT_CAPTURE }),
+            Expr::Backref { .. } => zero(0, GROUPS),
+            Expr::Cond { yes, no, .. } => {
+                let mut info = fold(&[yes, no], Info { min_len: u32::MAX, ..Info::default() });
+                info.flags = info.flags & !SKIPS | GROUPS;
+                info
+            }
+            Expr::Atomic(ref threads) => {
+                let mut info = Info { min_len: u32::MAX, ..Info::default() };
+                for &(condition, thread) in threads {
+                    let (c, t) = (self.info(condition), self.info(thread));
+                    info.min_len = info.min_len.min(t.min_len);
+                    info.trackers |= c.trackers | t.trackers;
+                    info.front |= c.front | t.front;
+                    info.flags |= (c.flags | t.flags) & (GROUPS | CAPTURING | FRONT_CAPTURE | ENDS_NOW);
+                    info.flags |= t.flags & MAY_SKIP;
+                }
+                info
+            }
+        }
+    }
+
+    /// One character of a class.
+    pub fn class(&mut self, class: ClassId) -> ExprId {
+        if let Some(&id) = self.class_only.get(&class) {
+            return id;
+        }
+        let id = self.intern(Expr::Class(class));
+        self.class_only.insert(class, id);
+        id
+    }
+
+    /// `len` classes of the pool from `at` on.
+    pub fn string(&mut self, at: u32, len: u32) -> ExprId {
+        match len {
+            0 => EMPTY,
+            1 => self.class(self.pool[at as usize]),
+            _ => self.intern(Expr::Str { at, len }),
+        }
+    }
+
+    /// Strings of a table from an element on.
+    pub fn literals(&mut self, table: u32, lo: u32, hi: u32, depth: u32) -> ExprId {
+        if lo == hi {
+            return NOTHING;
+        }
+        if hi - lo == 1 {
+            let (at, len) = self.tables[table as usize][lo as usize];
+            return self.string(at + depth, len - depth);
+        }
+        self.intern(Expr::Literals { table, lo, hi, depth })
+    }
+
+    /// Head and tail of a sequence; of anything else, itself and the empty text.
+    #[inline]
+    pub fn split(&self, id: ExprId) -> (ExprId, ExprId) {
+        match self.nodes[id as usize] {
+            Expr::Concat(head, tail) => (head, tail),
+            _ => (id, EMPTY),
+        }
+    }
+
+    /// `a` followed by `b`.
+    pub fn concat(&mut self, a: ExprId, b: ExprId) -> ExprId {
+        if a == NOTHING || b == NOTHING {
+            return NOTHING;
+        }
+        if a == EMPTY {
+            return b;
+        }
+        if b == EMPTY {
+            return a;
+        }
+        if let Expr::Concat(..) = self.nodes[a as usize] {
+            let mut heads = Vec::new();
+            let mut rest = a;
+            while let Expr::Concat(head, tail) = self.nodes[rest as usize] {
+                heads.push(head);
+                rest = tail;
+            }
+            heads.push(rest);
+            return heads.into_iter().rev().fold(b, |tail, head| self.concat(head, tail));
+        }
+        if let Expr::Repeat { body, min, max, lazy: false } = self.nodes[a as usize]
+            && !self.is(body, GROUPS)
+        {
+            let (next, rest) = self.split(b);
+            if let Expr::Repeat { body: other, min: m, max: n, lazy: false } = self.nodes[next as usize]
+                && other == body
+                && let Some(joined) = self.joined((min, max), (m, n))
+            {
+                let joined = self.repeat(body, joined.0, joined.1, false);
+                return self.concat(joined, rest);
+            }
+        }
+        if a == ANYTHING && self.split(b).0 == ANYTHING {
+            return b;
+        }
+        self.intern(Expr::Concat(a, b))
+    }
+
+    fn joined(&self, a: (u32, u32), b: (u32, u32)) -> Option<(u32, u32)> {
+        let min = a.0.checked_add(b.0).filter(|&n| n != MANY)?;
+        let max = if a.1 == MANY || b.1 == MANY { MANY } else { a.1.checked_add(b.1).filter(|&n| n != MANY)? };
+        Some((min, max))
+    }
+
+    /// `body{min,max}`.
+    pub fn repeat(&mut self, body: ExprId, min: u32, max: u32, lazy: bool) -> ExprId {
+        if max == 0 || body == EMPTY {
+            return EMPTY;
+        }
+        if body == NOTHING {
+            return if min == 0 { EMPTY } else { NOTHING };
+        }
+        if min == 1 && max == 1 {
+            return body;
+        }
+        if body == ANYTHING && !lazy {
+            return ANYTHING;
+        }
+        if body == ALL_CHARACTERS && min == 0 && max == MANY && !lazy {
+            return ANYTHING;
+        }
+        // An iteration that may be empty can stand for any missing one.
+        let min = if self.is(body, SKIPS) && !lazy && !self.is(body, GROUPS) { 0 } else { min };
+        if let Expr::Repeat { body: inner, min: a, max: b, lazy: false } = self.nodes[body as usize]
+            && a <= 1
+            && !lazy
+            && !self.is(body, GROUPS)
+        {
+            // `x{a,b}` repeated c to d times gives every count from ac to bd; with c = 0 also 0.
+            let bounds = (
+                a.checked_mul(min),
+                if b == MANY || max == MANY { Some(MANY) } else { b.checked_mul(max).filter(|&n| n != MANY) },
+            );
+            if let (Some(least), Some(most)) = bounds {
+                return self.repeat(inner, least, most, false);
+            }
+        }
+        self.intern(Expr::Repeat { body, min, max, lazy })
+    }
+
+    /// Any of them. `partition` merges their classes.
+    pub fn union(&mut self, ids: impl IntoIterator<Item = ExprId>, partition: &mut Partition) -> ExprId {
+        let mut flat: Vec<ExprId> = Vec::new();
+        let mut classes: Vec<ClassId> = Vec::new();
+        for id in ids {
+            match &self.nodes[id as usize] {
+                Expr::Nothing => {}
+                Expr::Union(members) => flat.extend(members),
+                _ => flat.push(id),
+            }
+        }
+        if flat.len() > 1 {
+            flat.sort_unstable();
+            flat.dedup();
+        }
+        if flat.binary_search(&ANYTHING).is_ok() {
+            return ANYTHING;
+        }
+        if flat.len() > 1 {
+            flat.retain(|&id| match self.nodes[id as usize] {
+                Expr::Class(class) => {
+                    classes.push(class);
+                    false
+                }
+                _ => true,
+            });
+            if classes.len() == 1 {
+                flat.push(self.class(classes[0]));
+            } else if classes.len() > 1 {
+                let class = partition.union(classes);
+                flat.push(self.class(class));
+            }
+            self.join_repetitions(&mut flat);
+            flat.sort_unstable();
+            flat.dedup();
+        }
+        // `x | ¬x`
+        if flat.iter().any(|&id| matches!(self.nodes[id as usize], Expr::Not(x) if flat.binary_search(&x).is_ok())) {
+            return ANYTHING;
+        }
+        match flat[..] {
+            [] => NOTHING,
+            [only] => only,
+            _ => self.intern(Expr::Union(flat.into_boxed_slice())),
+        }
+    }
+
+    /// `x{a,b}T | x{c,d}T` is one repetition where the counts overlap or touch.
+    fn join_repetitions(&mut self, flat: &mut Vec<ExprId>) {
+        let mut found: Vec<(ExprId, ExprId, u32, u32, ExprId)> = Vec::new();
+        for &id in flat.iter() {
+            let (head, tail) = self.split(id);
+            if let Expr::Repeat { body, min, max, lazy: false } = self.nodes[head as usize]
+                && !self.is(body, GROUPS)
+            {
+                found.push((body, tail, min, max, id));
+            }
+        }
+        if found.is_empty() {
+            return;
+        }
+        // `T` itself is `x{0,0}T`, and `xT` is `x{1,1}T`.
+        for i in 0..found.len() {
+            let (body, tail, ..) = found[i];
+            if flat.contains(&tail) {
+                found.push((body, tail, 0, 0, tail));
+            }
+            if tail == EMPTY {
+                if flat.contains(&body) {
+                    found.push((body, tail, 1, 1, body));
+                }
+            } else if let Some(one) = self.find(&Expr::Concat(body, tail))
+                && flat.contains(&one)
+            {
+                found.push((body, tail, 1, 1, one));
+            }
+        }
+        if found.len() < 2 {
+            return;
+        }
+        found.sort_unstable();
+        found.dedup();
+        let mut i = 0;
+        while i < found.len() {
+            let (body, tail, min, mut max, id) = found[i];
+            let mut members = vec![id];
+            let mut j = i + 1;
+            while j < found.len() && found[j].0 == body && found[j].1 == tail && found[j].2 <= max.saturating_add(1) {
+                max = max.max(found[j].3);
+                members.push(found[j].4);
+                j += 1;
+            }
+            if members.len() > 1 {
+                let repeat = self.repeat(body, min, max, false);
+                let joined = self.concat(repeat, tail);
+                flat.retain(|id| !members.contains(id));
+                flat.push(joined);
+            }
+            i = j;
+        }
+    }
+
+    fn find(&self, expr: &Expr) -> Option<ExprId> {
+        self.ids.find(hash(expr), |&i| self.nodes[i as usize] == *expr).copied()
+    }
+
+    /// All of them; terms.
+    pub fn inter(&mut self, ids: impl IntoIterator<Item = ExprId>) -> ExprId {
+        let mut flat: Vec<ExprId> = Vec::new();
+        for id in ids {
+            match &self.nodes[id as usize] {
+                Expr::Nothing => return NOTHING,
+                Expr::Inter(members) => flat.extend(members),
+                _ if id == ANYTHING => {}
+                _ => flat.push(id),
+            }
+        }
+        flat.sort_unstable();
+        flat.dedup();
+        // ε decides: every other member either matches the empty text here or does not.
+        if flat.first() == Some(&EMPTY) && flat.len() > 1 {
+            if flat.iter().any(|&id| self.info(id).min_len > 0) {
+                return NOTHING;
+            }
+            flat.retain(|&id| !self.is(id, SKIPS) || id == EMPTY);
+        }
+        if flat.iter().any(|&id| matches!(self.nodes[id as usize], Expr::Not(x) if flat.binary_search(&x).is_ok())) {
+            return NOTHING;
+        }
+        // x ∩ (x ∪ y) = x
+        if flat.len() > 1 {
+            let members = flat.clone();
+            flat.retain(|&id| match &self.nodes[id as usize] {
+                Expr::Union(parts) => !parts.iter().any(|p| members.binary_search(p).is_ok()),
+                _ => true,
+            });
+        }
+        match flat[..] {
+            [] => ANYTHING,
+            [only] => only,
+            _ => self.intern(Expr::Inter(flat.into_boxed_slice())),
+        }
+    }
+
+    /// Every other text; a term.
+    pub fn not(&mut self, id: ExprId) -> ExprId {
+        match self.nodes[id as usize] {
+            Expr::Nothing => ANYTHING,
+            Expr::Not(inner) => inner,
+            _ if id == ANYTHING => NOTHING,
+            _ => self.intern(Expr::Not(id)),
+        }
+    }
+
+    /// Tried in this order.
+    pub fn ordered(&mut self, ids: Vec<ExprId>) -> ExprId {
+        let mut flat: Vec<ExprId> = Vec::with_capacity(ids.len());
+        for id in ids {
+            if id != NOTHING && !flat.contains(&id) {
+                flat.push(id);
+            }
+        }
+        match flat[..] {
+            [] => NOTHING,
+            [only] => only,
+            _ => self.intern(Expr::Ordered(flat.into_boxed_slice())),
+        }
+    }
+
+    /// The sub-range of a table's strings whose element `depth` holds the minterm.
+    pub fn descend(
+        &self,
+        partition: &Partition,
+        (table, lo, hi, depth): (u32, u32, u32, u32),
+        m: Minterm,
+    ) -> (u32, u32) {
+        let strings = &self.tables[table as usize][lo as usize..hi as usize];
+        let skip = strings.partition_point(|s| s.1 <= depth);
+        let element = |s: &(u32, u32)| self.pool[(s.0 + depth) as usize];
+        let rest = &strings[skip..];
+        // Elements are disjoint classes, sorted by id: look for the one that holds the minterm.
+        let mut from = 0;
+        while from < rest.len() {
+            let class = element(&rest[from]);
+            let count = rest[from..].partition_point(|s| element(s) <= class);
+            if partition.has(class, m) {
+                let start = lo + (skip + from) as u32;
+                return (start, start + count as u32);
+            }
+            from += count;
+        }
+        (lo, lo)
+    }
+}

@@ -1,0 +1,416 @@
+//! Code points, coarsened: the *minterms* of a pattern, the coarsest partition that every class of it respects.
+//!
+//! Characters of one minterm cannot be told apart by any expression, so derivatives are taken by minterm
+//! (D'Antoni & Veanes, symbolic automata). Minterm 0 holds what no text can contain: surrogates, and characters that
+//! the vocabulary cannot spell. A backreference may need a class that cuts a minterm in two: then the part inside gets
+//! a new number, and every class that held the whole holds both. States made before such a cut do not tell the two
+//! apart, so what was stored of them stays true.
+
+use crate::codepoints::{CodePoints, MAX};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// A minterm's number; 0 is the dead one.
+pub type Minterm = u16;
+
+/// A class of the pattern, as a set of minterms.
+pub type ClassId = u32;
+
+/// The most minterms a partition can have.
+const MOST: usize = 60_000;
+
+/// A set of minterms.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Bits(Vec<u64>);
+
+impl Bits {
+    /// Whether `m` is a member.
+    pub fn has(&self, m: Minterm) -> bool {
+        self.0.get(usize::from(m) / 64).is_some_and(|w| w >> (m % 64) & 1 == 1)
+    }
+
+    /// Adds `m`.
+    pub fn add(&mut self, m: Minterm) {
+        let word = usize::from(m) / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (m % 64);
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: &Bits) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (a, b) in self.0.iter_mut().zip(&other.0) {
+            *a |= b;
+        }
+    }
+
+    /// The members, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = Minterm> + '_ {
+        self.0.iter().enumerate().flat_map(|(i, &w)| {
+            let mut w = w;
+            std::iter::from_fn(move || {
+                (w != 0).then(|| {
+                    let bit = w.trailing_zeros();
+                    w &= w - 1;
+                    (i * 64) as Minterm + bit as Minterm
+                })
+            })
+        })
+    }
+
+    /// The only member, if there is exactly one.
+    pub fn only(&self) -> Option<Minterm> {
+        let mut members = self.iter();
+        let first = members.next()?;
+        members.next().is_none().then_some(first)
+    }
+}
+
+/// The minterms of a pattern and its classes over them.
+#[derive(Debug, Clone)]
+pub struct Partition {
+    /// Sorted, disjoint; what is in none is of minterm 0.
+    ranges: Vec<(u32, u32, Minterm)>,
+    ascii: [Minterm; 128],
+    /// By minterm: one of its characters, of the fewest bytes and the most readable.
+    representatives: Vec<u32>,
+    /// By minterm: how many characters it has.
+    sizes: Vec<u32>,
+    classes: Vec<Bits>,
+    by_bits: FxHashMap<Bits, ClassId>,
+    sets: FxHashMap<Bits, Arc<CodePoints>>,
+    /// Counts the cuts.
+    version: u32,
+    memory: usize,
+}
+
+/// The class of all characters.
+pub const ALL: ClassId = 0;
+
+impl Partition {
+    /// The coarsest partition of `alphabet` that respects all of `sets`. `None`: too many minterms.
+    pub fn new<'a>(sets: impl IntoIterator<Item = &'a CodePoints>, alphabet: &'a CodePoints) -> Option<Self> {
+        // An interval's signature is the xor of the keys of the sets that it lies in: 128 random bits a set.
+        let mut events: Vec<(u32, u128)> = Vec::new();
+        for (i, set) in std::iter::once(alphabet).chain(sets).enumerate() {
+            let key = key(i as u64);
+            for &(lo, hi) in set.ranges() {
+                events.push((lo, key));
+                events.push((hi + 1, key));
+            }
+        }
+        events.sort_by_key(|e| e.0);
+        let inside = alphabet.ranges();
+        let mut minterms: FxHashMap<u128, Minterm> = FxHashMap::default();
+        let mut ranges: Vec<(u32, u32, Minterm)> = Vec::with_capacity(events.len());
+        let (mut signature, mut at, mut next_inside, mut i) = (0u128, 0u32, 0usize, 0usize);
+        while i <= events.len() {
+            let end = events.get(i).map_or(MAX + 1, |e| e.0);
+            if end > at {
+                while next_inside < inside.len() && inside[next_inside].1 < at {
+                    next_inside += 1;
+                }
+                if inside.get(next_inside).is_some_and(|r| r.0 <= at) {
+                    let count = minterms.len() + 1;
+                    let m = *minterms.entry(signature).or_insert(count.min(MOST) as Minterm);
+                    match ranges.last_mut() {
+                        Some(last) if last.2 == m && last.1 + 1 == at => last.1 = end - 1,
+                        _ => ranges.push((at, end - 1, m)),
+                    }
+                }
+                at = end;
+            }
+            if i < events.len() {
+                signature ^= events[i].1;
+            }
+            i += 1;
+        }
+        if minterms.len() >= MOST {
+            return None;
+        }
+        let mut partition = Partition {
+            ranges,
+            ascii: [0; 128],
+            representatives: vec![u32::MAX; minterms.len() + 1],
+            sizes: vec![0; minterms.len() + 1],
+            classes: Vec::new(),
+            by_bits: FxHashMap::default(),
+            sets: FxHashMap::default(),
+            version: 0,
+            memory: 0,
+        };
+        partition.index();
+        let mut all = Bits::default();
+        for m in 1..partition.len() as Minterm {
+            all.add(m);
+        }
+        partition.add_class(all);
+        Some(partition)
+    }
+
+    fn index(&mut self) {
+        self.ascii = [0; 128];
+        self.sizes.fill(0);
+        self.representatives.fill(u32::MAX);
+        for &(lo, hi, m) in &self.ranges {
+            for c in lo..=hi.min(127) {
+                self.ascii[c as usize] = m;
+            }
+            self.sizes[usize::from(m)] += hi - lo + 1;
+            let best = &mut self.representatives[usize::from(m)];
+            let mut consider = |c: u32| {
+                if (lo..=hi).contains(&c) && (*best == u32::MAX || rank(c) < rank(*best)) {
+                    *best = c;
+                }
+            };
+            consider(lo);
+            if lo < 128 {
+                (lo..=hi.min(127)).for_each(consider);
+            }
+        }
+    }
+
+    /// The number of minterms, the dead one included.
+    pub fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// Counts the cuts: what was made from the ranges before holds only for states made before.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The minterm of a character.
+    pub fn minterm(&self, c: u32) -> Minterm {
+        if c < 128 {
+            return self.ascii[c as usize];
+        }
+        let index = self.ranges.partition_point(|r| r.1 < c);
+        self.ranges.get(index).filter(|r| r.0 <= c).map_or(0, |r| r.2)
+    }
+
+    /// The minterm of an ASCII byte.
+    #[inline]
+    pub fn ascii(&self, byte: u8) -> Minterm {
+        self.ascii[usize::from(byte)]
+    }
+
+    /// A character of a minterm: of the fewest bytes, and readable where there is one.
+    pub fn representative(&self, m: Minterm) -> u32 {
+        self.representatives[usize::from(m)]
+    }
+
+    /// How many characters a minterm has.
+    pub fn size(&self, m: Minterm) -> u32 {
+        self.sizes[usize::from(m)]
+    }
+
+    /// The sorted ranges with their minterms; what is in none is of minterm 0.
+    pub fn ranges(&self) -> &[(u32, u32, Minterm)] {
+        &self.ranges
+    }
+
+    fn add_class(&mut self, bits: Bits) -> ClassId {
+        if let Some(&id) = self.by_bits.get(&bits) {
+            return id;
+        }
+        let id = self.classes.len() as ClassId;
+        self.memory += 2 * (bits.0.len() * 8 + 48);
+        self.classes.push(bits.clone());
+        self.by_bits.insert(bits, id);
+        id
+    }
+
+    /// The class of a set that the partition respects; `None` if it has no character of the alphabet.
+    pub fn class(&mut self, set: &CodePoints) -> Option<ClassId> {
+        let mut bits = Bits::default();
+        if let Some(c) = set.only() {
+            let m = self.minterm(c);
+            if m != 0 {
+                bits.add(m);
+            }
+        } else {
+            for m in 1..self.len() as Minterm {
+                if set.contains(self.representative(m)) {
+                    bits.add(m);
+                }
+            }
+        }
+        (!bits.is_empty()).then(|| self.add_class(bits))
+    }
+
+    /// The class of a union of classes.
+    pub fn union(&mut self, classes: impl IntoIterator<Item = ClassId>) -> ClassId {
+        let mut bits = Bits::default();
+        for class in classes {
+            bits.extend(&self.classes[class as usize]);
+        }
+        self.add_class(bits)
+    }
+
+    /// Cuts minterms where `set` needs it, so that [`Partition::class`] can be asked for it. `None`: too many.
+    pub fn refine(&mut self, set: &CodePoints) -> Option<()> {
+        let mut inside: FxHashMap<Minterm, u64> = FxHashMap::default();
+        for &(lo, hi, m) in &self.ranges {
+            let part = set.intersection(&CodePoints::from_ranges([(lo, hi)])).count();
+            if part > 0 {
+                *inside.entry(m).or_default() += part;
+            }
+        }
+        inside.retain(|&m, part| *part < u64::from(self.size(m)));
+        if inside.is_empty() {
+            return Some(());
+        }
+        if self.len() + inside.len() >= MOST {
+            return None;
+        }
+        let mut cut: Vec<Minterm> = inside.into_keys().collect();
+        cut.sort_unstable();
+        let new: FxHashMap<Minterm, Minterm> =
+            cut.iter().enumerate().map(|(i, &m)| (m, (self.len() + i) as Minterm)).collect();
+        let mut ranges = Vec::with_capacity(self.ranges.len() + 2 * set.ranges().len());
+        for &(lo, hi, m) in &self.ranges {
+            let Some(&n) = new.get(&m) else {
+                ranges.push((lo, hi, m));
+                continue;
+            };
+            let whole = CodePoints::from_ranges([(lo, hi)]);
+            let part = whole.intersection(set);
+            let rest = whole.difference(&part);
+            let mut pieces: Vec<(u32, u32, Minterm)> = part.ranges().iter().map(|r| (r.0, r.1, n)).collect();
+            pieces.extend(rest.ranges().iter().map(|r| (r.0, r.1, m)));
+            pieces.sort_unstable();
+            ranges.extend(pieces);
+        }
+        self.ranges = ranges;
+        self.sizes.resize(self.sizes.len() + cut.len(), 0);
+        self.representatives.resize(self.sizes.len(), u32::MAX);
+        self.index();
+        for class in &mut self.classes {
+            for (&m, &n) in &new {
+                if class.has(m) {
+                    class.add(n);
+                }
+            }
+        }
+        self.by_bits = self.classes.iter().enumerate().map(|(i, b)| (b.clone(), i as ClassId)).collect();
+        self.sets.clear();
+        self.version += 1;
+        Some(())
+    }
+
+    /// Whether the class holds the minterm.
+    #[inline]
+    pub fn has(&self, class: ClassId, m: Minterm) -> bool {
+        self.classes[class as usize].has(m)
+    }
+
+    /// The minterms of a class.
+    pub fn bits(&self, class: ClassId) -> &Bits {
+        &self.classes[class as usize]
+    }
+
+    /// The cheapest character of a class.
+    pub fn cheapest(&self, class: ClassId) -> u32 {
+        let characters = self.classes[class as usize].iter().map(|m| self.representative(m));
+        characters.min_by_key(|&c| rank(c)).unwrap_or(u32::MAX)
+    }
+
+    /// The characters of a set of minterms; the same `Arc` for the same set.
+    pub fn set(&mut self, bits: &Bits) -> Arc<CodePoints> {
+        if let Some(set) = self.sets.get(bits) {
+            return set.clone();
+        }
+        let set = Arc::new(self.characters(bits));
+        self.memory += set.ranges().len() * 8 + 160;
+        self.sets.insert(bits.clone(), set.clone());
+        set
+    }
+
+    /// The characters of a set of minterms.
+    pub fn characters(&self, bits: &Bits) -> CodePoints {
+        CodePoints::from_ranges(self.ranges.iter().filter(|r| bits.has(r.2)).map(|r| (r.0, r.1)))
+    }
+
+    /// The bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory + self.ranges.len() * 12 + self.sizes.len() * 8
+    }
+}
+
+/// The order in which characters of a minterm are preferred: few bytes, then what people read most easily.
+fn rank(c: u32) -> (usize, u8, u32) {
+    let Some(character) = char::from_u32(c) else { return (9, 9, c) };
+    let kind = match character {
+        'a'..='z' => 0,
+        '0'..='9' => 1,
+        'A'..='Z' => 2,
+        ' ' => 3,
+        '!'..='~' => 4,
+        '\t' | '\n' => 5,
+        _ if c < 32 || c == 127 => 7,
+        _ => 6,
+    };
+    (character.len_utf8(), kind, c)
+}
+
+fn key(i: u64) -> u128 {
+    let mix = |mut z: u64| {
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    };
+    let low = mix(i.wrapping_mul(2).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let high = mix(i.wrapping_mul(2).wrapping_add(2).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    u128::from(low) << 64 | u128::from(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets() -> Vec<CodePoints> {
+        vec![
+            CodePoints::from_ranges([(b'a'.into(), b'z'.into()), (0xE0, 0xFF)]),
+            CodePoints::single(b'q'.into()),
+            CodePoints::from_ranges([(0x4E00, 0x9FFF), (b'0'.into(), b'9'.into())]),
+        ]
+    }
+
+    #[test]
+    fn characters_of_a_minterm_are_in_the_same_sets() {
+        let sets = sets();
+        let mut partition = Partition::new(&sets, &CodePoints::scalars()).unwrap();
+        assert_eq!(partition.len(), 5);
+        let word = CodePoints::from_ranges([(b'p'.into(), b'r'.into())]);
+        partition.refine(&word).unwrap();
+        for set in sets.iter().chain([&word]) {
+            let class = partition.class(set).unwrap();
+            for c in (0..0x300).chain(0x4D00..0x4F00).chain(0xD700..0xE010) {
+                let scalar = char::from_u32(c).is_some();
+                assert_eq!(partition.has(class, partition.minterm(c)), scalar && set.contains(c), "{c:x}");
+            }
+            assert_eq!(&*partition.set(&partition.bits(class).clone()), set);
+        }
+    }
+
+    #[test]
+    fn classes_survive_a_cut() {
+        let mut partition = Partition::new(&sets(), &CodePoints::scalars()).unwrap();
+        let letters = partition.class(&sets()[0]).unwrap();
+        partition.refine(&CodePoints::single(b'x'.into())).unwrap();
+        let x = partition.class(&CodePoints::single(b'x'.into())).unwrap();
+        assert!(partition.has(letters, partition.minterm(b'x'.into())));
+        assert_eq!(partition.bits(x).only(), Some(partition.minterm(b'x'.into())));
+        assert_eq!(partition.cheapest(x), u32::from(b'x'));
+    }
+}

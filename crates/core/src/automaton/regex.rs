@@ -1,0 +1,682 @@
+//! The lazy deterministic automaton of a regular expression.
+//!
+//! Two levels. A *character state* is a term with what it may ask of the text before: the context bits, the trackers
+//! of the lookbehinds it mentions, the text that open groups captured. It is interned, and only as much of the past as
+//! its term can still ask for is kept, so that states meet again. A byte state is a character state, or, in the middle
+//! of a character, a character state and a node of the UTF-8 decoder.
+//!
+//! Ids: a character state's number, or [`MIDDLE`] plus the number of a (character state, node) pair.
+//!
+//! **Liveness** is exact. A plain term is alive by construction. Any other is searched for a way to an accepting
+//! state, the shortest estimate first; the way that is found marks all of itself alive, a search that ends without one
+//! proves all that it saw dead. Every state is decided at most once.
+
+use super::decoder::{Decoder, Target};
+use super::derive::{Calculus, Context};
+use super::expr::{ExprId, NOTHING, START_BIT, flag};
+use super::partition::{Bits, ClassId, Minterm};
+use super::translate::translate;
+use super::{Automaton, Closure, StateId};
+use crate::codepoints::CodePoints;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::syntax::ast::Pattern;
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Ids from here on are in the middle of a character.
+const MIDDLE: u32 = 1 << 31;
+/// A transition that is not known yet.
+const UNKNOWN: u32 = u32::MAX;
+/// Set on a transition whose target has not been proven alive.
+const UNPROVEN: u32 = 1 << 31;
+/// The dead character state.
+const DEAD: u32 = 0;
+
+/// A character state's number.
+pub(super) type CharState = u32;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Unknown,
+    Alive,
+    Dead,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) term: ExprId,
+    before: u64,
+    trackers: u32,
+    buffer: u32,
+    life: Life,
+    accepting: Option<bool>,
+    pub(super) closure: Option<Option<Closure>>,
+}
+
+/// The lazy deterministic automaton of a pattern.
+#[derive(Debug, Clone)]
+pub struct RegexAutomaton {
+    pub(super) calculus: Calculus,
+    decoder: Decoder,
+    pub(super) states: Vec<State>,
+    ids: FxHashMap<(ExprId, u64, u32, u32), CharState>,
+    /// By character state and minterm, `1 << shift` apart.
+    transitions: Vec<u32>,
+    shift: u32,
+    /// Transitions that depend on the character itself, where a group is being captured.
+    by_character: FxHashMap<(CharState, u32), CharState>,
+    middles: Vec<(CharState, u32, u32)>,
+    middle_ids: FxHashMap<(CharState, u32, u32), u32>,
+    /// Sets of trackers, as (number, term); number 0 is the empty one.
+    tracker_sets: Vec<Box<[(u8, ExprId)]>>,
+    tracker_ids: FxHashMap<Box<[(u8, ExprId)]>, u32>,
+    /// By minterm: which sets of `Before` hold after it.
+    before: Vec<u64>,
+    before_classes: Vec<ClassId>,
+    captures: bool,
+    start: CharState,
+    limits: Limits,
+    extra_memory: usize,
+}
+
+/// Compiles a pattern over the characters that a vocabulary can spell.
+///
+/// # Errors
+/// [`Error::NotRegular`] where the automaton cannot hold the pattern, [`Error::Limit`] where it is too large. An empty
+/// language is no error here: its start state is dead.
+pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Result<RegexAutomaton> {
+    let alphabet = alphabet.intersection(&CodePoints::scalars());
+    let translation = translate(pattern, &alphabet, limits.fuel)?;
+    let mut automaton = RegexAutomaton {
+        calculus: translation.calculus,
+        decoder: Decoder::default(),
+        states: Vec::new(),
+        ids: FxHashMap::default(),
+        transitions: Vec::new(),
+        shift: 0,
+        by_character: FxHashMap::default(),
+        middles: Vec::new(),
+        middle_ids: FxHashMap::default(),
+        tracker_sets: vec![Box::new([])],
+        tracker_ids: FxHashMap::default(),
+        before: Vec::new(),
+        before_classes: translation.before,
+        captures: translation.captures,
+        start: DEAD,
+        limits: *limits,
+        extra_memory: 0,
+    };
+    automaton.widen();
+    automaton.add(State {
+        term: NOTHING,
+        before: 0,
+        trackers: 0,
+        buffer: 0,
+        life: Life::Dead,
+        accepting: Some(false),
+        closure: Some(None),
+    });
+    let trackers: Vec<(u8, ExprId)> = translation.trackers.iter().enumerate().map(|(i, &t)| (i as u8, t)).collect();
+    let start = automaton.intern(translation.root, START_BIT, &trackers, 0);
+    automaton.check_memory()?;
+    automaton.start = if automaton.alive(start)? { start } else { DEAD };
+    automaton.accepting(automaton.start)?;
+    Ok(automaton)
+}
+
+impl RegexAutomaton {
+    /// Makes room for the minterms there are now.
+    fn widen(&mut self) {
+        let count = self.calculus.partition.len();
+        let shift = (count.max(2) as u32).next_power_of_two().trailing_zeros();
+        if shift != self.shift || self.transitions.is_empty() {
+            let mut wider = vec![UNKNOWN; self.states.len() << shift];
+            for state in 0..self.states.len() {
+                let width = (1usize << self.shift).min(1 << shift);
+                if !self.transitions.is_empty() {
+                    let from = state << self.shift;
+                    wider[state << shift..(state << shift) + width]
+                        .copy_from_slice(&self.transitions[from..from + width]);
+                }
+            }
+            self.transitions = wider;
+            self.shift = shift;
+        }
+        let partition = &self.calculus.partition;
+        self.before = (0..count as Minterm)
+            .map(|m| {
+                let holds = self.before_classes.iter().enumerate().filter(|(_, c)| partition.has(**c, m));
+                holds.fold(0, |bits, (i, _)| bits | 1 << i)
+            })
+            .collect();
+    }
+
+    fn add(&mut self, state: State) -> CharState {
+        let id = self.states.len() as CharState;
+        self.states.push(state);
+        self.transitions.resize(self.states.len() << self.shift, UNKNOWN);
+        id
+    }
+
+    fn intern(&mut self, term: ExprId, before: u64, trackers: &[(u8, ExprId)], buffer: u32) -> CharState {
+        if term == NOTHING {
+            return DEAD;
+        }
+        let arena = &self.calculus.arena;
+        // Only the trackers that the term, or a tracker that it needs, can still ask for.
+        let info = arena.info(term);
+        let (mut needed, mut front) = (info.trackers, info.front);
+        loop {
+            let mut more = needed;
+            for &(number, tracker) in trackers {
+                if needed >> number & 1 == 1 {
+                    more |= arena.info(tracker).trackers;
+                }
+            }
+            if more == needed {
+                break;
+            }
+            needed = more;
+        }
+        let set = if needed == 0 {
+            0
+        } else {
+            let kept: Box<[(u8, ExprId)]> = trackers.iter().filter(|t| needed >> t.0 & 1 == 1).copied().collect();
+            for &(_, tracker) in &kept {
+                front |= arena.info(tracker).front;
+            }
+            match self.tracker_ids.get(&kept) {
+                Some(&id) => id,
+                None => {
+                    let id = self.tracker_sets.len() as u32;
+                    self.extra_memory += 2 * kept.len() * 8 + 64;
+                    self.tracker_sets.push(kept.clone());
+                    self.tracker_ids.insert(kept, id);
+                    id
+                }
+            }
+        };
+        let before = before & front;
+        let key = (term, before, set, buffer);
+        if let Some(&id) = self.ids.get(&key) {
+            return id;
+        }
+        let plain = self.calculus.arena.is(term, flag::PLAIN);
+        let id = self.add(State {
+            term,
+            before,
+            trackers: set,
+            buffer,
+            life: if plain { Life::Alive } else { Life::Unknown },
+            accepting: plain.then(|| self.calculus.arena.is(term, flag::SKIPS)),
+            closure: None,
+        });
+        self.ids.insert(key, id);
+        id
+    }
+
+    fn check_memory(&self) -> Result<()> {
+        if self.memory_bytes() as u64 <= self.limits.memory_bytes {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            limit: "memory_bytes",
+            allowed: self.limits.memory_bytes,
+            message: format!(
+                "the states of the pattern need more than memory_bytes={}: simplify it, or raise \
+                 Limits(memory_bytes=...)",
+                self.limits.memory_bytes
+            ),
+        })
+    }
+
+    fn enter(&mut self, state: CharState) {
+        let State { before, trackers, buffer, .. } = self.states[state as usize];
+        self.calculus.context.before = before;
+        self.calculus.context.buffer = buffer;
+        let context: &mut Context = &mut self.calculus.context;
+        context.trackers.clear();
+        for &(number, tracker) in &self.tracker_sets[trackers as usize] {
+            if context.trackers.len() <= usize::from(number) {
+                context.trackers.resize(usize::from(number) + 1, NOTHING);
+            }
+            context.trackers[usize::from(number)] = tracker;
+        }
+    }
+
+    /// The state after a character, dead or not, and the character's minterm.
+    ///
+    /// A backreference that is written out may cut minterms, `m` among them; the derivative is then taken again.
+    fn go(&mut self, state: CharState, m: Minterm, c: u32) -> Result<(CharState, Minterm)> {
+        let mut m = if self.captures { self.calculus.partition.minterm(c) } else { m };
+        let slot = (state as usize) << self.shift | usize::from(m);
+        let known = self.transitions[slot];
+        if known != UNKNOWN {
+            return Ok((known & !UNPROVEN, m));
+        }
+        if self.captures
+            && let Some(&known) = self.by_character.get(&(state, c))
+        {
+            return Ok((known, m));
+        }
+        self.enter(state);
+        let term = self.states[state as usize].term;
+        let derived = loop {
+            let version = self.calculus.partition.version();
+            let derived = self.calculus.derive(term, m)?;
+            if version == self.calculus.partition.version() {
+                break derived;
+            }
+            self.widen();
+            m = self.calculus.partition.minterm(c);
+        };
+        let capturing = self.calculus.arena.is(derived, flag::CAPTURING);
+        let mut trackers = Vec::new();
+        if derived != NOTHING && self.states[state as usize].trackers != 0 {
+            for (number, tracker) in self.tracker_sets[self.states[state as usize].trackers as usize].clone() {
+                trackers.push((number, self.calculus.derive(tracker, m)?));
+            }
+        }
+        let buffer = if capturing { self.calculus.captures.push(self.calculus.context.buffer, c) } else { 0 };
+        let next = self.intern(derived, self.before[usize::from(m)], &trackers, buffer);
+        if capturing {
+            self.by_character.insert((state, c), next);
+            self.extra_memory += 16;
+        } else {
+            let slot = (state as usize) << self.shift | usize::from(m);
+            self.transitions[slot] = next | UNPROVEN;
+        }
+        self.check_memory()?;
+        Ok((next, m))
+    }
+
+    /// The state after a character; [`DEAD`] exactly where nothing can follow.
+    pub(super) fn walk(&mut self, state: CharState, m: Minterm, c: u32) -> Result<CharState> {
+        let slot = (state as usize) << self.shift | usize::from(m);
+        let known = self.transitions[slot];
+        if known & UNPROVEN == 0 {
+            return Ok(known);
+        }
+        let (next, m) = self.go(state, m, c)?;
+        let next = if self.alive(next)? { next } else { DEAD };
+        self.accepting(next)?;
+        let slot = (state as usize) << self.shift | usize::from(m);
+        if self.transitions[slot] != UNKNOWN {
+            self.transitions[slot] = next;
+        }
+        Ok(next)
+    }
+
+    /// The state after some character of a minterm; where a capture goes on, after its representative.
+    pub(super) fn walk_any(&mut self, state: CharState, m: Minterm) -> Result<CharState> {
+        loop {
+            let version = self.calculus.partition.version();
+            let next = self.walk(state, m, self.calculus.partition.representative(m))?;
+            if version == self.calculus.partition.version() {
+                return Ok(next);
+            }
+        }
+    }
+
+    fn accepting(&mut self, state: CharState) -> Result<bool> {
+        if let Some(known) = self.states[state as usize].accepting {
+            return Ok(known);
+        }
+        self.enter(state);
+        let accepting = self.calculus.accepts(self.states[state as usize].term)?;
+        self.states[state as usize].accepting = Some(accepting);
+        Ok(accepting)
+    }
+
+    /// Whether some text leads from the state to an accepting one.
+    pub(super) fn alive(&mut self, state: CharState) -> Result<bool> {
+        match self.states[state as usize].life {
+            Life::Alive => return Ok(true),
+            Life::Dead => return Ok(false),
+            Life::Unknown => {}
+        }
+        let mut parents: FxHashMap<CharState, CharState> = FxHashMap::default();
+        let mut queue = BinaryHeap::new();
+        parents.insert(state, state);
+        queue.push((Reverse(self.estimate(state)), Reverse(0u32), state));
+        let mut found = None;
+        let mut order = 0u32;
+        while let Some((_, _, at)) = queue.pop() {
+            if self.states[at as usize].life == Life::Alive || self.accepting(at)? {
+                found = Some(at);
+                break;
+            }
+            if self.states[at as usize].life == Life::Dead {
+                continue;
+            }
+            self.calculus.spend(1)?;
+            let mut m = 1;
+            while usize::from(m) < self.calculus.partition.len() {
+                let version = self.calculus.partition.version();
+                let (next, _) = self.go(at, m, self.calculus.partition.representative(m))?;
+                if next != DEAD && !parents.contains_key(&next) {
+                    parents.insert(next, at);
+                    order += 1;
+                    queue.push((Reverse(self.estimate(next)), Reverse(order), next));
+                }
+                // After a cut `m` has another representative; its parts come later.
+                if version == self.calculus.partition.version() {
+                    m += 1;
+                }
+            }
+        }
+        match found {
+            Some(mut at) => loop {
+                self.states[at as usize].life = Life::Alive;
+                let parent = parents[&at];
+                if parent == at {
+                    return Ok(true);
+                }
+                at = parent;
+            },
+            None => {
+                for &seen in parents.keys() {
+                    self.states[seen as usize].life = Life::Dead;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn estimate(&self, state: CharState) -> u32 {
+        self.calculus.arena.info(self.states[state as usize].term).min_len
+    }
+
+    /// The character state, and, in the middle of a character, the decoder's node and the bytes so far.
+    fn parts(&self, state: StateId) -> (CharState, Option<(u32, u32)>) {
+        if state.0 & MIDDLE == 0 {
+            return (state.0, None);
+        }
+        let (at, node, bytes) = self.middles[(state.0 & !MIDDLE) as usize];
+        (at, Some((node, bytes)))
+    }
+
+    /// The decoder's node after some bytes of a character, packed with the first one lowest.
+    fn decode(&mut self, bytes: u32) -> Target {
+        let [first, rest @ ..] = bytes.to_le_bytes();
+        let mut target = self.decoder.first(&self.calculus.partition, first);
+        for byte in rest.into_iter().take_while(|&b| b != 0) {
+            if let Target::Node(node) = target {
+                target = self.decoder.next(node, byte);
+            }
+        }
+        target
+    }
+
+    fn middle(&mut self, state: CharState, node: u32, bytes: u32) -> Result<StateId> {
+        let key = (state, node, if self.captures { bytes } else { 0 });
+        if let Some(&id) = self.middle_ids.get(&key) {
+            return Ok(StateId(id));
+        }
+        let mut node = node;
+        let alive = 'search: loop {
+            let version = self.calculus.partition.version();
+            let reach: Vec<Minterm> = self.decoder.reach(node).collect();
+            for m in reach {
+                if self.walk_any(state, m)? != DEAD {
+                    break 'search true;
+                }
+            }
+            if version == self.calculus.partition.version() {
+                break false;
+            }
+            // A cut: the node stands for the minterms of before.
+            match self.decode(bytes) {
+                Target::Node(fresh) => node = fresh,
+                _ => break false,
+            }
+        };
+        let id = if alive { MIDDLE | self.middles.len() as u32 } else { DEAD };
+        if alive {
+            self.middles.push((state, node, bytes));
+        }
+        self.extra_memory += 48;
+        self.middle_ids.insert(key, id);
+        self.check_memory()?;
+        Ok(StateId(id))
+    }
+
+    /// The minterms with which some continuation goes on, in the middle of a character those it may still become.
+    fn live(&mut self, state: StateId) -> Result<(CharState, Vec<Minterm>)> {
+        let (at, middle) = self.parts(state);
+        let candidates: Vec<Minterm> = match middle {
+            // A capture may cut minterms here; what it makes is told apart when it is asked for again.
+            None => (1..self.calculus.partition.len() as Minterm).collect(),
+            Some((node, _)) => {
+                let mut all: Vec<Minterm> = self.decoder.reach(node).collect();
+                all.sort_unstable();
+                all.dedup();
+                all
+            }
+        };
+        let mut live = Vec::new();
+        for m in candidates {
+            if self.walk_any(at, m)? != DEAD {
+                live.push(m);
+            }
+        }
+        Ok((at, live))
+    }
+}
+
+impl Automaton for RegexAutomaton {
+    fn start(&self) -> StateId {
+        StateId(self.start)
+    }
+
+    fn step(&mut self, state: StateId, byte: u8) -> Result<StateId> {
+        if state.0 & MIDDLE == 0 {
+            if byte < 0x80 {
+                let m = self.calculus.partition.ascii(byte);
+                // PERF: the common case is one load from the flat table.
+                let known = self.transitions[(state.0 as usize) << self.shift | usize::from(m)];
+                if known & UNPROVEN == 0 {
+                    return Ok(StateId(known));
+                }
+                if m == 0 || state.0 == DEAD {
+                    return Ok(StateId::DEAD);
+                }
+                return Ok(StateId(self.walk(state.0, m, byte.into())?));
+            }
+            if state.0 == DEAD {
+                return Ok(StateId::DEAD);
+            }
+            return match self.decoder.first(&self.calculus.partition, byte) {
+                Target::Node(node) => self.middle(state.0, node, byte.into()),
+                _ => Ok(StateId::DEAD),
+            };
+        }
+        let (at, node, bytes) = self.middles[(state.0 & !MIDDLE) as usize];
+        let bytes = append(bytes, byte);
+        let target = if self.captures { self.decode(bytes) } else { self.decoder.next(node, byte) };
+        match target {
+            Target::Dead | Target::Minterm(0) => Ok(StateId::DEAD),
+            Target::Node(node) => self.middle(at, node, bytes),
+            Target::Minterm(m) => Ok(StateId(self.walk(at, m, character(bytes))?)),
+        }
+    }
+
+    fn is_accepting(&mut self, state: StateId) -> bool {
+        let (at, middle) = self.parts(state);
+        // `walk` has worked it out for every state that it returned.
+        middle.is_none() && self.accepting(at).unwrap_or(false)
+    }
+
+    fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
+        let mut best: FxHashMap<CharState, (u32, CharState, u32)> = FxHashMap::default();
+        let mut queue = BinaryHeap::new();
+        let mut order = 0u32;
+        let (at, middle) = self.parts(state);
+        let mut result = Vec::new();
+        let from = if middle.is_some() {
+            // Finish the character first, with the first continuation that lives.
+            let (bytes, next) = self.finish_character(state)?;
+            result = bytes;
+            next
+        } else {
+            at
+        };
+        best.insert(from, (0, from, 0));
+        queue.push((Reverse(self.estimate(from)), Reverse(order), from, 0u32));
+        while let Some((_, _, at, cost)) = queue.pop() {
+            if best[&at].0 < cost {
+                continue;
+            }
+            if self.accepting(at)? {
+                let mut characters = Vec::new();
+                let mut back = at;
+                while back != from {
+                    let (_, parent, c) = best[&back];
+                    characters.push(c);
+                    back = parent;
+                }
+                for c in characters.into_iter().rev().filter_map(char::from_u32) {
+                    result.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                return Ok(result);
+            }
+            self.calculus.spend(1)?;
+            let mut m = 0;
+            while usize::from(m) + 1 < self.calculus.partition.len() {
+                m += 1;
+                let next = self.walk_any(at, m)?;
+                let c = self.calculus.partition.representative(m);
+                if next == DEAD {
+                    continue;
+                }
+                let cost = cost + char::from_u32(c).map_or(1, char::len_utf8) as u32;
+                if best.get(&next).is_none_or(|known| cost < known.0) {
+                    best.insert(next, (cost, at, c));
+                    order += 1;
+                    queue.push((Reverse(cost.saturating_add(self.estimate(next))), Reverse(order), next, cost));
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {
+        let (_, live) = self.live(state)?;
+        let mut bits = Bits::default();
+        live.into_iter().for_each(|m| bits.add(m));
+        Ok(self.calculus.partition.characters(&bits))
+    }
+
+    fn closure(&mut self, state: StateId) -> Result<Option<Closure>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => self.find_closure(at),
+        }
+    }
+
+    fn refuel(&mut self, fuel: u64) {
+        self.calculus.fuel = fuel;
+        self.calculus.fuel_limit = fuel;
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.calculus.memory_bytes()
+            + self.decoder.memory_bytes()
+            + self.states.len() * (size_of::<State>() + 40)
+            + self.transitions.len() * 4
+            + self.extra_memory
+    }
+
+    fn retain(&mut self, roots: &[StateId]) -> Result<Vec<StateId>> {
+        self.rebuild(roots)
+    }
+}
+
+impl RegexAutomaton {
+    /// Bytes that complete the character that is being written, alive, and the state after it.
+    fn finish_character(&mut self, state: StateId) -> Result<(Vec<u8>, CharState)> {
+        let mut bytes = Vec::new();
+        let mut at = state;
+        while at.0 & MIDDLE != 0 {
+            let mut next = StateId::DEAD;
+            for byte in 0x80..0xC0u8 {
+                next = self.step(at, byte)?;
+                if next != StateId::DEAD {
+                    bytes.push(byte);
+                    break;
+                }
+            }
+            at = next;
+        }
+        Ok((bytes, at.0))
+    }
+
+    /// Starts over with the start state and `roots` alone.
+    fn rebuild(&mut self, roots: &[StateId]) -> Result<Vec<StateId>> {
+        let mut copy = super::rebuild::Copier::new(&self.calculus);
+        let parts: Vec<_> = roots.iter().map(|&root| self.parts(root)).collect();
+        let mut wanted: Vec<CharState> = vec![self.start];
+        wanted.extend(parts.iter().map(|p| p.0));
+        let mut fresh: Vec<(ExprId, u64, Vec<(u8, ExprId)>, u32, Life)> = Vec::new();
+        for &at in &wanted {
+            let State { term, before, trackers, buffer, life, .. } = self.states[at as usize].clone();
+            let term = copy.expr(&self.calculus, term);
+            let trackers = self.tracker_sets[trackers as usize].clone();
+            let trackers = trackers.iter().map(|&(n, t)| (n, copy.expr(&self.calculus, t))).collect();
+            let buffer = copy.buffer(&self.calculus, buffer);
+            fresh.push((term, before, trackers, buffer, life));
+        }
+        let fuel = (self.calculus.fuel, self.calculus.fuel_limit);
+        self.calculus = copy.finish();
+        (self.calculus.fuel, self.calculus.fuel_limit) = fuel;
+        self.decoder = Decoder::default();
+        let dead = self.states[DEAD as usize].clone();
+        self.states.clear();
+        self.ids.clear();
+        self.transitions.clear();
+        self.by_character.clear();
+        self.middles.clear();
+        self.middle_ids.clear();
+        self.tracker_sets.truncate(1);
+        self.tracker_ids.clear();
+        self.extra_memory = 0;
+        self.widen();
+        self.add(dead);
+        let mut new = Vec::with_capacity(fresh.len());
+        for (term, before, trackers, buffer, life) in fresh {
+            let id = self.intern(term, before, &trackers, buffer);
+            if id != DEAD {
+                self.states[id as usize].life = life;
+            }
+            new.push(id);
+        }
+        self.start = new[0];
+        let mut ids = Vec::with_capacity(roots.len());
+        for (&at, (_, middle)) in new[1..].iter().zip(parts) {
+            ids.push(match middle {
+                None => StateId(at),
+                Some((_, bytes)) if at != DEAD => match self.decode(bytes) {
+                    Target::Node(node) => self.middle(at, node, bytes)?,
+                    _ => StateId::DEAD,
+                },
+                Some(_) => StateId::DEAD,
+            });
+        }
+        Ok(ids)
+    }
+}
+
+/// One more byte of a character: the first stands lowest.
+fn append(bytes: u32, byte: u8) -> u32 {
+    let len = 4 - bytes.leading_zeros() / 8;
+    bytes | u32::from(byte) << (8 * len)
+}
+
+/// The character that some bytes encode.
+fn character(bytes: u32) -> u32 {
+    let bytes = bytes.to_le_bytes();
+    let len = bytes.iter().position(|&b| b == 0).unwrap_or(4);
+    std::str::from_utf8(&bytes[..len]).ok().and_then(|s| s.chars().next()).map_or(0, u32::from)
+}

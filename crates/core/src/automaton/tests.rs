@@ -1,0 +1,115 @@
+//! The automaton against lists of what matches and what does not. The exhaustive comparison with the libraries is
+//! run from Python.
+
+use super::{Automaton, RegexAutomaton, StateId, compile};
+use crate::codepoints::CodePoints;
+use crate::limits::Limits;
+use crate::syntax::{parse_str, testing};
+
+fn automaton(pattern: &str) -> RegexAutomaton {
+    let limits = Limits::default();
+    let tree = parse_str(pattern, 0, testing::re(), &limits).unwrap();
+    compile(&tree, &CodePoints::scalars(), &limits).unwrap()
+}
+
+fn run(automaton: &mut RegexAutomaton, text: &[u8]) -> StateId {
+    automaton.refuel(1_000_000);
+    text.iter().fold(automaton.start(), |state, &b| automaton.step(state, b).unwrap())
+}
+
+fn matches(automaton: &mut RegexAutomaton, text: &str) -> bool {
+    let state = run(automaton, text.as_bytes());
+    automaton.is_accepting(state)
+}
+
+#[test]
+fn texts_match_as_they_should() {
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        (r"-?\d+(\.\d{1,2})?", &["1", "-1.5", "42.25", "٣"], &["", "-", "1.", "1.234"]),
+        (r"(foo|foobar)x?", &["foo", "foobar", "foox", "foobarx"], &["fo", "foob"]),
+        (r"a{2,3}b|c", &["aab", "aaab", "c"], &["ab", "aaaab", ""]),
+        (r"(?=.*a)(?=.*b)\w{3}", &["abc", "cab", "bxa"], &["abcd", "aaa", "bbb"]),
+        (r"(?!ab)\w\w", &["aa", "ba"], &["ab"]),
+        (r"\bfoo\b.*", &["foo", "foo bar", "foo-"], &["foobar"]),
+        (r"(a|ab)(?<=b)c", &["abc"], &["ac"]),
+        (r".*(?<!x)y", &["y", "ay"], &["xy", "axy"]),
+        (r"(?>a*)ab", &[], &["ab", "aab"]),
+        (r"(?>a|ab)c", &["ac"], &["abc"]),
+        (r"(?>ab|a)(b?)c", &["abc", "abbc", "ac"], &["ab"]),
+        (r"(?:a|ab)++c", &["ac", "aac"], &["abc"]),
+        (r"(a)?b(?(1)c|d)", &["abc", "bd"], &["bc", "abd"]),
+        (r#"(['"])[^'"]*\1"#, &["'x'", "\"\"", "\"ab\""], &["'x\"", "'"]),
+        (r"(\w+) \1", &["a a", "hello hello", "中 中"], &["a b", "hello hell", "a "]),
+        (r"(?:(a|b)\1)+", &["aa", "aabb"], &["ab", "aab"]),
+        (r"(.)\1", &["aa", "中中", "😀😀"], &["ab", "中国"]),
+        (r"(?:\b|a){3}x", &["ax", "aax", "x", "aaax"], &["aaaax"]),
+        (r"(?m)a$\n^b", &["a\nb"], &["ab", "a\n"]),
+        (r"a$\n?", &["a", "a\n"], &["a\n\n"]),
+        (r"(?:(?=a)a|b)*", &["", "ab", "ba"], &["c"]),
+        (r"(a?){5}b", &["b", "aaaaab"], &["aaaaaab"]),
+    ];
+    for (pattern, good, bad) in cases {
+        let mut automaton = automaton(pattern);
+        for text in *good {
+            assert!(matches(&mut automaton, text), "{pattern} should match {text:?}");
+        }
+        for text in *bad {
+            assert!(!matches(&mut automaton, text), "{pattern} should not match {text:?}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_language_is_dead_at_the_start() {
+    for pattern in [r"[^\s\S]", "(?!)", "a(?!)b", "$a", "(?>a*)a", r"(?=a)b", r"a\b\w", r"(?<=b)a", r"a(?<!a)"] {
+        assert_eq!(automaton(pattern).start(), StateId::DEAD, "{pattern}");
+    }
+}
+
+#[test]
+fn nothing_that_cannot_match_stays_alive() {
+    for (pattern, dead) in [("(?=.*z)a{3}|b", "a"), (r"(?=\w{2}$)\w+", "abc"), (r"(a+)b(?!\1)a*", "aabaa")] {
+        let mut automaton = automaton(pattern);
+        assert_eq!(run(&mut automaton, dead.as_bytes()), StateId::DEAD, "{pattern} after {dead}");
+    }
+}
+
+#[test]
+fn shortest_completions_match() {
+    for pattern in ["[a-c]{3}x*", "(?=.*z).{4}", "日本|[^a]{2}", r"(\w\w)-\1", "a*"] {
+        let mut automaton = automaton(pattern);
+        let start = automaton.start();
+        let text = automaton.shortest_completion(start).unwrap();
+        assert!(matches(&mut automaton, std::str::from_utf8(&text).unwrap()), "{pattern} {text:?}");
+    }
+}
+
+#[test]
+fn what_is_retained_goes_on_as_before() {
+    for (pattern, before, after) in
+        [(r"(\w+)-\1(?<!bb)", "ab-", "ab"), (r"(?=.*z)[a-z日]{5}", "a日", "zzz"), (r"(?>(?:ab|a)+)c日", "aba", "c日")]
+    {
+        let mut automaton = automaton(pattern);
+        for cut in 0..before.len() {
+            let whole = run(&mut automaton, before.as_bytes());
+            let part = run(&mut automaton, &before.as_bytes()[..cut]);
+            let ids = automaton.retain(&[whole, part, StateId::DEAD]).unwrap();
+            assert_eq!(ids[2], StateId::DEAD);
+            let mut finish = |state: StateId, text: &[u8]| {
+                let end = text.iter().fold(state, |state, &b| automaton.step(state, b).unwrap());
+                assert!(automaton.is_accepting(end), "{pattern} {cut}");
+            };
+            finish(ids[0], after.as_bytes());
+            finish(ids[1], &[&before.as_bytes()[cut..], after.as_bytes()].concat());
+        }
+    }
+}
+
+#[test]
+fn a_limit_ends_what_is_too_large() {
+    use crate::error::Error;
+    let limits = Limits { fuel: 10_000, ..Limits::default() };
+    let tree = parse_str("(?=(a|b)*a(a|b){18}c)(?!(a|b)*b(a|b){17}c)(a|b)*c", 0, testing::re(), &limits).unwrap();
+    let compiled = compile(&tree, &CodePoints::scalars(), &limits);
+    assert!(matches!(compiled, Err(Error::Limit { limit: "fuel", .. })), "{:?}", compiled.map(|_| ()));
+}
