@@ -37,6 +37,11 @@ impl Captures {
         }) as u32
     }
 
+    /// The group that a kind of backreference asks for.
+    pub fn group(&self, reference: u32) -> u32 {
+        self.references[reference as usize].0
+    }
+
     /// The number of a set of groups that a conditional asks for.
     pub fn condition(&mut self, groups: &[u32]) -> u32 {
         let found = self.conditions.iter().position(|g| **g == *groups);

@@ -199,11 +199,6 @@ impl Arena {
         self.memory + self.pool.len() * 4
     }
 
-    /// The number of nodes.
-    pub fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     fn push(&mut self, expr: Expr) -> ExprId {
         let id = self.nodes.len() as ExprId;
         self.memory += size_of::<Expr>() + size_of::<Info>() + 6;

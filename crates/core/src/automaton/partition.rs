@@ -319,12 +319,6 @@ impl Partition {
         &self.classes[class as usize]
     }
 
-    /// The cheapest character of a class.
-    pub fn cheapest(&self, class: ClassId) -> u32 {
-        let characters = self.classes[class as usize].iter().map(|m| self.representative(m));
-        characters.min_by_key(|&c| rank(c)).unwrap_or(u32::MAX)
-    }
-
     /// The characters of a set of minterms; the same `Arc` for the same set.
     pub fn set(&mut self, bits: &Bits) -> Arc<CodePoints> {
         if let Some(set) = self.sets.get(bits) {
@@ -411,6 +405,6 @@ mod tests {
         let x = partition.class(&CodePoints::single(b'x'.into())).unwrap();
         assert!(partition.has(letters, partition.minterm(b'x'.into())));
         assert_eq!(partition.bits(x).only(), Some(partition.minterm(b'x'.into())));
-        assert_eq!(partition.cheapest(x), u32::from(b'x'));
+        assert_eq!(partition.representative(partition.minterm(b'x'.into())), u32::from(b'x'));
     }
 }

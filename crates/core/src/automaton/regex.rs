@@ -13,7 +13,7 @@
 
 use super::decoder::{Decoder, Target};
 use super::derive::{Calculus, Context};
-use super::expr::{ExprId, NOTHING, START_BIT, flag};
+use super::expr::{EMPTY, Expr, ExprId, NOTHING, START_BIT, UNBOUND, flag};
 use super::partition::{Bits, ClassId, Minterm};
 use super::translate::translate;
 use super::{Automaton, Closure, StateId};
@@ -52,6 +52,8 @@ pub(super) struct State {
     buffer: u32,
     life: Life,
     accepting: Option<bool>,
+    /// Whether the cuts that it needs have been made; see [`RegexAutomaton::prime`].
+    primed: bool,
     pub(super) closure: Option<Option<Closure>>,
 }
 
@@ -116,6 +118,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         buffer: 0,
         life: Life::Dead,
         accepting: Some(false),
+        primed: true,
         closure: Some(None),
     });
     let trackers: Vec<(u8, ExprId)> = translation.trackers.iter().enumerate().map(|(i, &t)| (i as u8, t)).collect();
@@ -130,6 +133,9 @@ impl RegexAutomaton {
     /// Makes room for the minterms there are now.
     fn widen(&mut self) {
         let count = self.calculus.partition.len();
+        if count == self.before.len() {
+            return;
+        }
         let shift = (count.max(2) as u32).next_power_of_two().trailing_zeros();
         if shift != self.shift || self.transitions.is_empty() {
             let mut wider = vec![UNKNOWN; self.states.len() << shift];
@@ -209,8 +215,9 @@ impl RegexAutomaton {
             before,
             trackers: set,
             buffer,
-            life: if plain { Life::Alive } else { Life::Unknown },
+            life: if plain || self.surely_alive(term) { Life::Alive } else { Life::Unknown },
             accepting: plain.then(|| self.calculus.arena.is(term, flag::SKIPS)),
+            primed: false,
             closure: None,
         });
         self.ids.insert(key, id);
@@ -309,15 +316,31 @@ impl RegexAutomaton {
         Ok(next)
     }
 
-    /// The state after some character of a minterm; where a capture goes on, after its representative.
+    /// The state after some character of a minterm.
+    ///
+    /// Where a capture goes on, that is its representative. Characters of one minterm that the state has not captured
+    /// are interchangeable (an automorphism of the alphabet maps one to the other), and what it has captured is cut
+    /// out by [`Self::prime`]; so one character answers for all.
     pub(super) fn walk_any(&mut self, state: CharState, m: Minterm) -> Result<CharState> {
+        self.walk(state, m, self.calculus.partition.representative(m))
+    }
+
+    /// Makes the cuts that the captures which the state may close now need.
+    fn prime(&mut self, state: CharState) -> Result<()> {
+        if !self.captures || self.states[state as usize].primed {
+            return Ok(());
+        }
         loop {
             let version = self.calculus.partition.version();
-            let next = self.walk(state, m, self.calculus.partition.representative(m))?;
+            for m in 1..self.calculus.partition.len() as Minterm {
+                self.go(state, m, self.calculus.partition.representative(m))?;
+            }
             if version == self.calculus.partition.version() {
-                return Ok(next);
+                break;
             }
         }
+        self.states[state as usize].primed = true;
+        Ok(())
     }
 
     fn accepting(&mut self, state: CharState) -> Result<bool> {
@@ -326,6 +349,7 @@ impl RegexAutomaton {
         }
         self.enter(state);
         let accepting = self.calculus.accepts(self.states[state as usize].term)?;
+        self.widen();
         self.states[state as usize].accepting = Some(accepting);
         Ok(accepting)
     }
@@ -340,10 +364,10 @@ impl RegexAutomaton {
         let mut parents: FxHashMap<CharState, CharState> = FxHashMap::default();
         let mut queue = BinaryHeap::new();
         parents.insert(state, state);
-        queue.push((Reverse(self.estimate(state)), Reverse(0u32), state));
+        queue.push((Reverse(self.promise(state)), 0u32, state));
         let mut found = None;
         let mut order = 0u32;
-        while let Some((_, _, at)) = queue.pop() {
+        while let Some((Reverse(promise), _, at)) = queue.pop() {
             if self.states[at as usize].life == Life::Alive || self.accepting(at)? {
                 found = Some(at);
                 break;
@@ -352,18 +376,15 @@ impl RegexAutomaton {
                 continue;
             }
             self.calculus.spend(1)?;
-            let mut m = 1;
-            while usize::from(m) < self.calculus.partition.len() {
-                let version = self.calculus.partition.version();
+            self.prime(at)?;
+            for m in 1..self.calculus.partition.len() as Minterm {
                 let (next, _) = self.go(at, m, self.calculus.partition.representative(m))?;
                 if next != DEAD && !parents.contains_key(&next) {
                     parents.insert(next, at);
                     order += 1;
-                    queue.push((Reverse(self.estimate(next)), Reverse(order), next));
-                }
-                // After a cut `m` has another representative; its parts come later.
-                if version == self.calculus.partition.version() {
-                    m += 1;
+                    // Captures make the states infinite in number: there the way so far counts, too.
+                    let so_far = if self.captures { promise - self.promise(at).min(promise) + 1 } else { 0 };
+                    queue.push((Reverse(self.promise(next).saturating_add(so_far)), order, next));
                 }
             }
         }
@@ -382,6 +403,67 @@ impl RegexAutomaton {
                 }
                 Ok(false)
             }
+        }
+    }
+
+    /// How far from acceptance a state seems: each condition that is still open counts.
+    fn promise(&self, state: CharState) -> u32 {
+        let arena = &self.calculus.arena;
+        match arena.get(self.states[state as usize].term) {
+            Expr::Inter(parts) => parts.iter().fold(0, |sum: u32, &p| sum.saturating_add(arena.info(p).min_len)),
+            _ => self.estimate(state),
+        }
+    }
+
+    /// Whether the structure shows that something matches: no conditions but on groups that are closed by then.
+    fn surely_alive(&self, term: ExprId) -> bool {
+        if !self.captures && !self.calculus.arena.is(term, flag::GROUPS) {
+            return false;
+        }
+        let mut budget = 400;
+        self.surely(term, EMPTY, &mut Vec::new(), &mut budget)
+    }
+
+    /// Whether a sequence followed by another surely matches something; `closed`: the groups that are set by then.
+    fn surely(&self, sequence: ExprId, behind: ExprId, closed: &mut Vec<u32>, budget: &mut u32) -> bool {
+        let arena = &self.calculus.arena;
+        let (mut rest, mut behind) = (sequence, behind);
+        loop {
+            if rest == EMPTY {
+                if behind == EMPTY {
+                    return true;
+                }
+                (rest, behind) = (behind, EMPTY);
+            }
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            let (head, tail) = arena.split(rest);
+            match *arena.get(head) {
+                _ if arena.is(head, flag::PLAIN) && head != NOTHING => {}
+                Expr::Repeat { min: 0, .. } | Expr::Open(_) => {}
+                Expr::Repeat { body, .. } => {
+                    // One iteration that matches can be repeated; what it closes stays closed.
+                    if !self.surely(body, EMPTY, closed, budget) {
+                        return false;
+                    }
+                }
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
+                    if behind != EMPTY {
+                        return false;
+                    }
+                    return ids.iter().any(|&id| self.surely(id, tail, &mut closed.clone(), budget));
+                }
+                Expr::Close { group, .. } => closed.push(group),
+                Expr::Backref { reference, content } => {
+                    if content == UNBOUND && !closed.contains(&self.calculus.captures.group(reference)) {
+                        return false;
+                    }
+                }
+                _ => return false,
+            }
+            rest = tail;
         }
     }
 
@@ -415,24 +497,14 @@ impl RegexAutomaton {
         if let Some(&id) = self.middle_ids.get(&key) {
             return Ok(StateId(id));
         }
-        let mut node = node;
-        let alive = 'search: loop {
-            let version = self.calculus.partition.version();
-            let reach: Vec<Minterm> = self.decoder.reach(node).collect();
-            for m in reach {
-                if self.walk_any(state, m)? != DEAD {
-                    break 'search true;
-                }
+        let reach: Vec<Minterm> = self.decoder.reach(node).collect();
+        let mut alive = false;
+        for m in reach {
+            if self.walk_any(state, m)? != DEAD {
+                alive = true;
+                break;
             }
-            if version == self.calculus.partition.version() {
-                break false;
-            }
-            // A cut: the node stands for the minterms of before.
-            match self.decode(bytes) {
-                Target::Node(fresh) => node = fresh,
-                _ => break false,
-            }
-        };
+        }
         let id = if alive { MIDDLE | self.middles.len() as u32 } else { DEAD };
         if alive {
             self.middles.push((state, node, bytes));
@@ -447,8 +519,10 @@ impl RegexAutomaton {
     fn live(&mut self, state: StateId) -> Result<(CharState, Vec<Minterm>)> {
         let (at, middle) = self.parts(state);
         let candidates: Vec<Minterm> = match middle {
-            // A capture may cut minterms here; what it makes is told apart when it is asked for again.
-            None => (1..self.calculus.partition.len() as Minterm).collect(),
+            None => {
+                self.prime(at)?;
+                (1..self.calculus.partition.len() as Minterm).collect()
+            }
             Some((node, _)) => {
                 let mut all: Vec<Minterm> = self.decoder.reach(node).collect();
                 all.sort_unstable();
@@ -488,6 +562,7 @@ impl Automaton for RegexAutomaton {
             if state.0 == DEAD {
                 return Ok(StateId::DEAD);
             }
+            self.prime(state.0)?;
             return match self.decoder.first(&self.calculus.partition, byte) {
                 Target::Node(node) => self.middle(state.0, node, byte.into()),
                 _ => Ok(StateId::DEAD),
@@ -543,11 +618,10 @@ impl Automaton for RegexAutomaton {
                 return Ok(result);
             }
             self.calculus.spend(1)?;
-            let mut m = 0;
-            while usize::from(m) + 1 < self.calculus.partition.len() {
-                m += 1;
-                let next = self.walk_any(at, m)?;
+            self.prime(at)?;
+            for m in 1..self.calculus.partition.len() as Minterm {
                 let c = self.calculus.partition.representative(m);
+                let next = self.walk(at, m, c)?;
                 if next == DEAD {
                     continue;
                 }
@@ -642,6 +716,7 @@ impl RegexAutomaton {
         self.tracker_sets.truncate(1);
         self.tracker_ids.clear();
         self.extra_memory = 0;
+        self.before.clear();
         self.widen();
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());
