@@ -1,0 +1,32 @@
+"""glrmask: a grammar of one regular terminal followed by the end token, compiled by its default strategy."""
+
+from functools import partial
+
+import glrmask
+import numpy as np
+
+from engines import Text
+
+REQUIREMENTS = ["glrmask", "numpy"]
+FRESH = False
+
+
+def load(tokenizer):
+    tokens, eos, _ = tokenizer
+    vocabulary = glrmask.Vocab.from_id_to_bytes({i: t for i, t in enumerate(tokens) if t})
+    return vocabulary, len(tokens), glrmask.TokenSet([eos])
+
+
+def compile(vocabulary, pattern):
+    tokens, size, end = vocabulary
+    grammar = glrmask.Grammar.from_lark("start: /" + pattern.replace("/", r"\/") + "/")
+    grammar = glrmask.Grammar.from_expr(glrmask.Expr.sequence(grammar, end))
+    constraint = grammar.compile(tokens)
+    return constraint, size
+
+
+def start(compiled):
+    constraint, size = compiled
+    row = np.zeros(max(constraint.mask_len(), (size + 31) // 32), dtype=np.int32)
+    state = constraint.start()
+    return Text(partial(state.fill_mask, row), state.commit_token, lambda _: row.view(np.uint32)[: (size + 31) // 32])

@@ -1,0 +1,51 @@
+"""llguidance: `LLMatcher` over a grammar made by `grammar_from_regex`, masks by `fill_next_token_bitmask`."""
+
+from functools import partial
+
+import llguidance
+import llguidance.numpy
+import numpy as np
+import tiktoken
+
+from engines import Text
+
+REQUIREMENTS = ["llguidance", "tiktoken", "numpy"]
+FRESH = False
+
+
+class _Tokenizer:
+    bos_token_id = None
+
+    def __init__(self, tokens, eos, split):
+        self.eos_token_id = eos
+        self.tokens = [b"<special_%d>" % i if t is None else t for i, t in enumerate(tokens)]
+        self.special_token_ids = [i for i, t in enumerate(tokens) if t is None]
+        ranks = {t: i for i, t in enumerate(tokens) if t}
+        self._encoding = tiktoken.Encoding("tekken", pat_str=split, mergeable_ranks=ranks, special_tokens={})
+
+    def __call__(self, text):
+        # It is asked for the tokens of forced text.
+        return self._encoding.encode_ordinary(text if isinstance(text, str) else text.decode())
+
+
+def load(tokenizer):
+    return llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Tokenizer(*tokenizer)), n_vocab=len(tokenizer.tokens))
+
+
+def compile(vocabulary, pattern):
+    matcher = llguidance.LLMatcher(vocabulary, llguidance.LLMatcher.grammar_from_regex(pattern))
+    if matcher.is_error():
+        raise ValueError(matcher.get_error())
+    return [matcher, matcher], vocabulary.vocab_size
+
+
+def start(compiled):
+    matchers, size = compiled
+    if len(matchers) == 2:
+        matcher = matchers.pop()  # the first text needs no copy
+    else:
+        matcher = matchers[0].deep_copy()
+        matcher.reset()
+    row = llguidance.numpy.allocate_token_bitmask(1, size)
+    fill = partial(llguidance.numpy.fill_next_token_bitmask, matcher, row, 0)
+    return Text(fill, matcher.consume_token, lambda _: row[0].view(np.uint32))
