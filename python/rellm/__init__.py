@@ -1,5 +1,10 @@
 """Make language models write only what matches."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from rellm._compile import CompiledConstraint, compile, fill_masks
+from rellm._constraints import Choice, Literal, Regex
 from rellm._errors import (
     BudgetError,
     DeadEndError,
@@ -12,19 +17,45 @@ from rellm._errors import (
     UnsupportedError,
     VocabularyError,
 )
+from rellm._limits import Limits
+from rellm._vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    pass
 
 __version__ = "1.0.0"
 
 __all__ = [
     "BudgetError",
+    "Choice",
+    "CompiledConstraint",
     "DeadEndError",
     "IncompleteError",
     "LimitExceededError",
+    "Limits",
+    "Literal",
     "PatternError",
+    "Regex",
     "RellmError",
     "TokenRejectedError",
     "UnsatisfiableError",
     "UnsupportedError",
+    "Vocabulary",
     "VocabularyError",
     "__version__",
+    "compile",
+    "fill_masks",
 ]
+
+# What needs torch is imported when it is first asked for: by name, its module.
+_LAZY: dict[str, str] = {}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(_import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'rellm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

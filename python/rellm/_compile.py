@@ -1,0 +1,220 @@
+"""From a constraint and a vocabulary to what steps: which engine serves it, and a bounded cache of what was compiled."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import Literal as OneOf
+
+from rellm import _core
+from rellm._constraints import Choice, Constraint, Dialect, Literal, Regex, as_constraint
+from rellm._limits import Limits
+from rellm._vocabulary import Vocabulary, as_vocabulary
+
+if TYPE_CHECKING:
+    from rellm._search import SearchMatcher
+
+    Matcher: TypeAlias = _core.Matcher | SearchMatcher
+
+Engine: TypeAlias = OneOf["automaton", "search"]
+
+
+class _Served(Protocol):
+    """What both engines make of a constraint."""
+
+    @property
+    def memory_bytes(self) -> int: ...
+    def matcher(self) -> Any: ...
+
+
+class CompiledConstraint:
+    """A constraint over a vocabulary, made by `rellm.compile`. Immutable and thread-safe; its matchers are not shared.
+
+    Attributes:
+        constraint: the constraint.
+        vocabulary: the vocabulary.
+        limits: its budgets.
+        engine: "automaton", which is exact and promises everything, or "search", which promises less
+            (docs/search-engine.md).
+        engine_reason: why it is the search engine, `recursion (?R) at position 12`; None for the automaton.
+    """
+
+    __slots__ = ("_served", "constraint", "engine", "engine_reason", "limits", "vocabulary")
+
+    constraint: Constraint
+    vocabulary: Vocabulary
+    limits: Limits
+    engine: Engine
+    engine_reason: str | None
+
+    def __init__(
+        self, constraint: Constraint, vocabulary: Vocabulary, limits: Limits, served: _Served, reason: str | None
+    ) -> None:
+        self.constraint = constraint
+        self.vocabulary = vocabulary
+        self.limits = limits
+        self.engine = "automaton" if reason is None else "search"
+        self.engine_reason = reason
+        self._served = served
+
+    def matcher(self) -> Matcher:
+        """A matcher at the start of a text."""
+        return self._served.matcher()  # type: ignore[no-any-return]
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it holds now, without its vocabulary: expressions, states and cached masks."""
+        return self._served.memory_bytes
+
+    def __repr__(self) -> str:
+        return f"<{self.constraint!r} on {self.vocabulary!r}, engine={self.engine!r}>"
+
+
+def compile(constraint: Any, vocab: Any, limits: Limits | None = None) -> CompiledConstraint:
+    """Compiles a constraint for a vocabulary. What was compiled before is taken from a cache.
+
+    Args:
+        constraint: `Regex`, `Choice` or `Literal`; a pattern or its text stands for `Regex`.
+        vocab: a `Vocabulary`, or a tokenizer to take it from.
+        limits: what it may cost; by default `Limits()`.
+
+    Raises:
+        PatternError: the pattern is wrong.
+        UnsupportedError: it is right, but no engine reads one of its constructs.
+        UnsatisfiableError: nothing matches, or nothing that the vocabulary can spell.
+        LimitExceededError: it takes more than the limits.
+        VocabularyError: the tokenizer's vocabulary cannot be used.
+    """
+    vocabulary = as_vocabulary(vocab)
+    if limits is None:
+        limits = _DEFAULT_LIMITS
+    elif not isinstance(limits, Limits):
+        raise TypeError(f"limits is a rellm.Limits, not {type(limits).__name__}")
+    if isinstance(constraint, CompiledConstraint):
+        if constraint.limits == limits and constraint.vocabulary.fingerprint == vocabulary.fingerprint:
+            return constraint
+        constraint = constraint.constraint
+    constraint = as_constraint(constraint)
+    key = (constraint, vocabulary.fingerprint, limits)
+    found = _cache.get(key)
+    if found is None:
+        found = _cache.add(key, _compile(constraint, vocabulary, limits))
+    return found
+
+
+def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) -> None:
+    """Fills one row a matcher: row i of `out` is the mask of `matchers[i]`.
+
+    Args:
+        matchers: matchers of any constraints, of both engines.
+        out: int32 or uint32, numpy or torch, at least as many rows as matchers and ceil(len(vocab)/32) columns; what is
+            further right in a filled row is cleared.
+        threads: at most so many threads; by default as many as the machine has. Only the automaton uses them.
+    """
+    if all(type(matcher) is _core.Matcher for matcher in matchers):
+        _core.fill_masks(matchers, out, threads)
+        return
+    if threads is not None and threads < 1:
+        raise ValueError("threads: must be at least 1")
+    for row, matcher in enumerate(matchers):
+        matcher.fill_mask(out, row)
+
+
+def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
+    native, native_limits = vocabulary._native, limits.native()
+    if isinstance(constraint, Choice):
+        served = _core.Constraint.choice(constraint.texts, native, native_limits)
+        return CompiledConstraint(constraint, vocabulary, limits, served, None)
+    if isinstance(constraint, Literal):
+        served = _core.Constraint.choice([constraint.text], native, native_limits)
+        return CompiledConstraint(constraint, vocabulary, limits, served, None)
+    try:
+        served = _core.Constraint.regex(
+            constraint.pattern,
+            int(constraint.flags),
+            _dialect(constraint.dialect),
+            dict(constraint.named_lists),
+            native,
+            native_limits,
+        )
+    except _core.NotRegularError as error:
+        construct, position = error.args
+        reason = construct if position is None else f"{construct} at position {position}"
+    else:
+        return CompiledConstraint(constraint, vocabulary, limits, served, None)
+    return CompiledConstraint(constraint, vocabulary, limits, _search(constraint, vocabulary, limits, reason), reason)
+
+
+def _search(constraint: Regex, vocabulary: Vocabulary, limits: Limits, reason: str) -> _Served:
+    from rellm._search import compile_search
+
+    return compile_search(constraint, vocabulary._native, limits, reason)
+
+
+@lru_cache(maxsize=2)
+def _dialect(dialect: Dialect) -> _core.Dialect:
+    from rellm import _tables
+
+    return _tables.re_dialect() if dialect == "re" else _tables.regex_dialect()
+
+
+_Key: TypeAlias = tuple[Constraint, bytes, Limits]
+
+
+class _Cache:
+    """Compiled constraints, least recently used out first, bounded in number and in bytes.
+
+    Constraints grow while they are used, so their bytes are summed anew from time to time instead of being kept count
+    of. A vocabulary counts once, however many constraints hold it.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._entries: OrderedDict[_Key, CompiledConstraint] = OrderedDict()
+        self._added = 0
+        self._lock = Lock()
+
+    def get(self, key: _Key) -> CompiledConstraint | None:
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+            return found
+
+    def add(self, key: _Key, compiled: CompiledConstraint) -> CompiledConstraint:
+        """Keeps it; where another thread was faster, returns what that one has made."""
+        with self._lock:
+            kept = self._entries.setdefault(key, compiled)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+            self._added += 1
+            if self._added % _SUM_EVERY == 0:
+                self._shrink()
+            return kept
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+    def memory_bytes(self) -> int:
+        with self._lock:
+            return self._sum()
+
+    def _sum(self) -> int:
+        vocabularies = {fingerprint: compiled.vocabulary for (_, fingerprint, _), compiled in self._entries.items()}
+        constraints = sum(compiled.memory_bytes for compiled in self._entries.values())
+        return constraints + sum(vocabulary.memory_bytes for vocabulary in vocabularies.values())
+
+    def _shrink(self) -> None:
+        while len(self._entries) > 1 and self._sum() > self._most_bytes:
+            self._entries.popitem(last=False)
+
+
+_SUM_EVERY: Final = 8
+_DEFAULT_LIMITS: Final = Limits()
+_cache: Final = _Cache(most=128, most_bytes=384 << 20)

@@ -1,0 +1,342 @@
+"""What may be written: values that say it, and do nothing else.
+
+They are compared, hashed and pickled by what was given, never by a compiled pattern object, so that they can be keys of
+caches and cross processes. Compiling them for a vocabulary is `_compile`'s.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import Any, TypeAlias
+from typing import Literal as OneOf
+
+import regex
+
+from rellm._errors import PatternError, UnsatisfiableError, UnsupportedError
+
+Dialect: TypeAlias = OneOf["re", "regex"]
+NamedLists: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+
+_FLAGS: typing.Final[dict[str, Any]] = {"re": re.RegexFlag, "regex": regex.RegexFlag}
+_INLINE_FLAGS = re.compile(r"\(\?[a-zA-Z01]*-?[a-zA-Z]+[:)]")
+# What a group of flags in the middle of a pattern can switch, and then leaves in `.flags` of the compiled pattern.
+_SWITCHABLE = [regex.I, regex.M, regex.S, regex.X, regex.F, regex.W, regex.A, regex.L]
+_SHOWN_TEXTS = 8
+
+
+@dataclass(frozen=True, init=False, repr=False, slots=True)
+class Regex:
+    """The strings that a regular expression matches in full, as its own library reads it.
+
+    Args:
+        pattern: a `str`, or what `re.compile` or `regex.compile` returned. An `re.Pattern` means what the running
+            interpreter's `re` says, a `regex.Pattern` what the installed `regex` says.
+        flags: members of `re.RegexFlag` or `regex.RegexFlag`, for a `str` only. They also choose the dialect. The same
+            number means different things in the two (`re.A` is `regex.V1`), so a bare number needs `dialect=`.
+        dialect: "re" or "regex": how a `str` is read. By default that of the flags, and "re" where there are none.
+        **named_lists: the lists behind `\\L<name>` of `regex`.
+
+    Raises:
+        UnsupportedError: the pattern is bytes.
+        PatternError: flags and dialect contradict each other.
+        TypeError: an argument is of another type.
+
+    Whether the pattern itself is right is told by `rellm.compile`.
+    """
+
+    pattern: str
+    flags: int
+    dialect: Dialect
+    named_lists: NamedLists
+
+    def __init__(
+        self,
+        pattern: str | re.Pattern[str] | regex.Pattern[str],
+        flags: int = 0,
+        dialect: Dialect | None = None,
+        **named_lists: Iterable[str],
+    ) -> None:
+        if dialect not in (None, "re", "regex"):
+            raise TypeError(f'dialect is "re" or "regex", not {dialect!r}')
+        if isinstance(pattern, (re.Pattern, regex.Pattern)):
+            values = _read_compiled(pattern, flags, dialect, named_lists)
+        else:
+            values = _read_source(pattern, flags, dialect, named_lists)
+        for name, value in zip(("pattern", "flags", "dialect", "named_lists"), values, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def library_pattern(self) -> re.Pattern[str] | regex.Pattern[str]:
+        """The pattern compiled by its own library, to ask for groups, say. Made once and kept."""
+        return _library_pattern(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_regex, (self.pattern, int(self.flags), self.dialect, self.named_lists))
+
+    def __repr__(self) -> str:
+        parts = [repr(self.pattern)]
+        if self.flags:
+            parts.append(_flags_text(self.flags, self.dialect))
+        if self.dialect == "regex" and not self.flags:
+            parts.append('dialect="regex"')
+        parts += [f"{name}={list(texts)!r}" for name, texts in self.named_lists]
+        return f"Regex({', '.join(parts)})"
+
+
+@dataclass(frozen=True, init=False, repr=False, slots=True)
+class Choice:
+    """Exactly one of these strings; their order does not matter.
+
+    Args:
+        texts: the strings. With `["a", "ab"]`, the text `a` matches and may still go on.
+
+    Raises:
+        UnsatisfiableError: there are none.
+        PatternError: one of them holds a lone surrogate, which no text can.
+        TypeError: something is not a string, or `texts` is a single string.
+    """
+
+    texts: tuple[str, ...]
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        object.__setattr__(self, "texts", _texts("Choice", texts))
+        if not self.texts:
+            raise UnsatisfiableError("Choice([]) has nothing to choose from: give it at least one string")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Choice, (self.texts,))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.texts[:_SHOWN_TEXTS]))
+        left = len(self.texts) - _SHOWN_TEXTS
+        return f"Choice([{shown}, … {left} more])" if left > 0 else f"Choice([{shown}])"
+
+
+@dataclass(frozen=True, init=False, repr=False, slots=True)
+class Literal:
+    """Exactly this string.
+
+    Args:
+        text: the string.
+
+    Raises:
+        PatternError: it holds a lone surrogate, which no text can.
+        TypeError: it is not a string.
+    """
+
+    text: str
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"Literal takes a string, not {_kind(text)}")
+        _refuse_surrogates("the text of Literal", text)
+        object.__setattr__(self, "text", str(text))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Literal, (self.text,))
+
+    def __repr__(self) -> str:
+        return f"Literal({self.text!r})"
+
+
+Constraint: TypeAlias = Regex | Choice | Literal
+
+
+def as_constraint(value: Any) -> Constraint:
+    """What a user may give where a constraint is asked for: a pattern or its text stands for `Regex`."""
+    if isinstance(value, (Regex, Choice, Literal)):
+        return value
+    if isinstance(value, (str, bytes, re.Pattern, regex.Pattern)):
+        return Regex(value)  # bytes are refused there
+    if isinstance(value, (list, tuple, set, frozenset)):
+        raise TypeError(f"a constraint was expected, not {_kind(value)}: for one of several strings, use rellm.Choice")
+    raise TypeError(
+        f"a constraint was expected, not {_kind(value)}: "
+        "use rellm.Regex, rellm.Choice or rellm.Literal, or a pattern of re or regex"
+    )
+
+
+_Values: TypeAlias = tuple[str, int, Dialect, NamedLists]
+
+
+def _read_source(pattern: Any, flags: Any, dialect: Dialect | None, named_lists: dict[str, Any]) -> _Values:
+    if isinstance(pattern, (bytes, bytearray, memoryview)):
+        raise _bytes_refused(pattern)
+    if not isinstance(pattern, str):
+        raise TypeError(
+            f"Regex takes a string or a compiled pattern, not {_kind(pattern)}"
+            + (": for one of several strings, use rellm.Choice" if isinstance(pattern, (list, tuple, set)) else "")
+        )
+    if isinstance(flags, bool) or not isinstance(flags, int):
+        raise TypeError(f"flags are members of re.RegexFlag or regex.RegexFlag, not {_kind(flags)}")
+    flags_dialect = _dialect_of_flags(flags)
+    if flags_dialect and dialect and flags_dialect != dialect:
+        raise PatternError(
+            f'{_flags_text(flags, flags_dialect)} is a flag of {flags_dialect}, but dialect="{dialect}": '
+            f"use the flags of {dialect}, whose numbers mean other things",
+            pattern=pattern,
+        )
+    if flags and not flags_dialect and not dialect:
+        raise PatternError(
+            f"flags={flags} is a bare number, and re and regex give it different meanings (re.A is regex.V1): "
+            'use members of re.RegexFlag or regex.RegexFlag, or say dialect="re" or dialect="regex"',
+            pattern=pattern,
+        )
+    chosen: Dialect = dialect or flags_dialect or "re"
+    unknown = int(flags) & ~_known_flags(chosen)
+    if unknown:
+        raise PatternError(f"flags={int(flags):#x}: {chosen} has no flag {unknown:#x}", pattern=pattern)
+    if named_lists and chosen == "re":
+        name = next(iter(named_lists))
+        raise PatternError(
+            f"{name}= is neither an argument of Regex nor a named list: only regex has these. "
+            r'For a list behind \L<name>, say dialect="regex"',
+            pattern=pattern,
+        )
+    lists = tuple(sorted((name, _texts(f"the named list {name}", texts)) for name, texts in named_lists.items()))
+    return str(pattern), _flags(flags, chosen), chosen, lists
+
+
+def _read_compiled(
+    pattern: re.Pattern[Any] | regex.Pattern[Any], flags: Any, dialect: str | None, named_lists: dict[str, Any]
+) -> _Values:
+    own: Dialect = "re" if isinstance(pattern, re.Pattern) else "regex"
+    source = pattern.pattern
+    if isinstance(source, bytes):
+        raise _bytes_refused(source)
+    if flags:
+        raise PatternError(
+            "the pattern is compiled and has its flags already: give them to "
+            f"{own}.compile, or pass the pattern's source and flags",
+            pattern=source,
+        )
+    if dialect not in (None, own):
+        raise PatternError(
+            f'the pattern is compiled by {own}, but dialect="{dialect}": pass its source to read it as {dialect}',
+            pattern=source,
+        )
+    if named_lists:
+        raise PatternError(
+            f"the pattern is compiled, so that {next(iter(named_lists))}= comes too late: give it to {own}.compile",
+            pattern=source,
+        )
+    if isinstance(pattern, re.Pattern):
+        # Every str pattern has UNICODE, unless it has ASCII: nothing that a person has set.
+        return source, _flags(pattern.flags & ~re.UNICODE, own), own, ()
+    lists = {name: tuple(sorted(texts)) for name, texts in pattern.named_lists.items()}
+    return source, _flags(_given_flags(pattern, lists), own), own, tuple(sorted(lists.items()))
+
+
+def _given_flags(pattern: regex.Pattern[str], lists: dict[str, tuple[str, ...]]) -> int:
+    """The flags that `regex.compile` was given.
+
+    `.flags` also holds those that the text switches on somewhere: `a(?i)b` is a small `a` and any `b`, its flags say
+    IGNORECASE, and compiled again with IGNORECASE it would match `AB`. So find the flags with which the text compiles
+    to the same pattern; `pickle` shows the code that `regex` has made of it.
+    """
+    flags: int = pattern.flags & ~(regex.UNICODE | regex.DEBUG)
+    if not pattern.flags & regex.VERSION1:
+        flags &= ~regex.VERSION0
+    if not _INLINE_FLAGS.search(pattern.pattern):
+        return flags
+    wanted = pickle.dumps(pattern)
+    switched = [flag for flag in _SWITCHABLE if flags & flag]
+    for count in range(len(switched), -1, -1):
+        for dropped in combinations(switched, count):
+            candidate = flags & ~sum(dropped)
+            try:
+                same = pickle.dumps(regex.compile(pattern.pattern, candidate, **lists)) == wanted
+            except (regex.error, ValueError):
+                continue
+            if same:
+                return candidate
+    raise UnsupportedError(
+        "the flags that the pattern was compiled with cannot be told from those in its text: "
+        "pass its source and its flags instead",
+        pattern=pattern.pattern,
+    )
+
+
+@lru_cache(maxsize=256)
+def _library_pattern(constraint: Regex) -> re.Pattern[str] | regex.Pattern[str]:
+    if constraint.dialect == "re":
+        return re.compile(constraint.pattern, int(constraint.flags))
+    lists = {name: list(texts) for name, texts in constraint.named_lists}
+    return regex.compile(constraint.pattern, int(constraint.flags), **lists)
+
+
+def _regex(pattern: str, flags: int, dialect: Dialect, named_lists: NamedLists) -> Regex:
+    return Regex(pattern, flags, dialect, **dict(named_lists))
+
+
+def _flags(flags: int, dialect: Dialect) -> int:
+    """As members, so that they show as such; DEBUG only prints."""
+    kind = _FLAGS[dialect]
+    members: int = kind(int(flags) & ~int(kind.DEBUG))
+    return members
+
+
+def _dialect_of_flags(flags: int) -> Dialect | None:
+    if isinstance(flags, re.RegexFlag):
+        return "re"
+    if isinstance(flags, regex.RegexFlag):
+        return "regex"
+    return None
+
+
+def _known_flags(dialect: Dialect) -> int:
+    known = 0
+    for member in _FLAGS[dialect].__members__.values():
+        known |= int(member)
+    return known
+
+
+def _flags_text(flags: int, dialect: Dialect) -> str:
+    names: dict[int, str] = {}
+    for name, member in _FLAGS[dialect].__members__.items():
+        value = int(member)
+        if value and len(name) > len(names.get(value, "")):
+            names[value] = name
+    return " | ".join(f"{dialect}.{name}" for value, name in sorted(names.items()) if flags & value) or "0"
+
+
+def _texts(what: str, texts: Any) -> tuple[str, ...]:
+    """Sorted and each once, so that equal sets are equal values."""
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(f"{what} takes a list of strings, not {_kind(texts)}: put it into [ ]")
+    try:
+        found = list(texts)
+    except TypeError:
+        raise TypeError(f"{what} takes a list of strings, not {_kind(texts)}") from None
+    for index, text in enumerate(found):
+        if not isinstance(text, str):
+            raise TypeError(f"{what} takes strings, and number {index} is {_kind(text)}")
+        _refuse_surrogates(f"text {index} of {what}", text)
+    return tuple(sorted(set(map(str, found))))
+
+
+def _refuse_surrogates(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PatternError(
+            f"{what} holds the lone surrogate U+{ord(text[error.start]):04X} at position {error.start}: "
+            "no text can hold one; decode what it was read from as UTF-8",
+            pattern=text,
+            position=error.start,
+        ) from None
+
+
+def _bytes_refused(pattern: Any) -> UnsupportedError:
+    text = bytes(pattern).decode("latin-1")
+    return UnsupportedError("a pattern over bytes cannot constrain text: pass the same pattern as str", pattern=text)
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"{type(value).__name__} {value!r:.60}"

@@ -1,0 +1,40 @@
+"""Budgets of one compiled constraint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from rellm import _core
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one compiled constraint may cost; what costs more ends in `LimitExceededError`, which names the limit.
+
+    The budgets are spent inside the construction and while stepping: there is no time-out and no estimate.
+
+    Args:
+        memory_bytes: bytes that expressions, states, transitions and cached masks of one constraint may hold together.
+        fuel: units of work (derivatives taken, nodes of the vocabulary's tree visited) of one call: a compilation, a
+            mask, an advance. The default is below a second on today's machines.
+        nesting: depth of nested groups in a pattern.
+        pattern_length: length of a pattern in characters.
+    """
+
+    memory_bytes: int = 32 << 20
+    fuel: int = 20_000_000
+    nesting: int = 500
+    pattern_length: int = 2_000_000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"Limits.{field.name} is a whole number, not {type(value).__name__}")
+            highest = 2**32 - 1 if field.name == "nesting" else 2**64 - 1
+            if not 0 < value <= highest:
+                raise ValueError(f"Limits.{field.name} is between 1 and {highest}, not {value}")
+
+    def native(self) -> _core.Limits:
+        """The same limits, as the core takes them."""
+        return _core.Limits(self.memory_bytes, self.fuel, self.nesting, self.pattern_length)
