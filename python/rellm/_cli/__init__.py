@@ -1,0 +1,44 @@
+"""The command line: `rellm demo | complete | check | sample | explain`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rellm._cli._arguments import parser
+from rellm._cli._terminal import Terminal
+from rellm._errors import RellmError
+
+__all__ = ["main"]
+
+OK, NO_MATCH, ERROR = 0, 1, 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 if it did what it was asked for, 1 if a text does not match or stayed incomplete, 2 for an error, which is
+        told on stderr in a line.
+    """
+    arguments = parser().parse_args(argv)
+    terminal = Terminal(color=arguments.color)
+    try:
+        status: int = arguments.run(arguments, terminal)
+        sys.stdout.flush()
+        return status
+    except RellmError as error:
+        terminal.error(f"{type(error).__name__}: {error}")
+    except (ModuleNotFoundError, OSError, ValueError, TypeError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has gone; there is nobody to tell. Closing stdout at exit must not complain either.
+            sys.stderr.close()
+            return OK
+        if arguments.debug:
+            raise
+        terminal.error(str(error) or type(error).__name__)
+    except KeyboardInterrupt:
+        terminal.error("interrupted")
+        return INTERRUPTED
+    return ERROR

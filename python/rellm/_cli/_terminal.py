@@ -1,0 +1,155 @@
+"""Printing for people: styles and progress bars by `rich` where it is installed, plain text where it is not."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+PATIENCE = 2.0
+"""Seconds after which what takes longer shows that it is still at work."""
+
+
+class Terminal:
+    """stdout for results, stderr for everything else."""
+
+    def __init__(self, color: str = "auto") -> None:
+        self._rich = _rich_consoles(color)
+
+    def print(self, text: str = "", style: str | None = None, *, end: str = "\n") -> None:
+        """Write `text` to stdout as it is, in a style such as "bold" where styles can be shown."""
+        if self._rich and style:
+            from rich.text import Text
+
+            self._rich[0].print(Text(text, style=style), end=end, soft_wrap=True, highlight=False)
+        else:
+            # Line by line and unbuffered: a stream is read while it is written.
+            sys.stdout.write(text + end)
+            sys.stdout.flush()
+
+    def table(self, rows: list[list[tuple[str, str | None]]], heads: list[str]) -> None:
+        """Write rows of (text, style) in columns."""
+        if self._rich:
+            from rich import box
+            from rich.table import Table
+            from rich.text import Text
+
+            table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+            for row in rows:
+                table.add_row(*(Text(text, style=style or "") for text, style in row))
+            self._rich[0].print(table)
+            return
+        texts = [heads, *([text for text, _ in row] for row in rows)]
+        widths = [max(len(row[i]) for row in texts) for i in range(len(heads))]
+        for row in texts:
+            self.print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+    def note(self, text: str) -> None:
+        """Tell something on stderr that is no result."""
+        self._tell(text, "dim")
+
+    def error(self, text: str) -> None:
+        """Tell on stderr what went wrong."""
+        self._tell("rellm: " + text, "bold red")
+
+    def _tell(self, text: str, style: str) -> None:
+        if self._rich:
+            from rich.text import Text
+
+            self._rich[1].print(Text(text, style=style), soft_wrap=True, highlight=False)
+        else:
+            print(text, file=sys.stderr)
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Show on stderr that work goes on, if it takes longer than two seconds; its length is not known."""
+        with self.progress(what, None):
+            yield
+
+    @contextmanager
+    def progress(self, what: str, total: int | None) -> Iterator[Progress]:
+        """A bar on stderr, shown once the work has taken two seconds."""
+        bar = _RichProgress(self._rich[1], what, total) if self._rich else _PlainProgress(what, total)
+        try:
+            yield bar
+        finally:
+            bar.close()
+
+
+class Progress:
+    """How far something is."""
+
+    def __init__(self, what: str, total: int | None) -> None:
+        self.what = what
+        self.total = total
+        self.done = 0
+        self.started = time.monotonic()
+        self._timer = threading.Timer(PATIENCE, self.appear)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def advance(self, steps: int = 1) -> None:
+        """`steps` more are done."""
+        self.done += steps
+
+    def appear(self) -> None:
+        """Called once, when patience is at its end."""
+
+    def close(self) -> None:
+        """The work is over, well or badly."""
+        self._timer.cancel()
+
+
+class _PlainProgress(Progress):
+    def appear(self) -> None:
+        print(f"{self.what} …", file=sys.stderr, flush=True)
+
+
+class _RichProgress(Progress):
+    def __init__(self, console: Any, what: str, total: int | None) -> None:
+        self._console = console
+        self._bar: Any = None
+        self._task: Any = None
+        self._lock = threading.Lock()
+        self._over = False
+        super().__init__(what, total)
+
+    def appear(self) -> None:
+        from rich import progress
+
+        with self._lock:
+            if self._over:
+                return
+            columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TimeElapsedColumn()]
+            if self.total is not None:
+                columns.insert(2, progress.MofNCompleteColumn())
+            self._bar = progress.Progress(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task(self.what, total=self.total, completed=self.done)
+            self._bar.start()
+
+    def advance(self, steps: int = 1) -> None:
+        super().advance(steps)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done)
+
+    def close(self) -> None:
+        super().close()
+        with self._lock:
+            self._over = True
+            if self._bar is not None:
+                self._bar.stop()
+
+
+def _rich_consoles(color: str) -> tuple[Any, Any] | None:
+    """Consoles for stdout and stderr; None where rich is not installed or nothing is to be styled."""
+    if color == "never":
+        return None
+    try:
+        from rich.console import Console
+    except ModuleNotFoundError:
+        return None
+    forced = True if color == "always" else None
+    return Console(force_terminal=forced), Console(stderr=True, force_terminal=forced)
