@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.error(f"{type(error).__name__}: {error}")
     except (ModuleNotFoundError, OSError, ValueError, TypeError) as error:
         if isinstance(error, BrokenPipeError):
-            # Whoever read our output has gone; there is nobody to tell. Closing stdout at exit must not complain either.
+            # Whoever read our output has gone, and there is nobody to tell.
             sys.stderr.close()
             return OK
         if arguments.debug:
