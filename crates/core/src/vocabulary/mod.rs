@@ -4,12 +4,17 @@
 
 mod fingerprint;
 mod format;
+pub(crate) mod occurrences;
+pub(crate) mod slices;
 mod spelling;
 pub(crate) mod trie;
 
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
+use std::sync::Arc;
 use fingerprint::Fingerprint;
+use occurrences::Occurrences;
+use slices::{ClassSlice, Slices};
 use spelling::Spelling;
 use trie::{MAX_IDS, Trie};
 
@@ -26,6 +31,8 @@ pub struct Vocabulary {
     spelling: Spelling,
     fingerprint: u128,
     longest: usize,
+    /// What makes masks of whole classes cheap; of no use to an irregular vocabulary.
+    fast: Option<(Slices, Occurrences)>,
 }
 
 impl Vocabulary {
@@ -96,13 +103,17 @@ impl Vocabulary {
         })?;
         let longest = order.iter().map(|&(_, id)| bytes(id).len()).max().unwrap_or(0);
         let spelling = Spelling::new(&trie, order.iter().map(|&(_, id)| bytes(id)));
+        let fast = spelling.is_regular.then(|| {
+            let words = (offsets.len() - 1).div_ceil(32);
+            (Slices::new(&trie, words, order.iter().map(|&(_, id)| (id, bytes(id)))), Occurrences::new(&trie))
+        });
         let mut fingerprint = Fingerprint::new();
         fingerprint.number(offsets.len() as u64);
         offsets.iter().for_each(|&offset| fingerprint.number(u64::from(offset)));
         has_bytes.iter().for_each(|&word| fingerprint.number(u64::from(word)));
         eos.iter().for_each(|&id| fingerprint.number(u64::from(id)));
         fingerprint.bytes(&data);
-        Ok(Vocabulary { fingerprint: fingerprint.finish(), offsets, data, has_bytes, eos, trie, spelling, longest })
+        Ok(Vocabulary { fingerprint: fingerprint.finish(), offsets, data, has_bytes, eos, trie, spelling, longest, fast })
     }
 
     /// The highest id + 1.
@@ -154,6 +165,20 @@ impl Vocabulary {
         self.fingerprint
     }
 
+    pub(crate) fn fast(&self) -> Option<&(Slices, Occurrences)> {
+        self.fast.as_ref()
+    }
+
+    /// The masks of a class of characters; `slices` are this vocabulary's.
+    pub(crate) fn class(&self, slices: &Slices, class: &Arc<CodePoints>) -> Arc<ClassSlice> {
+        slices.class(class, &|id| self.bytes_of(id))
+    }
+
+    /// The tokens that are of a class from their second byte on; `slices` are this vocabulary's.
+    pub(crate) fn tail<'a>(&self, slices: &Slices, slice: &'a ClassSlice) -> &'a [u32] {
+        slices.tail(slice, &|id| self.bytes_of(id))
+    }
+
     /// The length of the longest token, in bytes.
     pub(crate) fn longest_token(&self) -> usize {
         self.longest
@@ -170,6 +195,7 @@ impl Vocabulary {
             + self.has_bytes.capacity() * 4
             + self.trie.memory_bytes()
             + self.spelling.alphabet.ranges().len() * 8
+            + self.fast.as_ref().map_or(0, |(slices, occurrences)| slices.memory_bytes() + occurrences.memory_bytes())
     }
 }
 

@@ -1,0 +1,419 @@
+//! Masks that a vocabulary can give for whole classes of characters, before any constraint is there.
+//!
+//! `base(X)` is the set of tokens that are wholly of characters of `X`, a character cut at the end included if it can
+//! still become one of `X`. It is taken away from all tokens what contains anything else: over ASCII by a tree of aligned
+//! ranges (`contains a byte from 0x60 to 0x7F`), beyond it by the list of tokens of each character. There is a second
+//! such tree for tokens less their first byte, so that "one byte, then a loop" is as cheap as a loop.
+
+use super::trie::Trie;
+use crate::codepoints::CodePoints;
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Tokens are counted up to so many characters; longer ones are listed.
+pub(crate) const COUNTED: usize = 17;
+/// Sets of up to so many tokens are stored as lists.
+const LISTED: usize = 512;
+/// What the masks of classes may take; the least recently used go first.
+const CLASS_BYTES: usize = 12 << 20;
+/// A first byte gets a bit set of its own if its subtree has so many nodes.
+pub(crate) const LARGE_SUBTREE: usize = 200;
+
+/// Some tokens.
+#[derive(Debug)]
+enum Set {
+    Dense(Box<[u32]>),
+    List(Box<[u32]>),
+}
+
+impl Set {
+    fn of(dense: Vec<u32>) -> Self {
+        let count: u32 = dense.iter().map(|word| word.count_ones()).sum();
+        if count as usize > LISTED {
+            return Set::Dense(dense.into());
+        }
+        Set::List(members(&dense).collect())
+    }
+
+    fn remove_from(&self, row: &mut [u32]) {
+        match self {
+            Set::Dense(words) => row.iter_mut().zip(words).for_each(|(to, from)| *to &= !from),
+            Set::List(ids) => ids.iter().for_each(|&id| row[id as usize / 32] &= !(1 << (id % 32))),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Set::Dense(words) | Set::List(words) => words.len() * 4,
+        }
+    }
+}
+
+/// The ids of a bit set, ascending.
+pub(crate) fn members(words: &[u32]) -> impl Iterator<Item = u32> + '_ {
+    words.iter().enumerate().flat_map(|(index, &word)| {
+        std::iter::successors(Some(word), |&rest| Some(rest & (rest - 1)))
+            .take_while(|&rest| rest != 0)
+            .map(move |rest| index as u32 * 32 + rest.trailing_zeros())
+    })
+}
+
+/// Tokens that end inside a character, by what was begun: the characters that it may become, and the tokens.
+type Cut = (u32, u32, Box<[u32]>);
+
+/// What is known of a vocabulary's tokens by their characters.
+#[derive(Debug)]
+pub(crate) struct Slices {
+    words: usize,
+    /// Tokens of whole characters, the last of which may be cut.
+    text: Box<[u32]>,
+    /// The tree over ASCII, as a heap: 1 is all of ASCII, 128 + b is the byte `b`.
+    contains: Vec<Set>,
+    /// The same for tokens less their first byte.
+    tail_contains: Vec<Set>,
+    /// Tokens with anything beyond ASCII.
+    beyond_ascii: Box<[u32]>,
+    /// Characters beyond ASCII that occur, ascending; where the tokens of each begin in `postings`.
+    characters: Vec<u32>,
+    starts: Vec<u32>,
+    postings: Vec<u32>,
+    cuts: Vec<Cut>,
+    /// `at_most[k]`: tokens of at most `k` characters, a cut one counted.
+    at_most: Vec<Box<[u32]>>,
+    /// Tokens of more than [`COUNTED`] characters, with their number.
+    longer: Vec<(u32, u32)>,
+    /// Tokens that begin with an ASCII byte below which the tree is large.
+    begins: Vec<Option<Box<[u32]>>>,
+    classes: Mutex<Classes>,
+}
+
+/// The masks of classes, made as they are asked for.
+#[derive(Debug, Default)]
+struct Classes {
+    by_class: FxHashMap<Arc<CodePoints>, (Arc<ClassSlice>, u64)>,
+    clock: u64,
+}
+
+/// The masks of one class.
+#[derive(Debug)]
+pub(crate) struct ClassSlice {
+    class: Arc<CodePoints>,
+    ascii: u128,
+    /// Tokens wholly of the class.
+    pub(crate) whole: Box<[u32]>,
+    tail: OnceLock<Box<[u32]>>,
+    /// Kinds of characters (see [`kind`]) that have no member in the class.
+    pub(crate) foreign: u32,
+}
+
+impl Slices {
+    pub(crate) fn new<'a>(
+        trie: &Trie,
+        words: usize,
+        tokens: impl Iterator<Item = (u32, &'a [u8])>,
+    ) -> Self {
+        let empty = || vec![0u32; words];
+        let set = |row: &mut [u32], id: u32| row[id as usize / 32] |= 1 << (id % 32);
+        let mut text = empty();
+        let mut beyond_ascii = empty();
+        let mut contains: Vec<Vec<u32>> = (0..128).map(|_| empty()).collect();
+        let mut tail_contains: Vec<Vec<u32>> = (0..128).map(|_| empty()).collect();
+        let mut exactly: Vec<Vec<u32>> = (0..=COUNTED).map(|_| empty()).collect();
+        let mut begins: Vec<Option<Vec<u32>>> = (0..128u8)
+            .map(|b| trie.root_child(b).filter(|&node| trie.nodes()[node].size() > LARGE_SUBTREE).map(|_| empty()))
+            .collect();
+        let mut longer = Vec::new();
+        let mut pairs: Vec<u64> = Vec::new();
+        let mut cuts: FxHashMap<(u32, u32), Vec<u32>> = FxHashMap::default();
+        for (id, bytes) in tokens {
+            let (whole, cut) = match std::str::from_utf8(bytes) {
+                Ok(whole) => (whole, None),
+                Err(error) if error.error_len().is_none() => {
+                    let (whole, cut) = bytes.split_at(error.valid_up_to());
+                    (std::str::from_utf8(whole).unwrap_or_default(), Some(may_become(cut)))
+                }
+                Err(_) => continue,
+            };
+            set(&mut text, id);
+            let mut count = usize::from(cut.is_some());
+            let mut beyond = cut.is_some();
+            for (index, c) in whole.chars().enumerate() {
+                count += 1;
+                if c.is_ascii() {
+                    set(&mut contains[c as usize], id);
+                    if index > 0 {
+                        set(&mut tail_contains[c as usize], id);
+                    }
+                } else {
+                    beyond = true;
+                    pairs.push(u64::from(u32::from(c)) << 32 | u64::from(id));
+                }
+            }
+            if beyond {
+                set(&mut beyond_ascii, id);
+            }
+            if let Some(range) = cut {
+                cuts.entry(range).or_default().push(id);
+            }
+            match exactly.get_mut(count) {
+                Some(row) => set(row, id),
+                None => longer.push((count as u32, id)),
+            }
+            if let Some(Some(row)) = begins.get_mut(usize::from(bytes[0])) {
+                set(row, id);
+            }
+        }
+        for count in 1..=COUNTED {
+            let (below, here) = exactly.split_at_mut(count);
+            here[0].iter_mut().zip(&below[count - 1]).for_each(|(to, from)| *to |= from);
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        let mut characters = Vec::new();
+        let mut starts = Vec::new();
+        for (index, pair) in pairs.iter().enumerate() {
+            let character = (pair >> 32) as u32;
+            if characters.last() != Some(&character) {
+                characters.push(character);
+                starts.push(index as u32);
+            }
+        }
+        starts.push(pairs.len() as u32);
+        let mut cuts: Vec<Cut> = cuts.into_iter().map(|((lo, hi), ids)| (lo, hi, ids.into())).collect();
+        cuts.sort_unstable();
+        Slices {
+            words,
+            text: text.into(),
+            contains: tree(contains),
+            tail_contains: tree(tail_contains),
+            beyond_ascii: beyond_ascii.into(),
+            characters,
+            starts,
+            postings: pairs.iter().map(|&pair| pair as u32).collect(),
+            cuts,
+            at_most: exactly.into_iter().map(Vec::into_boxed_slice).collect(),
+            longer,
+            begins: begins.into_iter().map(|row| row.map(Vec::into_boxed_slice)).collect(),
+            classes: Mutex::default(),
+        }
+    }
+
+    /// The masks of `class`.
+    pub(crate) fn class<'b>(&self, class: &Arc<CodePoints>, bytes_of: &dyn Fn(u32) -> &'b [u8]) -> Arc<ClassSlice> {
+        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        classes.clock += 1;
+        let now = classes.clock;
+        if let Some((slice, used)) = classes.by_class.get_mut(class) {
+            *used = now;
+            return Arc::clone(slice);
+        }
+        drop(classes);
+        let ascii = ascii_of(class);
+        let made = Arc::new(ClassSlice {
+            class: Arc::clone(class),
+            ascii,
+            whole: self.base(class, ascii, &self.contains, bytes_of),
+            tail: OnceLock::new(),
+            foreign: foreign_kinds(class, ascii),
+        });
+        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each may come to have two masks.
+        let room = (CLASS_BYTES / (self.words * 8 + 256)).max(8);
+        if classes.by_class.len() >= room {
+            let mut ages: Vec<u64> = classes.by_class.values().map(|&(_, used)| used).collect();
+            let nth = ages.len() / 4;
+            let (_, &mut limit, _) = ages.select_nth_unstable(nth);
+            classes.by_class.retain(|_, (_, used)| *used > limit);
+        }
+        classes.by_class.insert(Arc::clone(class), (Arc::clone(&made), now));
+        made
+    }
+
+    /// The tokens that are of `slice`'s class from their second byte on, among those that begin with some ASCII byte.
+    pub(crate) fn tail<'a, 'b>(&self, slice: &'a ClassSlice, bytes_of: &dyn Fn(u32) -> &'b [u8]) -> &'a [u32] {
+        slice.tail.get_or_init(|| self.base(&slice.class, slice.ascii, &self.tail_contains, bytes_of))
+    }
+
+    /// The tokens that begin with `byte`, if the tree below it is large.
+    pub(crate) fn begins(&self, byte: u8) -> Option<&[u32]> {
+        self.begins.get(usize::from(byte))?.as_deref()
+    }
+
+    /// Tokens of at most `count` characters, and the longer ones that the set has all the same: `(characters, id)`.
+    /// No set: all tokens are at most so long.
+    pub(crate) fn at_most(&self, count: u32) -> (Option<&[u32]>, &[(u32, u32)]) {
+        match self.at_most.get(count as usize) {
+            Some(row) => (Some(row), &[]),
+            None => (None, &self.longer),
+        }
+    }
+
+    fn base<'b>(&self, class: &CodePoints, ascii: u128, contains: &[Set], bytes_of: &dyn Fn(u32) -> &'b [u8]) -> Box<[u32]> {
+        let mut row = self.text.clone();
+        remove_ascii(contains, 1, 0, 128, ascii, &mut row);
+        self.remove_beyond(class, &mut row, bytes_of);
+        row
+    }
+
+    fn remove_beyond<'b>(&self, class: &CodePoints, row: &mut [u32], bytes_of: &dyn Fn(u32) -> &'b [u8]) {
+        let ranges = &class.ranges()[class.ranges().partition_point(|&(_, hi)| hi < 0x80)..];
+        if ranges.is_empty() {
+            row.iter_mut().zip(&self.beyond_ascii).for_each(|(to, from)| *to &= !from);
+            return;
+        }
+        // Which characters are outside, by going through both in order; the tokens of each.
+        let tokens = |index: usize| &self.postings[self.starts[index] as usize..self.starts[index + 1] as usize];
+        let (mut outside, mut inside) = (Vec::new(), Vec::new());
+        let (mut outside_tokens, mut inside_tokens) = (0, 0);
+        let mut ranges = ranges.iter().copied().peekable();
+        for (index, &character) in self.characters.iter().enumerate() {
+            while ranges.next_if(|&(_, hi)| hi < character).is_some() {}
+            if ranges.peek().is_some_and(|&(lo, _)| lo <= character) {
+                inside.push(index);
+                inside_tokens += tokens(index).len();
+            } else {
+                outside.push(index);
+                outside_tokens += tokens(index).len();
+            }
+        }
+        let cuts_outside = self.cuts.iter().filter(|&&(lo, hi, _)| !meets(class, lo, hi)).flat_map(|cut| cut.2.iter());
+        if outside_tokens <= inside_tokens * 8 {
+            for &id in outside.into_iter().flat_map(tokens).chain(cuts_outside) {
+                row[id as usize / 32] &= !(1 << (id % 32));
+            }
+            return;
+        }
+        // Little is inside: take everything beyond ASCII away but what is looked at and found to be inside.
+        let cuts_inside = self.cuts.iter().filter(|&&(lo, hi, _)| meets(class, lo, hi)).flat_map(|cut| cut.2.iter());
+        let keep: Vec<u32> = inside
+            .into_iter()
+            .flat_map(tokens)
+            .chain(cuts_inside)
+            .copied()
+            .filter(|&id| row[id as usize / 32] >> (id % 32) & 1 == 1 && is_inside(class, bytes_of(id)))
+            .collect();
+        row.iter_mut().zip(&self.beyond_ascii).for_each(|(to, from)| *to &= !from);
+        keep.into_iter().for_each(|id| row[id as usize / 32] |= 1 << (id % 32));
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let sets: usize = self.contains.iter().chain(&self.tail_contains).map(|set| set.bytes() + 24).sum();
+        let rows = 2 + self.at_most.len() + self.begins.iter().flatten().count();
+        let lists = self.characters.capacity() + self.starts.capacity() + self.postings.capacity() + self.longer.capacity() * 2;
+        let cuts: usize = self.cuts.iter().map(|cut| cut.2.len() * 4 + 24).sum();
+        let classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner).by_class.len() * (self.words * 8 + 256);
+        sets + rows * self.words * 4 + lists * 4 + cuts + classes
+    }
+}
+
+/// The upper nodes of the tree over ASCII from its leaves.
+fn tree(leaves: Vec<Vec<u32>>) -> Vec<Set> {
+    let mut nodes: Vec<Vec<u32>> = vec![Vec::new(); 128];
+    nodes.extend(leaves);
+    for index in (1..128).rev() {
+        nodes[index] = nodes[2 * index].iter().zip(&nodes[2 * index + 1]).map(|(a, b)| a | b).collect();
+    }
+    nodes.into_iter().map(Set::of).collect()
+}
+
+/// Takes away the tokens with an ASCII character that is not in `ascii`.
+fn remove_ascii(contains: &[Set], node: usize, lo: u32, width: u32, ascii: u128, row: &mut [u32]) {
+    let range = if width == 128 { u128::MAX } else { ((1 << width) - 1) << lo };
+    if ascii & range == range {
+        return;
+    }
+    if ascii & range == 0 {
+        contains[node].remove_from(row);
+        return;
+    }
+    let half = width / 2;
+    remove_ascii(contains, 2 * node, lo, half, ascii, row);
+    remove_ascii(contains, 2 * node + 1, lo + half, half, ascii, row);
+}
+
+/// The ASCII members of a class, one bit each.
+fn ascii_of(class: &CodePoints) -> u128 {
+    let ranges = class.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
+    ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).fold(0, |bits, c| bits | 1 << c)
+}
+
+/// Whether `class` has a member from `lo` to `hi`.
+fn meets(class: &CodePoints, lo: u32, hi: u32) -> bool {
+    let index = class.ranges().partition_point(|&(_, end)| end < lo);
+    class.ranges().get(index).is_some_and(|&(start, _)| start <= hi)
+}
+
+/// Whether what lies beyond ASCII in `bytes` is in `class`, or can still be.
+fn is_inside(class: &CodePoints, bytes: &[u8]) -> bool {
+    let (whole, cut) = match std::str::from_utf8(bytes) {
+        Ok(whole) => (whole, None),
+        Err(error) => {
+            let (whole, cut) = bytes.split_at(error.valid_up_to());
+            (std::str::from_utf8(whole).unwrap_or_default(), Some(cut))
+        }
+    };
+    whole.chars().all(|c| c.is_ascii() || class.contains(u32::from(c)))
+        && cut.map(may_become).is_none_or(|(lo, hi)| meets(class, lo, hi))
+}
+
+/// The first and the last character that begin with these bytes, the proper prefix of a character.
+fn may_become(cut: &[u8]) -> (u32, u32) {
+    let length = match cut[0] {
+        0xC0..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        _ => 4,
+    };
+    let with = |fill: u32| {
+        let lead = u32::from(cut[0]) & (0x7F >> length);
+        (1..length).fold(lead, |value, index| value << 6 | cut.get(index).map_or(fill, |&b| u32::from(b) & 0x3F))
+    };
+    // What UTF-8 forbids (overlong forms, surrogates, beyond the last code point) no text contains.
+    let lowest = [0, 0, 0x80, 0x800, 0x1_0000][length];
+    (with(0).max(lowest), with(0x3F).min(crate::codepoints::MAX))
+}
+
+/// The kind of a byte: one bit of 32. Kinds are narrow where languages tell bytes apart (punctuation), wide elsewhere.
+pub(crate) fn kind(byte: u8) -> u32 {
+    let index = match byte {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        b' ' => 3,
+        b'\n' => 4,
+        0x80.. => 5,
+        0..=0x1F | 0x7F => 6,
+        b'"' => 7,
+        b'\'' => 8,
+        b'(' => 9,
+        b')' => 10,
+        b',' => 11,
+        b'-' => 12,
+        b'.' => 13,
+        b'/' => 14,
+        b':' => 15,
+        b';' => 16,
+        b'<' => 17,
+        b'=' => 18,
+        b'>' => 19,
+        b'@' => 20,
+        b'[' => 21,
+        b'\\' => 22,
+        b']' => 23,
+        b'_' => 24,
+        b'{' => 25,
+        b'}' => 26,
+        b'|' => 27,
+        b'*' => 28,
+        b'#' => 29,
+        b'!' | b'?' => 30,
+        _ => 31,
+    };
+    1 << index
+}
+
+/// The kinds that have no member in a class.
+fn foreign_kinds(class: &CodePoints, ascii: u128) -> u32 {
+    let native = (0..128u8).filter(|&byte| ascii >> byte & 1 == 1).fold(0, |kinds, byte| kinds | kind(byte));
+    let beyond = class.ranges().last().is_some_and(|&(_, hi)| hi >= 0x80);
+    !(native | if beyond { kind(0x80) } else { 0 })
+}
