@@ -6,12 +6,9 @@ use crate::matcher::Matcher;
 use crate::vocabulary::Vocabulary;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use rellm_core::automaton;
-use rellm_core::error::Result;
 use rellm_core::limits as core_limits;
 use rellm_core::mask::CompiledConstraint;
 use rellm_core::syntax;
-use rellm_core::syntax::ast::{Node, Pattern};
 use std::sync::Arc;
 
 /// What one compiled constraint may cost.
@@ -44,42 +41,38 @@ impl Constraint {
 
 #[pymethods]
 impl Constraint {
-    /// A pattern of a dialect's library, with that library's flags.
     #[staticmethod]
     fn regex(
         pattern: &Bound<'_, PyString>,
         flags: u32,
-        dialect: &Bound<'_, Dialect>,
+        dialect: &Dialect,
         named_lists: NamedLists<'_>,
-        vocabulary: &Bound<'_, Vocabulary>,
-        limits: &Limits,
+        vocabulary: Py<Vocabulary>,
+        limits: Limits,
     ) -> PyResult<Self> {
         let py = pattern.py();
         let points = code_points(pattern)?;
         let lists = named_list_points(&named_lists)?;
-        let (dialect, words, limits) = (&dialect.get().inner, &vocabulary.get().inner, &limits.inner);
-        let compiled = detached(py, || {
-            let tree = syntax::parse(&points, flags, dialect, &lists, limits)?;
-            compile(&tree, words, limits)
-        })?;
-        let inner = compiled.map_err(|error| exception(py, &error, Some((pattern.as_any(), &points))))?;
-        Ok(Constraint { inner, vocabulary: vocabulary.clone().unbind() })
+        let inner = detached(py, || {
+            let parsed = syntax::parse(&points, flags, &dialect.inner, &lists, &limits.inner)?;
+            CompiledConstraint::compile(&parsed, Arc::clone(&vocabulary.get().inner), &limits.inner)
+        })?
+        .map_err(|error| exception(py, &error, Some((pattern.as_any(), &points))))?;
+        Ok(Constraint { inner, vocabulary })
     }
 
-    /// Exactly one of some texts.
     #[staticmethod]
-    fn choice(texts: Vec<Bound<'_, PyString>>, vocabulary: &Bound<'_, Vocabulary>, limits: &Limits) -> PyResult<Self> {
-        let py = vocabulary.py();
-        // A text with a lone surrogate is none that can be written.
-        let texts: Vec<String> = texts.iter().filter_map(|text| text.to_str().ok().map(str::to_owned)).collect();
-        let (words, limits) = (&vocabulary.get().inner, &limits.inner);
-        let compiled = detached(py, || {
-            let text = |text: &String| Node::Sequence(text.chars().map(Node::Char).collect());
-            let root = Node::Alternation(texts.iter().map(text).collect());
-            compile(&Pattern { root, groups: 0 }, words, limits)
-        })?;
-        let inner = compiled.map_err(|error| exception(py, &error, None))?;
-        Ok(Constraint { inner, vocabulary: vocabulary.clone().unbind() })
+    fn choice(
+        py: Python<'_>,
+        texts: Vec<Bound<'_, PyString>>,
+        vocabulary: Py<Vocabulary>,
+        limits: Limits,
+    ) -> PyResult<Self> {
+        let texts: Vec<Vec<u32>> = texts.iter().map(code_points).collect::<PyResult<_>>()?;
+        let inner =
+            detached(py, || CompiledConstraint::choice(&texts, Arc::clone(&vocabulary.get().inner), &limits.inner))?
+                .map_err(|error| exception(py, &error, None))?;
+        Ok(Constraint { inner, vocabulary })
     }
 
     #[getter]
@@ -97,13 +90,4 @@ impl Constraint {
         let inner = slf.py().detach(|| rellm_core::matcher::Matcher::new(compiled));
         Ok(Matcher::new(inner, slf.unbind()))
     }
-}
-
-fn compile(
-    tree: &Pattern,
-    vocabulary: &Arc<rellm_core::vocabulary::Vocabulary>,
-    limits: &core_limits::Limits,
-) -> Result<Arc<CompiledConstraint>> {
-    let automaton = automaton::compile(tree, vocabulary.alphabet(), limits)?;
-    CompiledConstraint::new(Box::new(automaton), Arc::clone(vocabulary), limits)
 }

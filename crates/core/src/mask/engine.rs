@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::trie::MAX_DEPTH;
+use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
@@ -27,12 +28,6 @@ pub(crate) enum Step {
     NotSpelled(StateId),
 }
 
-/// Notes on a state.
-mod note {
-    pub(super) const ENDS_KNOWN: u8 = 1;
-    pub(super) const ENDS: u8 = 2;
-}
-
 pub(crate) struct Engine {
     automaton: Box<dyn Automaton>,
     vocabulary: Arc<Vocabulary>,
@@ -40,8 +35,8 @@ pub(crate) struct Engine {
     masks: MaskCache,
     liveness: Liveness,
     distances: Distances,
-    /// By state: what is known of it in a byte.
-    notes: Vec<u8>,
+    /// Whether nothing can be written after an accepting state.
+    ends: FxHashMap<StateId, bool>,
     slots: Vec<StateId>,
     free: Vec<u32>,
     /// Places that were given back while the engine was busy.
@@ -67,7 +62,7 @@ impl Engine {
             masks: MaskCache::default(),
             liveness: Liveness::default(),
             distances: Distances::default(),
-            notes: Vec::new(),
+            ends: FxHashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
             closed,
@@ -87,7 +82,7 @@ impl Engine {
     }
 
     fn own_bytes(&self) -> usize {
-        self.liveness.bytes() + self.distances.bytes() + self.notes.capacity() + self.slots.capacity() * 4
+        self.liveness.bytes() + self.distances.bytes() + self.ends.capacity() * 6 + self.slots.capacity() * 4
     }
 
     /// The number of times that states were renumbered. A state id of an earlier generation means nothing.
@@ -159,7 +154,7 @@ impl Engine {
         self.masks.clear();
         self.liveness.clear();
         self.distances.clear();
-        self.notes = Vec::new();
+        self.ends = FxHashMap::default();
         let mut roots: Vec<StateId> = self.slots.iter().copied().filter(|&state| state != StateId::DEAD).collect();
         roots.sort_unstable();
         roots.dedup();
@@ -172,14 +167,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    fn note(&mut self, state: StateId) -> &mut u8 {
-        let index = state.0 as usize;
-        if index >= self.notes.len() {
-            self.notes.resize((index + 1).next_power_of_two(), 0);
-        }
-        &mut self.notes[index]
     }
 
     pub(crate) fn is_accepting(&mut self, state: StateId) -> bool {
@@ -329,9 +316,8 @@ impl Engine {
         if !self.automaton.is_accepting(state) {
             return Ok(false);
         }
-        let known = *self.note(state);
-        if known & note::ENDS_KNOWN != 0 {
-            return Ok(known & note::ENDS != 0);
+        if let Some(&ends) = self.ends.get(&state) {
+            return Ok(ends);
         }
         let ends = if self.vocabulary.is_regular() {
             self.attempt(|engine| engine.automaton.next_characters(engine.state(slot)))?.is_empty()
@@ -345,7 +331,7 @@ impl Engine {
             filled.map(|()| ends)?
         };
         let state = self.state(slot);
-        *self.note(state) |= note::ENDS_KNOWN | if ends { note::ENDS } else { 0 };
+        self.ends.insert(state, ends);
         Ok(ends)
     }
 

@@ -8,9 +8,11 @@ mod walk;
 
 pub(crate) use engine::{Engine, Slot, Step};
 
-use crate::automaton::{Automaton, StateId};
+use crate::automaton::{self, Automaton, StateId};
+use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::syntax::ast::{Node, Pattern};
 use crate::vocabulary::Vocabulary;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +24,34 @@ pub struct CompiledConstraint {
 }
 
 impl CompiledConstraint {
+    /// The constraint of a parsed pattern.
+    ///
+    /// # Errors
+    /// Those of [`automaton::compile`] and of [`CompiledConstraint::new`].
+    pub fn compile(pattern: &Pattern, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
+        let compiled = automaton::compile(pattern, vocabulary.alphabet(), limits)?;
+        if compiled.start() == StateId::DEAD {
+            // Which of the two it is, decides what a person does about it.
+            let any = automaton::compile(pattern, &CodePoints::scalars(), limits)?;
+            if any.start() != StateId::DEAD {
+                return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
+            }
+        }
+        Self::new(Box::new(compiled), vocabulary, limits)
+    }
+
+    /// The constraint that allows exactly `texts`, each given in code points.
+    ///
+    /// # Errors
+    /// As [`CompiledConstraint::compile`].
+    pub fn choice(texts: &[Vec<u32>], vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
+        // A lone surrogate is no character of any text: what contains one can never be written.
+        let written = |text: &Vec<u32>| text.iter().map(|&c| char::from_u32(c).map(Node::Char)).collect::<Option<_>>();
+        let root =
+            Node::Alternation(texts.iter().map(|text| written(text).map_or(Node::Nothing, Node::Sequence)).collect());
+        Self::compile(&Pattern { root, groups: 0 }, vocabulary, limits)
+    }
+
     /// The constraint of `automaton`, which was made over the vocabulary's alphabet.
     ///
     /// # Errors
@@ -29,19 +59,13 @@ impl CompiledConstraint {
     pub fn new(automaton: Box<dyn Automaton>, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
         if automaton.start() == StateId::DEAD {
             return Err(Error::Unsatisfiable {
-                message: "no text matches: every way through the pattern contradicts itself, \
-                          or needs a character that no token spells"
-                    .to_owned(),
+                message: "no text matches: every way through the constraint contradicts itself".to_owned(),
             });
         }
         let closed = Arc::default();
         let mut engine = Engine::new(automaton, Arc::clone(&vocabulary), limits, Arc::clone(&closed));
         if !engine.can_start()? {
-            return Err(Error::Unsatisfiable {
-                message: "texts match, but no sequence of this vocabulary's tokens spells any of them: \
-                          allow a text that its tokens can write, or take another tokenizer"
-                    .to_owned(),
-            });
+            return Err(unspelled("texts match, but no sequence of this vocabulary's tokens spells any of them"));
         }
         Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine), closed }))
     }
@@ -76,6 +100,12 @@ impl CompiledConstraint {
             Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(std::sync::TryLockError::WouldBlock) => None,
         }
+    }
+}
+
+fn unspelled(what: &str) -> Error {
+    Error::Unsatisfiable {
+        message: format!("{what}: allow a text that its tokens can write, or take another tokenizer"),
     }
 }
 

@@ -11,11 +11,11 @@ pub(crate) mod trie;
 
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
-use std::sync::Arc;
 use fingerprint::Fingerprint;
 use occurrences::Occurrences;
 use slices::{ClassSlice, Slices};
 use spelling::Spelling;
+use std::sync::Arc;
 use trie::{MAX_IDS, Trie};
 
 /// Token bytes by id, with the tree over them. Immutable; share it in an `Arc`.
@@ -113,7 +113,17 @@ impl Vocabulary {
         has_bytes.iter().for_each(|&word| fingerprint.number(u64::from(word)));
         eos.iter().for_each(|&id| fingerprint.number(u64::from(id)));
         fingerprint.bytes(&data);
-        Ok(Vocabulary { fingerprint: fingerprint.finish(), offsets, data, has_bytes, eos, trie, spelling, longest, fast })
+        Ok(Vocabulary {
+            fingerprint: fingerprint.finish(),
+            offsets,
+            data,
+            has_bytes,
+            eos,
+            trie,
+            spelling,
+            longest,
+            fast,
+        })
     }
 
     /// The highest id + 1.

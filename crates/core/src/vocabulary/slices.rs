@@ -52,7 +52,7 @@ impl Set {
 /// The ids of a bit set, ascending.
 pub(crate) fn members(words: &[u32]) -> impl Iterator<Item = u32> + '_ {
     words.iter().enumerate().flat_map(|(index, &word)| {
-        std::iter::successors(Some(word), |&rest| Some(rest & (rest - 1)))
+        std::iter::successors(Some(word), |&rest| Some(rest & rest.wrapping_sub(1)))
             .take_while(|&rest| rest != 0)
             .map(move |rest| index as u32 * 32 + rest.trailing_zeros())
     })
@@ -107,11 +107,7 @@ pub(crate) struct ClassSlice {
 }
 
 impl Slices {
-    pub(crate) fn new<'a>(
-        trie: &Trie,
-        words: usize,
-        tokens: impl Iterator<Item = (u32, &'a [u8])>,
-    ) -> Self {
+    pub(crate) fn new<'a>(trie: &Trie, words: usize, tokens: impl Iterator<Item = (u32, &'a [u8])>) -> Self {
         let empty = || vec![0u32; words];
         let set = |row: &mut [u32], id: u32| row[id as usize / 32] |= 1 << (id % 32);
         let mut text = empty();
@@ -248,7 +244,13 @@ impl Slices {
         }
     }
 
-    fn base<'b>(&self, class: &CodePoints, ascii: u128, contains: &[Set], bytes_of: &dyn Fn(u32) -> &'b [u8]) -> Box<[u32]> {
+    fn base<'b>(
+        &self,
+        class: &CodePoints,
+        ascii: u128,
+        contains: &[Set],
+        bytes_of: &dyn Fn(u32) -> &'b [u8],
+    ) -> Box<[u32]> {
         let mut row = self.text.clone();
         remove_ascii(contains, 1, 0, 128, ascii, &mut row);
         self.remove_beyond(class, &mut row, bytes_of);
@@ -299,9 +301,11 @@ impl Slices {
     pub(crate) fn memory_bytes(&self) -> usize {
         let sets: usize = self.contains.iter().chain(&self.tail_contains).map(|set| set.bytes() + 24).sum();
         let rows = 2 + self.at_most.len() + self.begins.iter().flatten().count();
-        let lists = self.characters.capacity() + self.starts.capacity() + self.postings.capacity() + self.longer.capacity() * 2;
+        let lists =
+            self.characters.capacity() + self.starts.capacity() + self.postings.capacity() + self.longer.capacity() * 2;
         let cuts: usize = self.cuts.iter().map(|cut| cut.2.len() * 4 + 24).sum();
-        let classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner).by_class.len() * (self.words * 8 + 256);
+        let classes =
+            self.classes.lock().unwrap_or_else(PoisonError::into_inner).by_class.len() * (self.words * 8 + 256);
         sets + rows * self.words * 4 + lists * 4 + cuts + classes
     }
 }
