@@ -21,7 +21,9 @@ from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    pass
+    from rellm._complete import LogitsMask, ReTokenFilter, complete_re
+    from rellm._generate import Generator
+    from rellm._generate_completion import Completion
 
 __version__ = "1.0.0"
 
@@ -29,12 +31,16 @@ __all__ = [
     "BudgetError",
     "Choice",
     "CompiledConstraint",
+    "Completion",
     "DeadEndError",
+    "Generator",
     "IncompleteError",
     "LimitExceededError",
     "Limits",
     "Literal",
+    "LogitsMask",
     "PatternError",
+    "ReTokenFilter",
     "Regex",
     "RellmError",
     "TokenRejectedError",
@@ -44,11 +50,18 @@ __all__ = [
     "VocabularyError",
     "__version__",
     "compile",
+    "complete_re",
     "fill_masks",
 ]
 
 # What needs torch is imported when it is first asked for: by name, its module.
-_LAZY: dict[str, str] = {}
+_LAZY: dict[str, str] = {
+    "Completion": "rellm._generate_completion",
+    "Generator": "rellm._generate",
+    "LogitsMask": "rellm._complete",
+    "ReTokenFilter": "rellm._complete",
+    "complete_re": "rellm._complete",
+}
 
 
 def __getattr__(name: str) -> Any:

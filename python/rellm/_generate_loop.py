@@ -1,0 +1,173 @@
+"""The decoding loop of our own, for one row, greedy or sampling, with drafts.
+
+It is handed to `generate(custom_generate=…)`, which has prepared everything (inputs, cache, processors, criteria).
+Each token is chosen exactly as transformers would choose it: the processors see every prefix once, in order, and one
+random number is drawn a token. A draft only decides how many tokens one forward pass is asked about, so the text is
+the same with and without drafts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Decoder:
+    """Steps through one text; each step is one forward pass.
+
+    Args:
+        model: as `generate` hands it to its decoding method.
+        input_ids: `(1, length)`.
+        propose: called with the ids so far; tokens to try next, as a list, and whether they are certain. Certain
+            tokens are appended unasked; others are kept as far as the choice from the masked scores agrees.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        *,
+        logits_processor: Any,
+        stopping_criteria: Any,
+        generation_config: Any,
+        model_kwargs: dict[str, Any],
+        propose: Callable[[list[int]], tuple[list[int], bool]],
+        streamer: Any = None,
+    ) -> None:
+        self.model = model
+        self.input_ids = input_ids
+        self.prompt_length = int(input_ids.shape[1])
+        self.done = False
+        self.forward_passes = 0
+        self._processors = logits_processor
+        self._criteria = stopping_criteria
+        self._config = generation_config
+        self._kwargs = model_kwargs
+        self._propose = propose
+        self._streamer = streamer
+        self._first = True
+        self._fed = 0  # tokens that the cache holds
+        cache = model_kwargs.get("past_key_values")
+        own = getattr(cache, "self_attention_cache", cache)
+        # Without a cache there is nothing to take back; a recurrent state cannot be taken back.
+        self._can_draft = cache is None or bool(getattr(own, "is_croppable", False))
+        self._records_past = self._can_draft and cache is not None
+        if cache is not None and self._can_draft:
+            cache.activate_past_recording()
+
+    def step(self) -> list[int]:
+        """One forward pass; the tokens it brought, at least one."""
+        import torch
+
+        with torch.no_grad():
+            return self._step()
+
+    def _step(self) -> list[int]:
+        import torch
+
+        written = self.input_ids[0].tolist()
+        room = self._config.max_length - len(written)
+        draft, certain = self._propose(written) if self._can_draft or self._first else ([], False)
+        emitted: list[int] = []
+        if certain:
+            for token_id in draft[: max(room - 1, 0)]:
+                if self._append(token_id, emitted):
+                    return self._end(emitted)
+            draft = []
+        else:
+            draft = draft[: max(room - 1, 0)] if self._can_draft else []
+        asked = torch.cat([self.input_ids, self.input_ids.new_tensor([draft])], dim=-1) if draft else self.input_ids
+        outputs = self._forward(asked, len(draft))
+        logits = outputs.logits[:, -len(draft) - 1 :].to(copy=True, dtype=torch.float32, device=self.input_ids.device)
+        matched = 0
+        for i in range(len(draft) + 1):
+            token_id = self._choose(logits[:, i])
+            over = self._append(token_id, emitted)
+            if over or i == len(draft) or token_id != draft[i]:
+                matched = i if i == len(draft) or token_id != draft[i] else i + 1
+                self.done = over
+                break
+        self._keep(outputs, len(emitted), len(draft) - matched)
+        return self._end(emitted) if self.done else emitted
+
+    def _choose(self, logits: torch.Tensor) -> int:
+        import torch
+
+        scores = self._processors(self.input_ids, logits)
+        if self._config.do_sample:
+            probabilities = torch.nn.functional.softmax(scores, dim=-1)
+            return int(torch.multinomial(probabilities, num_samples=1))
+        return int(torch.argmax(scores, dim=-1))
+
+    def _append(self, token_id: int, emitted: list[int]) -> bool:
+        """Write one token; whether the text is over with it."""
+        import torch
+
+        token = self.input_ids.new_tensor([[token_id]])
+        self.input_ids = torch.cat([self.input_ids, token], dim=-1)
+        emitted.append(token_id)
+        if self._streamer is not None:
+            self._streamer.put(token[0].cpu())
+        return bool(self._criteria(self.input_ids, None).all())
+
+    def _end(self, emitted: list[int]) -> list[int]:
+        self.done = True
+        if self._streamer is not None:
+            self._streamer.end()
+        return emitted
+
+    # -- the model ---------------------------------------------------------------------------------------------
+
+    def _forward(self, asked: torch.Tensor, drafted: int) -> Any:
+        length = asked.shape[1]
+        kwargs = _lengthened(self._kwargs, length, bool(self.model.config.is_encoder_decoder))
+        whole = self._first or not kwargs.get("use_cache", True)
+        inputs = self.model.prepare_inputs_for_generation(
+            asked,
+            next_sequence_length=None if whole else length - self._fed,
+            is_first_iteration=self._first,
+            **kwargs,
+        )
+        if "logits_to_keep" in inputs:
+            inputs["logits_to_keep"] = drafted + 1
+        outputs = self.model(**inputs, return_dict=True)
+        self.forward_passes += 1
+        self._first = False
+        self._fed = length
+        return outputs
+
+    def _keep(self, outputs: Any, new: int, rejected: int) -> None:
+        """Bring cache and inputs to where the text is now."""
+        cache = getattr(outputs, "past_key_values", None)
+        if self._records_past and cache is not None:
+            cache.crop(-rejected)  # also with 0: a sliding window drops here what it kept for taking back
+        self._fed -= rejected
+        self._kwargs = self.model._update_model_kwargs_for_generation(
+            outputs,
+            self._kwargs,
+            is_encoder_decoder=bool(self.model.config.is_encoder_decoder),
+            num_new_tokens=new,
+        )
+
+
+def _lengthened(model_kwargs: dict[str, Any], length: int, encoder_decoder: bool) -> dict[str, Any]:
+    """The inputs that run along the tokens, for `length` tokens."""
+    import torch
+
+    kwargs = dict(model_kwargs)
+    prefix = "decoder_" if encoder_decoder else ""
+    mask = kwargs.get(f"{prefix}attention_mask")
+    if mask is not None and mask.shape[1] < length:
+        kwargs[f"{prefix}attention_mask"] = torch.cat([mask, mask.new_ones((1, length - mask.shape[1]))], dim=-1)
+    positions = kwargs.get(f"{prefix}position_ids")
+    if positions is not None and positions.shape[-1] < length:
+        more = torch.arange(length - positions.shape[-1], dtype=positions.dtype, device=positions.device)
+        more = more.view([1] * (positions.dim() - 1) + [-1]) + positions[..., -1:] + 1
+        kwargs[f"{prefix}position_ids"] = torch.cat([positions, more], dim=-1)
+    types = kwargs.get("token_type_ids")
+    if types is not None and types.shape[1] < length:
+        kwargs["token_type_ids"] = torch.cat([types, types[:, -1:].repeat(1, length - types.shape[1])], dim=-1)
+    return kwargs
