@@ -6,6 +6,7 @@ load(tokenizer) -> vocabulary    tokenizer: a `Tokenizer`
 compile(vocabulary, pattern)     -> compiled; raises if the engine cannot read the pattern
 start(compiled) -> Text          one text being written
 
+The row that masks are written to is made by `load`: a program has one for good.
 `fill` and `advance` are timed as they are: they do what the engine's documentation tells its users to do, and no more.
 """
 

@@ -14,19 +14,18 @@ FRESH = False
 def load(tokenizer):
     tokens, eos, _ = tokenizer
     vocabulary = glrmask.Vocab.from_id_to_bytes({i: t for i, t in enumerate(tokens) if t})
-    return vocabulary, len(tokens), glrmask.TokenSet([eos])
+    return vocabulary, np.zeros((len(tokens) + 31) // 32, dtype=np.int32), glrmask.TokenSet([eos])
 
 
 def compile(vocabulary, pattern):
-    tokens, size, end = vocabulary
+    tokens, row, end = vocabulary
     grammar = glrmask.Grammar.from_lark("start: /" + pattern.replace("/", r"\/") + "/")
     grammar = glrmask.Grammar.from_expr(glrmask.Expr.sequence(grammar, end))
     constraint = grammar.compile(tokens)
-    return constraint, size
+    return constraint, row
 
 
 def start(compiled):
-    constraint, size = compiled
-    row = np.zeros(max(constraint.mask_len(), (size + 31) // 32), dtype=np.int32)
+    constraint, row = compiled
     state = constraint.start()
-    return Text(partial(state.fill_mask, row), state.commit_token, lambda _: row.view(np.uint32)[: (size + 31) // 32])
+    return Text(partial(state.fill_mask, row), state.commit_token, lambda _: row.view(np.uint32))

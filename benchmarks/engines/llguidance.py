@@ -29,23 +29,26 @@ class _Tokenizer:
 
 
 def load(tokenizer):
-    return llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Tokenizer(*tokenizer)), n_vocab=len(tokenizer.tokens))
+    size = len(tokenizer.tokens)
+    wrapper = llguidance.TokenizerWrapper(_Tokenizer(*tokenizer))
+    row = llguidance.numpy.allocate_token_bitmask(1, size)
+    return llguidance.LLTokenizer(wrapper, n_vocab=size), row
 
 
 def compile(vocabulary, pattern):
-    matcher = llguidance.LLMatcher(vocabulary, llguidance.LLMatcher.grammar_from_regex(pattern))
+    tokenizer, row = vocabulary
+    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_regex(pattern))
     if matcher.is_error():
         raise ValueError(matcher.get_error())
-    return [matcher, matcher], vocabulary.vocab_size
+    return [matcher, matcher], row
 
 
 def start(compiled):
-    matchers, size = compiled
+    matchers, row = compiled
     if len(matchers) == 2:
         matcher = matchers.pop()  # the first text needs no copy
     else:
         matcher = matchers[0].deep_copy()
         matcher.reset()
-    row = llguidance.numpy.allocate_token_bitmask(1, size)
     fill = partial(llguidance.numpy.fill_next_token_bitmask, matcher, row, 0)
     return Text(fill, matcher.consume_token, lambda _: row[0].view(np.uint32))

@@ -17,12 +17,12 @@ def load(tokenizer):
     for i, token in enumerate(tokens):
         if token:
             ids.setdefault(token, []).append(i)
-    return Vocabulary(eos, ids), len(tokens)
+    return Vocabulary(eos, ids), np.zeros((len(tokens) + 31) // 32, dtype=np.uint32)
 
 
 def compile(vocabulary, pattern):
-    tokens, size = vocabulary
-    return Index(pattern, tokens), np.zeros((size + 31) // 32, dtype=np.uint32)
+    tokens, row = vocabulary
+    return Index(pattern, tokens), row
 
 
 def start(compiled):

@@ -4,23 +4,33 @@ from functools import partial
 
 import numpy as np
 import rellm
+from rellm import _compile
 
 from engines import Text
 
 REQUIREMENTS = ["numpy", "regex"]
 FRESH = True
+DIALECT = "re"
 
 
 def load(tokenizer):
     tokens, eos, _ = tokenizer
-    return rellm.Vocabulary(tokens, eos_token_ids=[eos])
+    # A compiled constraint is kept for the next vocabulary of equal content: not here.
+    _compile._cache.clear()
+    vocabulary = rellm.Vocabulary(tokens, eos_token_ids=[eos])
+    row = np.zeros((len(tokens) + 31) // 32, dtype=np.uint32)
+    # The other engines have run this code before, on the patterns of earlier cells; so let it be loaded here, too.
+    matcher = rellm.compile(rellm.Regex("qz", dialect=DIALECT), vocabulary).matcher()
+    matcher.fill_mask(row)
+    return vocabulary, row
 
 
 def compile(vocabulary, pattern):
-    return rellm.compile(rellm.Regex(pattern, dialect="regex"), vocabulary)
+    tokens, row = vocabulary
+    return rellm.compile(rellm.Regex(pattern, dialect=DIALECT), tokens), row
 
 
 def start(compiled):
-    matcher = compiled.matcher()
-    row = np.zeros((len(compiled.vocabulary) + 31) // 32, dtype=np.uint32)
+    constraint, row = compiled
+    matcher = constraint.matcher()
     return Text(partial(matcher.fill_mask, row), matcher.advance, lambda _: row)

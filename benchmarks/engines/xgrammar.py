@@ -17,12 +17,12 @@ def load(tokenizer):
     info = xgrammar.TokenizerInfo(
         [t or b"" for t in tokens], xgrammar.VocabType.RAW, vocab_size=len(tokens), stop_token_ids=[eos]
     )
-    return xgrammar.GrammarCompiler(info, cache_enabled=False), len(tokens)
+    return xgrammar.GrammarCompiler(info, cache_enabled=False), xgrammar.allocate_token_bitmask(1, len(tokens))
 
 
 def compile(vocabulary, pattern):
-    compiler, size = vocabulary
-    return compiler.compile_regex(pattern), xgrammar.allocate_token_bitmask(1, size)
+    compiler, row = vocabulary
+    return compiler.compile_regex(pattern), row
 
 
 def start(compiled):
