@@ -4,10 +4,11 @@ use crate::dialect::{Dialect, NamedLists, code_points, named_list_points};
 use crate::errors::{detached, exception};
 use crate::matcher::Matcher;
 use crate::vocabulary::Vocabulary;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rellm_core::limits as core_limits;
-use rellm_core::mask::CompiledConstraint;
+use rellm_core::mask::{CompiledConstraint, FastPaths};
 use rellm_core::syntax;
 use std::sync::Arc;
 
@@ -83,6 +84,20 @@ impl Constraint {
     #[getter]
     fn memory_bytes(&self, py: Python<'_>) -> usize {
         py.detach(|| self.inner.memory_bytes())
+    }
+
+    /// How masks are made: "where-paying" (as always), "never" or "always" by the fast ways. For tests.
+    fn set_fast_paths(&self, py: Python<'_>, when: &str) -> PyResult<()> {
+        let when = match when {
+            "where-paying" => FastPaths::WherePaying,
+            "never" => FastPaths::Never,
+            "always" => FastPaths::Always,
+            other => {
+                return Err(PyValueError::new_err(format!("when: {other:?} is none of where-paying, never, always")));
+            }
+        };
+        py.detach(|| self.inner.set_fast_paths(when));
+        Ok(())
     }
 
     fn matcher(slf: Bound<'_, Self>) -> PyResult<Matcher> {

@@ -1,14 +1,33 @@
 //! Finished masks by state, bounded in bytes; the least recently used go first.
 
 use crate::automaton::StateId;
+use crate::vocabulary::slices::ClassSlice;
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 /// What an entry costs beyond its words: the map's slot and the entry itself.
 const OVERHEAD: usize = 64;
 
 struct Entry {
-    words: Box<[u32]>,
+    mask: Mask,
     used: u64,
+}
+
+/// A mask, or what it is a copy of.
+pub(super) enum Mask {
+    /// The mask itself.
+    Words(Box<[u32]>),
+    /// The tokens of a class, and EOS if `accepting`.
+    Class { slice: Arc<ClassSlice>, accepting: bool },
+}
+
+impl Mask {
+    fn bytes(&self) -> usize {
+        match self {
+            Mask::Words(words) => words.len() * 4 + OVERHEAD,
+            Mask::Class { .. } => OVERHEAD,
+        }
+    }
 }
 
 /// Masks of states.
@@ -22,24 +41,25 @@ pub(super) struct MaskCache {
 impl MaskCache {
     /// The mask of `state`, which is then the most recently used.
     #[inline]
-    pub(super) fn get(&mut self, state: StateId) -> Option<&[u32]> {
+    pub(super) fn get(&mut self, state: StateId) -> Option<&Mask> {
         self.clock += 1;
         let entry = self.entries.get_mut(&state)?;
         entry.used = self.clock;
-        Some(&entry.words)
+        Some(&entry.mask)
     }
 
     /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
-    pub(super) fn insert(&mut self, state: StateId, words: &[u32], budget: usize) {
-        let cost = words.len() * 4 + OVERHEAD;
+    pub(super) fn insert(&mut self, state: StateId, mask: Mask, budget: usize) {
+        let cost = mask.bytes();
         if cost > budget {
             return;
         }
         self.shrink(budget - cost);
         self.clock += 1;
-        if self.entries.insert(state, Entry { words: words.into(), used: self.clock }).is_none() {
-            self.bytes += cost;
+        if let Some(old) = self.entries.insert(state, Entry { mask, used: self.clock }) {
+            self.bytes -= old.mask.bytes();
         }
+        self.bytes += cost;
     }
 
     /// Drops masks until no more than `budget` bytes are held: a quarter at a time, so that a drop costs little on average.
@@ -52,7 +72,7 @@ impl MaskCache {
             self.entries.retain(|_, entry| {
                 let keep = entry.used > limit;
                 if !keep {
-                    *bytes -= entry.words.len() * 4 + OVERHEAD;
+                    *bytes -= entry.mask.bytes();
                 }
                 keep
             });
@@ -74,19 +94,23 @@ impl MaskCache {
 mod tests {
     use super::*;
 
+    fn words(words: &[u32]) -> Mask {
+        Mask::Words(words.into())
+    }
+
     #[test]
     fn the_least_recently_used_masks_make_way() {
         let mut cache = MaskCache::default();
         let cost = 4 + OVERHEAD;
         for id in 1..=8 {
-            cache.insert(StateId(id), &[id], 8 * cost);
+            cache.insert(StateId(id), words(&[id]), 8 * cost);
         }
-        assert_eq!(cache.get(StateId(1)), Some(&[1][..]));
-        cache.insert(StateId(9), &[9], 8 * cost);
+        assert!(matches!(cache.get(StateId(1)), Some(Mask::Words(words)) if **words == [1]));
+        cache.insert(StateId(9), words(&[9]), 8 * cost);
         assert!(cache.get(StateId(1)).is_some() && cache.get(StateId(9)).is_some());
         assert!(cache.get(StateId(2)).is_none());
         assert!(cache.bytes() <= 8 * cost);
-        cache.insert(StateId(10), &[0; 1000], 8 * cost);
+        cache.insert(StateId(10), words(&[0; 1000]), 8 * cost);
         assert!(cache.get(StateId(10)).is_none(), "a mask larger than the budget is not kept");
         cache.clear();
         assert_eq!(cache.bytes(), 0);

@@ -1,7 +1,8 @@
 //! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
 
-use super::cache::MaskCache;
+use super::cache::{Mask, MaskCache};
 use super::distance::{Distances, Ground};
+use super::fast::{Maker, Plans};
 use super::spelled::Liveness;
 use super::walk::{Fuel, Path, step_bytes, walk_all};
 use crate::automaton::{Automaton, StateId};
@@ -16,6 +17,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(u32);
+
+/// Whether masks are made by the fast ways. All give the same masks; tests compare them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FastPaths {
+    /// Where they pay.
+    #[default]
+    WherePaying,
+    /// Never: every mask is a walk.
+    Never,
+    /// Wherever they are possible.
+    Always,
+}
 
 /// What came of stepping over some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +46,8 @@ pub(crate) struct Engine {
     vocabulary: Arc<Vocabulary>,
     limits: Limits,
     masks: MaskCache,
+    plans: Plans,
+    fast: FastPaths,
     liveness: Liveness,
     distances: Distances,
     /// Whether nothing can be written after an accepting state.
@@ -60,6 +75,8 @@ impl Engine {
             vocabulary,
             limits: *limits,
             masks: MaskCache::default(),
+            plans: Plans::default(),
+            fast: FastPaths::default(),
             liveness: Liveness::default(),
             distances: Distances::default(),
             ends: FxHashMap::default(),
@@ -152,6 +169,7 @@ impl Engine {
     pub(crate) fn reclaim(&mut self) -> Result<()> {
         self.close_waiting();
         self.masks.clear();
+        self.plans.clear();
         self.liveness.clear();
         self.distances.clear();
         self.ends = FxHashMap::default();
@@ -205,9 +223,16 @@ impl Engine {
         let state = self.state(slot);
         match self.masks.get(state) {
             Some(mask) => {
-                let (row, rest) = out.split_at_mut(mask.len());
-                row.copy_from_slice(mask);
+                let words = match mask {
+                    Mask::Words(words) => words,
+                    Mask::Class { slice, .. } => &slice.whole,
+                };
+                let (row, rest) = out.split_at_mut(words.len());
+                row.copy_from_slice(words);
                 rest.fill(0);
+                if let Mask::Class { accepting: true, .. } = mask {
+                    self.vocabulary.eos_token_ids().iter().for_each(|&id| set(row, id));
+                }
                 true
             }
             None => false,
@@ -226,24 +251,37 @@ impl Engine {
     }
 
     fn make_mask(&mut self, state: StateId, row: &mut [u32]) -> Result<()> {
-        row.fill(0);
-        if self.vocabulary.is_regular() {
-            let Engine { automaton, vocabulary, path, fuel, .. } = self;
-            walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, _| {
-                set(row, token);
-                Ok(())
-            })?;
-        } else {
-            let mut found = Vec::new();
-            let Engine { automaton, vocabulary, path, fuel, liveness, .. } = self;
-            walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, target| {
-                found.push((target, token));
-                Ok(())
-            })?;
-            found.sort_unstable();
-            for same in found.chunk_by(|a, b| a.0 == b.0) {
-                if liveness.is_live(&mut **automaton, vocabulary, same[0].0, path, fuel)? {
-                    same.iter().for_each(|&(_, token)| set(row, token));
+        let mut copied = None;
+        let vocabulary = &*Arc::clone(&self.vocabulary);
+        match (vocabulary.is_regular(), vocabulary.fast()) {
+            (true, Some((slices, occurrences))) if self.fast != FastPaths::Never => {
+                let Engine { automaton, path, fuel, plans, fast, .. } = self;
+                let always = *fast == FastPaths::Always;
+                let automaton = &mut **automaton;
+                let mut maker = Maker { automaton, vocabulary, slices, occurrences, plans, path, fuel, always };
+                copied = maker.fill(state, row)?;
+            }
+            (true, _) => {
+                row.fill(0);
+                let Engine { automaton, path, fuel, .. } = self;
+                walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, _| {
+                    set(row, token);
+                    Ok(())
+                })?;
+            }
+            (false, _) => {
+                row.fill(0);
+                let mut found = Vec::new();
+                let Engine { automaton, path, fuel, liveness, .. } = self;
+                walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, target| {
+                    found.push((target, token));
+                    Ok(())
+                })?;
+                found.sort_unstable();
+                for same in found.chunk_by(|a, b| a.0 == b.0) {
+                    if liveness.is_live(&mut **automaton, vocabulary, same[0].0, path, fuel)? {
+                        same.iter().for_each(|&(_, token)| set(row, token));
+                    }
                 }
             }
         }
@@ -251,8 +289,18 @@ impl Engine {
         let held = self.automaton.memory_bytes() + self.own_bytes();
         let budget = (self.limits.memory_bytes as usize).saturating_sub(held);
         self.masks.shrink(budget);
-        self.masks.insert(state, row, budget);
+        let mask = match copied {
+            Some(slice) => Mask::Class { slice, accepting: self.automaton.is_accepting(state) },
+            None => Mask::Words((&*row).into()),
+        };
+        self.masks.insert(state, mask, budget);
         Ok(())
+    }
+
+    /// Which ways masks are made in; drops those that are ready.
+    pub(super) fn set_fast_paths(&mut self, fast: FastPaths) {
+        self.fast = fast;
+        self.masks.clear();
     }
 
     /// Adds to a mask what is not in the tree: the other ids of duplicates, and EOS where the text matches.

@@ -3,9 +3,11 @@
 mod cache;
 mod distance;
 mod engine;
+mod fast;
 mod spelled;
 mod walk;
 
+pub use engine::FastPaths;
 pub(crate) use engine::{Engine, Slot, Step};
 
 use crate::automaton::{self, Automaton, StateId};
@@ -73,6 +75,11 @@ impl CompiledConstraint {
     /// The vocabulary.
     pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary
+    }
+
+    /// Chooses how masks are made; for tests and measurements.
+    pub fn set_fast_paths(&self, fast: FastPaths) {
+        self.engine().set_fast_paths(fast);
     }
 
     /// The bytes that the automaton and the cached masks hold now.

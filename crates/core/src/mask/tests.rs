@@ -1,4 +1,5 @@
 use super::*;
+use crate::automaton::Closure;
 use crate::codepoints::CodePoints;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -106,6 +107,14 @@ impl Table {
         changed
     }
 
+    fn run(&mut self, from: StateId, character: char) -> Result<StateId> {
+        let mut at = from;
+        for byte in character.to_string().bytes() {
+            at = if at == StateId::DEAD { at } else { self.step(at, byte)? };
+        }
+        Ok(at)
+    }
+
     fn row(&self, state: StateId) -> usize {
         (state.0 - self.renumber) as usize
     }
@@ -166,6 +175,45 @@ impl Automaton for Table {
             }
         }
         Ok(found)
+    }
+
+    /// What holds for a class chosen by the state's number, found by following all its texts.
+    fn closure(&mut self, state: StateId) -> Result<Option<Closure>> {
+        if self.row(state) % 2 == 0 {
+            return Ok(None);
+        }
+        let chosen = (self.row(state) * 7 + 3) % 32;
+        let inside: Vec<char> = (0..5).filter(|i| chosen >> i & 1 == 1).map(|i| CHARACTERS[i]).collect();
+        let mut levels = vec![BTreeSet::from([state])];
+        loop {
+            let last = levels.last().unwrap().clone();
+            let mut next = BTreeSet::new();
+            for &from in &last {
+                for &character in &inside {
+                    next.insert(self.run(from, character)?);
+                }
+            }
+            if next.contains(&StateId::DEAD) || next.is_empty() || levels.len() == 30 {
+                let reach = if levels.len() == 30 { u32::MAX } else { levels.len() as u32 - 1 };
+                if reach == 0 {
+                    return Ok(None);
+                }
+                let beyond_is_dead = reach != u32::MAX && next.iter().all(|&state| state == StateId::DEAD);
+                // For claims after exactly `reach` characters, exits there count too if what is beyond is dead.
+                let counted = levels.len() - usize::from(!beyond_is_dead && reach != u32::MAX);
+                let mut exits = CodePoints::empty();
+                for &from in levels[..counted].iter().flatten() {
+                    for character in CHARACTERS.into_iter().filter(|c| !inside.contains(c)) {
+                        if self.run(from, character)? != StateId::DEAD {
+                            exits = exits.union(&CodePoints::single(u32::from(character)));
+                        }
+                    }
+                }
+                let class = CodePoints::from_ranges(inside.iter().map(|&c| (u32::from(c), u32::from(c))));
+                return Ok(Some(Closure { class: Arc::new(class), reach, exits: Arc::new(exits), beyond_is_dead }));
+            }
+            levels.push(next);
+        }
     }
 
     fn refuel(&mut self, _fuel: u64) {}

@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::Limits;
+use crate::mask::FastPaths;
 use crate::mask::tests::*;
 use crate::vocabulary::Vocabulary;
 
@@ -53,7 +54,11 @@ fn masks_are_what_the_definition_says() {
         let mut state = (0, false);
         for _ in 0..12 {
             let allowed = allowed_by_definition(&language, &tokens, &eos, &live, state);
-            assert_eq!(mask(&matcher), allowed, "seed {seed}, after {:?}", matcher.text());
+            for fast in [FastPaths::Never, FastPaths::Always, FastPaths::WherePaying] {
+                matcher.constraint().set_fast_paths(fast);
+                assert_eq!(mask(&matcher), allowed, "seed {seed}, {fast:?}, after {:?}", matcher.text());
+                assert_eq!(mask(&matcher), allowed, "seed {seed}, {fast:?}, from the cache");
+            }
             checked += 1;
             for id in 0..vocabulary.len() as u32 + 2 {
                 assert_eq!(matcher.allows(id).unwrap(), allowed.contains(&id), "seed {seed}, token {id}");

@@ -17,7 +17,7 @@ const LISTED: usize = 512;
 /// What the masks of classes may take; the least recently used go first.
 const CLASS_BYTES: usize = 12 << 20;
 /// A first byte gets a bit set of its own if its subtree has so many nodes.
-pub(crate) const LARGE_SUBTREE: usize = 200;
+pub(crate) const LARGE_SUBTREE: usize = if cfg!(test) { 1 } else { 200 };
 
 /// Some tokens.
 #[derive(Debug)]
@@ -82,6 +82,9 @@ pub(crate) struct Slices {
     at_most: Vec<Box<[u32]>>,
     /// Tokens of more than [`COUNTED`] characters, with their number.
     longer: Vec<(u32, u32)>,
+    /// By a number of characters, how many tokens have more.
+    longer_than: Vec<u32>,
+    most_characters: u32,
     /// Tokens that begin with an ASCII byte below which the tree is large.
     begins: Vec<Option<Box<[u32]>>>,
     classes: Mutex<Classes>,
@@ -163,6 +166,9 @@ impl Slices {
             let (below, here) = exactly.split_at_mut(count);
             here[0].iter_mut().zip(&below[count - 1]).for_each(|(to, from)| *to |= from);
         }
+        let all: u32 = text.iter().map(|word| word.count_ones()).sum();
+        let longer_than =
+            exactly.iter().map(|row| all - row.iter().map(|word| word.count_ones()).sum::<u32>()).collect::<Vec<_>>();
         pairs.sort_unstable();
         pairs.dedup();
         let mut characters = Vec::new();
@@ -188,7 +194,9 @@ impl Slices {
             postings: pairs.iter().map(|&pair| pair as u32).collect(),
             cuts,
             at_most: exactly.into_iter().map(Vec::into_boxed_slice).collect(),
+            most_characters: longer.iter().map(|&(count, _)| count).max().unwrap_or(COUNTED as u32),
             longer,
+            longer_than,
             begins: begins.into_iter().map(|row| row.map(Vec::into_boxed_slice)).collect(),
             classes: Mutex::default(),
         }
@@ -241,6 +249,20 @@ impl Slices {
         match self.at_most.get(count as usize) {
             Some(row) => (Some(row), &[]),
             None => (None, &self.longer),
+        }
+    }
+
+    /// All tokens of whole characters, the last of which may be cut.
+    pub(crate) fn text(&self) -> &[u32] {
+        &self.text
+    }
+
+    /// How many tokens have more than `count` characters.
+    pub(crate) fn longer_than(&self, count: u32) -> usize {
+        match self.longer_than.get(count as usize) {
+            Some(&tokens) => tokens as usize,
+            None if count >= self.most_characters => 0,
+            None => self.longer.len(),
         }
     }
 

@@ -1,0 +1,270 @@
+//! Masks without walking the whole tree: closures, slices, exits.
+//!
+//! Where the automaton knows that a class of characters keeps a state alive ([`Closure`]), the tokens wholly of that
+//! class are copied from the vocabulary's slices; what can leave the class is found by where the leaving bytes stand in
+//! the tree, and stepped. Nothing is taken for granted beyond what the closure claims: the rest is stepped.
+
+use super::engine::{is_set, set, unset};
+use super::walk::{Fuel, Path, step_bytes, walk};
+use crate::automaton::{Automaton, Closure, StateId};
+use crate::codepoints::CodePoints;
+use crate::error::Result;
+use crate::vocabulary::Vocabulary;
+use crate::vocabulary::occurrences::Occurrences;
+use crate::vocabulary::slices::{ClassSlice, Slices, members};
+use crate::vocabulary::trie::NO_TOKEN;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Beyond so many places where a class may be left, walking is as cheap.
+const MOST_EXITS: usize = 30_000;
+/// Beyond so many tokens that are longer than a closure reaches, walking is as cheap.
+const MOST_LONGER: usize = 4_000;
+/// How many closures are remembered for one constraint.
+const MOST_PLANS: usize = 64;
+
+/// A closure as masks.
+struct Plan {
+    slice: Arc<ClassSlice>,
+    reach: u32,
+    /// The first bytes of the exits.
+    exits: Arc<[u8]>,
+    beyond_is_dead: bool,
+}
+
+/// The closures met so far, by the place of their classes in memory, which they keep alive.
+#[derive(Default)]
+pub(super) struct Plans {
+    by_address: FxHashMap<(usize, usize), (Closure, Arc<ClassSlice>, Option<Arc<[u8]>>)>,
+}
+
+/// What a mask is made from.
+pub(super) struct Maker<'a> {
+    pub(super) automaton: &'a mut dyn Automaton,
+    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) slices: &'a Slices,
+    pub(super) occurrences: &'a Occurrences,
+    pub(super) plans: &'a mut Plans,
+    pub(super) path: &'a mut Path,
+    pub(super) fuel: &'a mut Fuel,
+    /// Whether fast ways are taken even where they do not pay; for tests.
+    pub(super) always: bool,
+}
+
+impl Plans {
+    pub(super) fn clear(&mut self) {
+        self.by_address.clear();
+    }
+}
+
+impl Maker<'_> {
+    /// Writes the tokens that may follow `state`. If that took no more than a copy, what was copied is returned.
+    pub(super) fn fill(&mut self, state: StateId, row: &mut [u32]) -> Result<Option<Arc<ClassSlice>>> {
+        self.path[0] = state;
+        let plan = self.plan(state, 0)?;
+        let mut steps = 0;
+        if let Some(plan) = &plan {
+            row.copy_from_slice(&plan.slice.whole);
+            steps += self.keep_within(plan, (state, 0), None, row)?;
+            for &byte in plan.exits.iter() {
+                steps += self.first_byte(state, byte, row)?;
+                steps += self.leave(state, plan, byte, 0..self.vocabulary.trie().nodes().len(), false, row)?;
+            }
+        } else {
+            row.fill(0);
+            for byte in 0..=255 {
+                steps += self.first_byte(state, byte, row)?;
+            }
+        }
+        self.fuel.spend(steps)?;
+        for &token in self.vocabulary.trie().long() {
+            let (end, stepped) = step_bytes(self.automaton, state, self.vocabulary.bytes_of(token))?;
+            steps += stepped as u64;
+            if end == StateId::DEAD { unset(row, token) } else { set(row, token) }
+        }
+        self.fuel.spend(steps)?;
+        let copied = plan.filter(|plan| plan.exits.is_empty() && self.slices.longer_than(plan.reach) == 0);
+        Ok(copied.map(|plan| plan.slice))
+    }
+
+    /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
+    fn plan(&mut self, state: StateId, before: u32) -> Result<Option<Plan>> {
+        let Some(closure) = self.automaton.closure(state)? else { return Ok(None) };
+        let key = (Arc::as_ptr(&closure.class) as usize, Arc::as_ptr(&closure.exits) as usize);
+        let (slice, exits) = match self.plans.by_address.get(&key) {
+            Some((_, slice, exits)) => (Arc::clone(slice), exits.clone()),
+            None => {
+                let slice = self.vocabulary.class(self.slices, &closure.class);
+                let bytes: Arc<[u8]> = first_bytes(&closure.exits).into();
+                let places: usize = bytes.iter().map(|&byte| self.occurrences.of(byte).len()).sum();
+                let exits = (self.always || places <= MOST_EXITS).then_some(bytes);
+                if self.plans.by_address.len() >= MOST_PLANS {
+                    self.plans.by_address.clear();
+                }
+                self.plans.by_address.insert(key, (closure.clone(), Arc::clone(&slice), exits.clone()));
+                (slice, exits)
+            }
+        };
+        let Some(exits) = exits else { return Ok(None) };
+        let Closure { reach, beyond_is_dead, .. } = closure;
+        let cheap = beyond_is_dead || self.slices.longer_than(reach.saturating_add(before)) <= MOST_LONGER;
+        Ok((cheap || self.always).then_some(Plan { slice, reach, exits, beyond_is_dead }))
+    }
+
+    /// Mends `row`, which has the tokens of the plan's class and of those that begin with `begins`, where they have more
+    /// characters than the closure reaches. `before`: characters before the plan's state.
+    fn keep_within(
+        &mut self,
+        plan: &Plan,
+        (state, before): (StateId, u32),
+        begins: Option<&[u32]>,
+        row: &mut [u32],
+    ) -> Result<u64> {
+        let reach = plan.reach.saturating_add(before);
+        if self.slices.longer_than(reach) == 0 {
+            return Ok(0);
+        }
+        let (within, longer) = self.slices.at_most(reach);
+        let begun = |token: &u32| begins.is_none_or(|begins| is_set(begins, *token));
+        let beyond: Vec<u32> = match within {
+            Some(within) if plan.beyond_is_dead && begins.is_none() => {
+                row.iter_mut().zip(within).for_each(|(to, within)| *to &= within);
+                return Ok(0);
+            }
+            Some(within) => {
+                let text = self.slices.text().iter().zip(within);
+                let words: Vec<u32> = match begins {
+                    Some(begins) => text.zip(begins).map(|((text, within), begins)| text & !within & begins).collect(),
+                    None => text.map(|(text, within)| text & !within).collect(),
+                };
+                if plan.beyond_is_dead {
+                    row.iter_mut().zip(&words).for_each(|(to, beyond)| *to &= !beyond);
+                    return Ok(0);
+                }
+                members(&words).collect()
+            }
+            None => longer.iter().filter(|&&(count, _)| count > reach).map(|&(_, token)| token).filter(begun).collect(),
+        };
+        if plan.beyond_is_dead {
+            beyond.into_iter().for_each(|token| unset(row, token));
+            return Ok(0);
+        }
+        // Nothing is known of what follows `reach` characters of the class, whatever it is.
+        let mut steps = 0;
+        for token in beyond {
+            let (end, stepped) = step_bytes(self.automaton, state, self.vocabulary.bytes_of(token))?;
+            steps += stepped as u64 + 1;
+            if end == StateId::DEAD { unset(row, token) } else { set(row, token) }
+        }
+        Ok(steps)
+    }
+
+    /// The tokens that begin with `byte`.
+    fn first_byte(&mut self, state: StateId, byte: u8, row: &mut [u32]) -> Result<u64> {
+        let Some(node) = self.vocabulary.trie().root_child(byte) else { return Ok(0) };
+        let next = self.automaton.step(state, byte)?;
+        if next == StateId::DEAD {
+            return Ok(1);
+        }
+        let nodes = self.vocabulary.trie().nodes();
+        let here = nodes[node];
+        if here.token() != NO_TOKEN {
+            set(row, here.token());
+        }
+        self.path[1] = next;
+        let below = node + 1..node + here.size();
+        if let Some(begins) = self.slices.begins(byte)
+            && let Some(plan) = self.plan(next, 1)?
+        {
+            let tail = self.vocabulary.tail(self.slices, &plan.slice);
+            row.iter_mut().zip(tail).zip(begins).for_each(|((to, tail), begins)| *to |= tail & begins);
+            let mut steps = self.keep_within(&plan, (state, 1), Some(begins), row)?;
+            for &exit in plan.exits.iter() {
+                steps += self.leave(state, &plan, exit, below.clone(), true, row)?;
+            }
+            return Ok(steps);
+        }
+        self.walk(below, row)
+    }
+
+    fn walk(&mut self, range: std::ops::Range<usize>, row: &mut [u32]) -> Result<u64> {
+        walk(self.automaton, self.vocabulary, range, self.path, self.fuel, |token, _| {
+            set(row, token);
+            Ok(())
+        })
+    }
+
+    /// The tokens in `range` that go through `byte` after one byte at least, all before it of the plan's class (the first
+    /// aside if `after_first`): each such place is reached by stepping, and what is below it is walked.
+    fn leave(
+        &mut self,
+        state: StateId,
+        plan: &Plan,
+        byte: u8,
+        range: std::ops::Range<usize>,
+        after_first: bool,
+        row: &mut [u32],
+    ) -> Result<u64> {
+        let all = self.occurrences.of(byte);
+        let from = all.partition_point(|place| (place.node as usize) < range.start);
+        let to = from + all[from..].partition_point(|place| (place.node as usize) < range.end);
+        let nodes = self.vocabulary.trie().nodes();
+        let foreign = plan.slice.foreign;
+        let mut steps = 0;
+        let mut walked_to = 0;
+        // `path` holds the states along the first `known` bytes of `along`.
+        let mut along: &[u8] = &[];
+        let mut known = 0;
+        for place in &all[from..to] {
+            if place.between & foreign != 0 || (!after_first && place.first & foreign != 0) {
+                continue;
+            }
+            let index = place.node as usize;
+            let depth = nodes[index].depth();
+            if depth < 2 || index < walked_to {
+                continue;
+            }
+            let bytes = &self.vocabulary.bytes_of(place.token)[..depth];
+            let shared = along[..known].iter().zip(bytes).take_while(|(a, b)| a == b).count();
+            self.path[0] = state;
+            known = shared;
+            along = bytes;
+            while known < depth {
+                steps += 1;
+                let next = self.automaton.step(self.path[known], bytes[known])?;
+                if next == StateId::DEAD {
+                    break;
+                }
+                known += 1;
+                self.path[known] = next;
+            }
+            if known < depth {
+                continue;
+            }
+            let node = nodes[index];
+            if node.token() != NO_TOKEN {
+                set(row, node.token());
+            }
+            walked_to = index + node.size();
+            steps += 1 + self.walk(index + 1..walked_to, row)?;
+        }
+        Ok(steps)
+    }
+}
+
+/// The first bytes of the characters of a set, ascending.
+fn first_bytes(set: &CodePoints) -> Vec<u8> {
+    let first = |c: u32| -> u8 {
+        match c {
+            0..0x80 => c as u8,
+            0x80..0x800 => 0xC0 | (c >> 6) as u8,
+            0x800..0x1_0000 => 0xE0 | (c >> 12) as u8,
+            _ => 0xF0 | (c >> 18) as u8,
+        }
+    };
+    let mut found = [false; 256];
+    for &(lo, hi) in set.ranges() {
+        (first(lo)..=first(hi)).for_each(|byte| found[usize::from(byte)] = true);
+    }
+    (0..=255u8).filter(|&byte| found[usize::from(byte)]).collect()
+}
