@@ -61,7 +61,7 @@ def _totals(trace: Trace) -> str:
 def _token(index: int, token: TracedToken) -> str:
     level = 0 if token.removed_mass < 0.005 else min(5, 1 + int(token.removed_mass * 5))
     classes = [f"m{level}", *(["forced"] if token.is_forced else []), *(["overruled"] if token.is_overruled else [])]
-    shown = "⏹ end" if token.is_end else token.text
+    shown = "■ end" if token.is_end else token.text
     visible = html.escape(shown)
     # A line break stays one, and is seen.
     visible = visible.replace("\r", "␍").replace("\n", "<i>↵</i>\n").replace("\t", "<i>⇥</i>\t")
@@ -74,8 +74,8 @@ def _token(index: int, token: TracedToken) -> str:
     label = html.escape(", ".join(spoken), quote=True)
     selected = "true" if index == 0 else "false"
     return (
-        f'<button type="button" role="option" class="{" ".join(classes)}" id="t{index}" data-i="{index}" '
-        f'aria-selected="{selected}" aria-label="{label}" tabindex="{0 if index == 0 else -1}">{visible}</button>'
+        f'<span role="option" class="{" ".join(classes)}" id="t{index}" data-i="{index}" '
+        f'aria-selected="{selected}" aria-label="{label}" tabindex="{0 if index == 0 else -1}">{visible}</span>'
     )
 
 
@@ -146,5 +146,9 @@ def _chance(log_probability: float) -> str:
         return _percent(math.exp(min(log_probability, 0.0)))
     if math.isinf(log_probability):
         return "0 %"
-    exponent = log_probability / math.log(10)
-    return f"1 in 10^{-exponent:.1f}" if -exponent > 6 else f"1 in {round(math.exp(-log_probability)):,}"
+    exponent = math.floor(log_probability / math.log(10))
+    digit = math.exp(log_probability - exponent * math.log(10))
+    return f"{digit:.0f} × 10{str(exponent).translate(_RAISED)}"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
