@@ -217,7 +217,7 @@ def _step(
     if matcher is not None:
         allowed = _allowed(matcher, len(vocabulary), len(scores), left)
     data = b"" if token_id in ends else vocabulary.token_bytes(token_id) or b""
-    kept = _log_sum(scores[allowed])
+    kept = _log_sum(scores[allowed]) if not allowed.all() else 0.0
     removed = scores[~allowed]
     refused = np.flatnonzero(~allowed)
     likeliest = refused[np.argsort(-removed, kind="stable")[:best]]
@@ -266,22 +266,28 @@ def _refused(
         return RefusedToken(token_id, "", probability, "a special token, which is never text")
     elif rejection is None:
         reason = f"no match would fit into the {left} tokens that are left" if left is not None else "not allowed here"
-    elif 0 < rejection.failed_at < len(data):
+    elif (start := _character_start(data, rejection.failed_at)) > 0:
         reason = (
-            f"after its {readable(data[: rejection.failed_at])!r}, {_character_at(data, rejection.failed_at)!r} "
-            f"cannot follow: expected {rejection.expected}"
+            f"after its {readable(data[:start])!r}, {_character(data[start:])!r} cannot follow: "
+            f"expected {rejection.expected}"
         )
     else:
         reason = f"expected {rejection.expected}"
     return RefusedToken(token_id, readable(data), probability, reason, rejection.expected if rejection else "")
 
 
-def _character_at(data: bytes, index: int) -> str:
-    """The character that holds the byte at `index`, or the byte if it is part of none."""
+def _character_start(data: bytes, index: int) -> int:
+    """Where the character with the byte at `index` begins; 0 where no byte is to blame."""
+    if index >= len(data):
+        return 0
     while index > 0 and data[index] & 0xC0 == 0x80:
         index -= 1
-    character = data[index:].decode("utf-8", "ignore")[:1]
-    return character if character and data[index:].startswith(character.encode()) else f"\\x{data[index]:02x}"
+    return index
+
+
+def _character(data: bytes) -> str:
+    """The first character, or what there is of it."""
+    return readable(data)[:1] if data[0] < 0x80 else readable(data[: max(1, 8 - (data[0] ^ 0xFF).bit_length())])
 
 
 def readable(data: bytes) -> str:

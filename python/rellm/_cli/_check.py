@@ -13,12 +13,14 @@ from rellm._cli._arguments import flags_of
 from rellm._cli._terminal import Terminal
 
 _TAIL = 24
+_EOS = 256
+_NO_CHARACTER = 0xFF
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     text = sys.stdin.read() if arguments.text == "-" else arguments.text
     constraint = rellm.Regex(arguments.pattern, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
-    compiled = compiled_for(constraint, text or "")
+    compiled = compiled_for(constraint)
     rows = [
         ("pattern", arguments.pattern, None),
         ("read as", _library(arguments.dialect), None),
@@ -34,40 +36,36 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return status
 
 
-def compiled_for(constraint: rellm.Regex, text: str) -> Any:
-    """The constraint over single bytes, and over the characters of `text`, so that these are refused as wholes."""
-    wide = sorted({character for character in text if not character.isascii()} - set(_surrogates(text)))
-    tokens: list[bytes | None] = [bytes([byte]) for byte in range(256)]
-    tokens += [character.encode() for character in wide]
-    tokens.append(None)
-    return rellm.compile(constraint, rellm.Vocabulary(tokens, eos_token_ids=[len(tokens) - 1]))
+def compiled_for(constraint: rellm.Regex) -> rellm.CompiledConstraint:
+    """The constraint over single bytes: any text can be spelled, and no model is needed."""
+    tokens = [bytes([byte]) for byte in range(256)]
+    return rellm.compile(constraint, rellm.Vocabulary([*tokens, None], eos_token_ids=[_EOS]))
 
 
-def judge(compiled: Any, text: str) -> tuple[str, str, int]:
+def judge(compiled: rellm.CompiledConstraint, text: str) -> tuple[str, str, int]:
     """Whether `text` matches, where not and what was expected there: words, their style, the exit status."""
-    ids = {data: token for token, data in enumerate(tokens_of(compiled.vocabulary)) if data is not None}
-    matcher = compiled.matcher()
+    matcher: Any = compiled.matcher()
     for position, character in enumerate(text):
         if "\ud800" <= character <= "\udfff":
             return f"has the lone surrogate U+{ord(character):04X} at position {position}: no text holds one", "red", 1
-        token = ids[character.encode()]
-        if not matcher.allows(token):
-            rejection = matcher.explain(token)
+        try:
+            matcher.advance_bytes(character.encode())
+        except rellm.TokenRejectedError:
             where = f"stops matching at position {position}, {character!r} (U+{ord(character):04X})"
-            return f"{where}, after {_tail(text[:position])}: expected {rejection.expected}", "red", 1
-        matcher.advance(token)
+            return f"{where}, after {_tail(text[:position])}: expected {_expected(matcher)}", "red", 1
     if matcher.is_accepting:
         ending = "matches in full" if matcher.is_finished else "matches in full, and may go on"
-        return f"{text!r} {ending}", "green", 0
-    rejection = matcher.explain(compiled.vocabulary.eos_token_ids[0])
-    return f"is only the beginning of a match: after {_tail(text)}, expected {rejection.expected}", "red", 1
+        return f"{_tail(text)} {ending}", "green", 0
+    return f"is only the beginning of a match: after {_tail(text)}, expected {_expected(matcher)}", "red", 1
 
 
-def tokens_of(vocabulary: Any) -> list[bytes | None]:
-    return [vocabulary.token_bytes(token) for token in range(len(vocabulary))]
+def _expected(matcher: Any) -> str:
+    """What may come next, whole characters: no character begins with this byte, so the answer is about the next one."""
+    expected: str = matcher.explain(_NO_CHARACTER).expected
+    return expected
 
 
-def engine_of(compiled: Any) -> str:
+def engine_of(compiled: rellm.CompiledConstraint) -> str:
     if compiled.engine == "automaton":
         return "automaton"
     return f"{compiled.engine}, because of {compiled.engine_reason}"
@@ -84,7 +82,3 @@ def _tail(text: str) -> str:
     if not text:
         return "nothing"
     return repr(text) if len(text) <= _TAIL else "…" + repr(text[-_TAIL:])
-
-
-def _surrogates(text: str) -> list[str]:
-    return [character for character in text if "\ud800" <= character <= "\udfff"]

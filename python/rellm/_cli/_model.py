@@ -12,6 +12,7 @@ from typing import Any
 
 import rellm
 from rellm._cli._arguments import flags_of
+from rellm._cli._check import compiled_for
 from rellm._cli._terminal import Terminal
 from rellm._demo import model_folder
 from rellm._errors import RellmError
@@ -72,7 +73,10 @@ def generation_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def constraint_of(arguments: argparse.Namespace) -> rellm.Regex:
-    return rellm.Regex(arguments.regex, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
+    """The constraint, tried out before a model is loaded: what is wrong with it is told at once."""
+    constraint = rellm.Regex(arguments.regex, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
+    compiled_for(constraint)
+    return constraint
 
 
 def prompt_of(arguments: argparse.Namespace) -> Any:

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def sample(constraint: rellm.Regex, count: int, *, seed: int | None = None, length: int = 60) -> Iterator[str]:
     """Up to `count` different texts that match, each checked by the pattern's own library."""
     rng = random.Random(seed)
-    compiled = compiled_for(constraint, constraint.pattern)
+    compiled = compiled_for(constraint)
     walk = _walk if compiled.engine == "automaton" else _searching_walk
     known: set[str] = set()
     futile = 0

@@ -390,10 +390,20 @@ impl Matcher {
             Step::FailedAt(index, last) => {
                 let mut written = self.text[self.text.len().saturating_sub(3)..].to_vec();
                 written.extend_from_slice(&bytes[..index]);
-                let accepting = engine.is_accepting(last);
-                let next = engine.next_characters(last)?;
+                let mut started = cut_bytes(&written);
+                let mut from = last;
+                if (1..=index).contains(&started) {
+                    // The character began in these bytes: people are told about whole characters.
+                    if let Step::To(before) | Step::NotSpelled(before) =
+                        engine.step(engine.state(self.slot), &bytes[..index - started])?
+                    {
+                        (from, started) = (before, 0);
+                    }
+                }
+                let accepting = engine.is_accepting(from);
+                let next = engine.next_characters(from)?;
                 let alphabet = self.constraint.vocabulary().alphabet();
-                (index, describe::expectation(&next, alphabet, cut_bytes(&written) > 0, accepting))
+                (index, describe::expectation(&next, alphabet, started > 0, accepting))
             }
             Step::To(_) | Step::NotSpelled(_) => {
                 (bytes.len(), "other tokens: after this one, no sequence of tokens spells a way to a match".to_owned())
