@@ -116,3 +116,7 @@ class Matcher:
     def fill_mask_within(self, out: Any, row: int, tokens_left: int) -> None: ...  # only tokens after which a match needs at most tokens_left - 1 more
 
 def fill_masks(matchers: Sequence[Matcher], out: Any, threads: int | None = None) -> None: ...
+
+def expectation(
+    next: Sequence[tuple[int, int]], alphabet: Sequence[tuple[int, int]], started: bool, may_end: bool
+) -> str: ...  # what may come next, in the words of a Rejection; inclusive ranges of code points

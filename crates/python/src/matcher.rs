@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use rellm_core::codepoints::CodePoints;
 use rellm_core::error::Error;
 use rellm_core::matcher as core;
 use std::collections::BTreeMap;
@@ -224,4 +225,10 @@ pub(crate) fn fill_masks(
         core::fill_masks(inner.into_iter().zip(rows), threads)
     })?;
     filled.map_err(|error| exception(py, &error, None))
+}
+
+/// What may come next, in the words of a `Rejection`.
+#[pyfunction]
+pub(crate) fn expectation(next: Vec<(u32, u32)>, alphabet: Vec<(u32, u32)>, started: bool, may_end: bool) -> String {
+    core::expectation(&CodePoints::from_ranges(next), &CodePoints::from_ranges(alphabet), started, may_end)
 }

@@ -6,7 +6,7 @@ use crate::codepoints::CodePoints;
 const LISTED: usize = 8;
 
 /// What may come next, in words. `started`: in the middle of a character.
-pub(super) fn expectation(next: &CodePoints, alphabet: &CodePoints, started: bool, may_end: bool) -> String {
+pub fn expectation(next: &CodePoints, alphabet: &CodePoints, started: bool, may_end: bool) -> String {
     let mut words = items(next, alphabet);
     if may_end {
         words.push("the end of the text".to_owned());
@@ -33,15 +33,17 @@ fn items(set: &CodePoints, alphabet: &CodePoints) -> Vec<String> {
     if missing.is_empty() && set.count() > LISTED as u64 {
         return vec!["any character".to_owned()];
     }
-    if missing.count() <= 6 && missing.count() * 4 < set.count() {
+    if !missing.is_empty() && missing.count() <= 6 && missing.count() * 4 < set.count() {
         let names: Vec<String> = listed(&missing, usize::MAX);
         return vec![format!("any character except {}", joined(&names).replace(", or ", " and "))];
     }
     let mut rest = set.clone();
     let mut words = Vec::new();
     let mut take = |ranges: &[(u32, u32)], name: &str, rest: &mut CodePoints| {
-        let known = CodePoints::from_ranges(ranges.iter().copied()).intersection(alphabet);
-        if known.count() > 1 && known.is_subset(rest) {
+        let all = CodePoints::from_ranges(ranges.iter().copied());
+        let known = all.intersection(alphabet);
+        // A vocabulary that can spell few of them would not be described by their name.
+        if known.count() * 2 > all.count() && known.is_subset(rest) {
             *rest = rest.difference(&known);
             words.push(name.to_owned());
         }

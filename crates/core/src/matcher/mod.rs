@@ -5,7 +5,7 @@ mod describe;
 mod error;
 
 pub use batch::fill_masks;
-pub use describe::describe;
+pub use describe::{describe, expectation};
 pub use error::{MatchError, Rejection};
 
 use crate::automaton::StateId;

@@ -1,0 +1,158 @@
+"""A constraint compiled for the search engine: its pattern, its vocabulary, and the masks it has made."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rellm import _core
+from rellm._errors import UnsatisfiableError
+from rellm._search._alphabet import overlap
+from rellm._search._budget import Budget
+from rellm._search._languages import Language
+from rellm._search._mask import Walker
+from rellm._search._matcher import SearchMatcher
+from rellm._search._tokens import Symbols, VocabularyLike, becoming, decode, texts_of
+from rellm._search._viability import Partial
+
+_ENTRY_OVERHEAD = 200
+
+
+class SearchConstraint:
+    """A constraint served by the search engine. Immutable to its users, thread-safe."""
+
+    engine = "search"
+
+    def __init__(self, language: Language, vocabulary: VocabularyLike, limits: Any, reason: str) -> None:
+        self.vocabulary = vocabulary
+        self.limits = limits
+        self.reason = reason
+        """Why it is not served by the automaton: the construct and its position, `recursion (?R) at position 12`."""
+        self.vocabulary_size = len(vocabulary)
+        self.mask_words = -(-self.vocabulary_size // 32)
+        self.eos = frozenset(vocabulary.eos_token_ids)
+        self.eos_mask = np.zeros(self.mask_words, dtype=np.uint32)
+        for token in self.eos:
+            if token < self.vocabulary_size:
+                self.eos_mask[token >> 5] |= np.uint32(1 << (token & 31))
+        texts = texts_of(vocabulary)
+        self._code_points = texts.code_points
+        trie = texts.trie_of(language.alphabet)
+        self._symbols: Symbols = trie.symbols
+        every = [self._symbols.spell(symbol) for symbol in self._symbols.every]
+        self._viability = Partial(language.own, language.partial, language.kinds, every)
+        self._walker = Walker(trie, self._viability, self.vocabulary_size)
+        self._fixed_bytes = trie.memory_bytes
+        self._most_bytes = max(0, int(limits.memory_bytes) - self._fixed_bytes)
+        self._masks: OrderedDict[tuple[str, bytes], npt.NDArray[np.uint32]] = OrderedDict()
+        self._accepting: OrderedDict[str, bool] = OrderedDict()
+        self._cached_bytes = 0
+        self._lock = Lock()
+        if not self.matches("") and not self.mask_after("", b"").any():
+            raise UnsatisfiableError(
+                "nothing can match: no token of this vocabulary can begin a text that this pattern matches"
+            )
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what it holds: the trie and the masks that are kept."""
+        return self._fixed_bytes + self._cached_bytes
+
+    def matcher(self) -> SearchMatcher:
+        """A matcher at the start of a text."""
+        return SearchMatcher(self)
+
+    # What the matcher asks. All of it follows from the text alone.
+
+    def budget(self, text: str) -> Budget:
+        return Budget(int(self.limits.fuel), len(text))
+
+    def matches(self, text: str) -> bool:
+        with self._lock:
+            known = self._accepting.get(text)
+        if known is not None:
+            return known
+        found = self._viability.matches(text, self.budget(text))
+        with self._lock:
+            if text not in self._accepting:
+                self._accepting[text] = found
+                self._cached_bytes += len(text) * 4 + _ENTRY_OVERHEAD
+                self._shrink()
+        return found
+
+    def mask_after(self, text: str, tail: bytes) -> npt.NDArray[np.uint32]:
+        """The tokens that are text and may follow, without EOS. Not to be written to."""
+        key = text, tail
+        with self._lock:
+            if (known := self._masks.get(key)) is not None:
+                self._masks.move_to_end(key)
+                return known
+        allowed = self._walker.tokens(text, tail, self.budget(text))
+        packed = np.zeros(self.mask_words * 4, dtype=np.uint8)
+        bits = np.packbits(allowed, bitorder="little")
+        packed[: len(bits)] = bits
+        mask = packed.view("<u4").astype(np.uint32, copy=False)
+        mask &= ~self.eos_mask
+        mask.flags.writeable = False
+        with self._lock:
+            if key not in self._masks:
+                self._masks[key] = mask
+                self._cached_bytes += mask.nbytes + len(text) * 4 + _ENTRY_OVERHEAD
+                self._shrink()
+        return mask
+
+    def _shrink(self) -> None:
+        while self._cached_bytes > self._most_bytes and (self._masks or self._accepting):
+            if self._masks:
+                (text, _), mask = self._masks.popitem(last=False)
+                self._cached_bytes -= mask.nbytes + len(text) * 4 + _ENTRY_OVERHEAD
+            if self._accepting:
+                text, _ = self._accepting.popitem(last=False)
+                self._cached_bytes -= len(text) * 4 + _ENTRY_OVERHEAD
+
+    def allows_after(self, text: str, tail: bytes, token: int) -> bool:
+        with self._lock:
+            known = self._masks.get((text, tail))
+        if known is not None:
+            return bool(known[token >> 5] >> (token & 31) & 1)
+        data = self.vocabulary.token_bytes(token)
+        if not data:
+            return False
+        decoded = decode(tail + data)
+        return decoded is not None and self.may_begin(text + decoded[0], decoded[1])
+
+    def may_begin(self, text: str, tail: bytes) -> bool:
+        """Whether a match can begin with this text and the begun character `tail`."""
+        return self._walker.may_begin(text, tail, self.budget(text))
+
+    def next_characters(self, text: str, within: Sequence[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
+        budget = self.budget(text)
+        found: list[tuple[int, int]] = []
+        for symbol in self._symbols.every:
+            members = self._symbols.members(symbol)
+            if within is not None:
+                members = overlap(members, within)
+            if members and self._viability.viable(text + self._symbols.spell(symbol), budget):
+                found += members
+        return _joined(sorted(found))
+
+    def expectation(self, text: str, tail: bytes) -> str:
+        """In words, what may follow."""
+        next_ = self.next_characters(text, [becoming(tail)] if tail else None)
+        may_end = not tail and self.matches(text)
+        return _core.expectation(next_, self._code_points, bool(tail), may_end)
+
+
+def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(last, joined[-1][1])
+        else:
+            joined.append((first, last))
+    return joined

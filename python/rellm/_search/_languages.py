@@ -1,0 +1,111 @@
+"""From a pattern to the two things that are asked of it: does a text match, and may it become one that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import regex
+
+from rellm._errors import LimitExceededError, PatternError, UnsupportedError
+from rellm._search._alphabet import Alphabet, alphabet_of, scan_regex
+from rellm._search._reading import Reading, UnreadableError, read
+
+_MOST_CLASSES: Final = 20_000
+_MISREAD: Final = regex.compile(r"\\[bBmM]|[0-9]<=?[deis]<")
+# Around these, matching more inside can be matching less outside.
+_NOT_MONOTONE: Final = frozenset({"lookaround", "atomic group", "possessive quantifier", "conditional", "verb"})
+_REFUSED: Final = {
+    regex.BESTMATCH: "BESTMATCH, (?b)",
+    regex.REVERSE: "REVERSE, (?r)",
+    regex.LOCALE: "LOCALE, (?L)",
+    regex.POSIX: "POSIX, (?p)",
+}
+
+
+@dataclass(frozen=True)
+class Language:
+    """A pattern as the search engine uses it."""
+
+    own: Any  # the pattern of the user's library: it alone says what matches
+    partial: Any  # a pattern of `regex` that says what may become a match
+    kinds: frozenset[str]
+    alphabet: Alphabet | None  # None: any two characters may differ
+    reading: Reading | None
+
+
+def language_of(
+    pattern: str, flags: int, dialect: str, named_lists: Mapping[str, Iterable[str]], limits: Any
+) -> Language:
+    """What the search engine makes of a pattern.
+
+    Raises:
+        PatternError: the pattern is wrong.
+        UnsupportedError: it has a flag or a construct that the search engine does not serve.
+        LimitExceededError: it is longer or deeper than the limits.
+    """
+    if len(pattern) > int(limits.pattern_length):
+        raise LimitExceededError(
+            f"the pattern has {len(pattern):,} characters, and Limits.pattern_length is {int(limits.pattern_length):,}",
+            limit="pattern_length",
+            allowed=int(limits.pattern_length),
+        )
+    if dialect == "re":
+        from rellm._search._from_re import language_of_re
+
+        return language_of_re(pattern, flags)
+    return language_of_regex(pattern, flags, named_lists)
+
+
+def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterable[str]]) -> Language:
+    """A pattern of the `regex` library."""
+    lists = {name: list(texts) for name, texts in named_lists.items()}
+    own = compiled(pattern, flags, lists)
+    for flag, name in _REFUSED.items():
+        if own.flags & flag:
+            raise UnsupportedError(f"flag {name} is not supported: leave it out", pattern=pattern)
+    try:
+        reading = read(own, flags)
+    except UnreadableError as error:
+        if _MISREAD.search(pattern):
+            raise UnsupportedError(
+                f"the search engine cannot read {error} of this pattern, and partial matching is wrong about its "
+                r"boundaries or least numbers of errors: write \b as (?:(?<=\w)(?!\w)|(?<!\w)(?=\w)), and leave out "
+                "the least number",
+                pattern=pattern,
+            ) from None
+        return Language(own, own, frozenset({"unread"}), None, None)
+    if "fuzzy item without width" in reading.kinds:
+        raise UnsupportedError(
+            "a lookaround, anchor, boundary, conditional, verb or \\X inside a fuzzy item is not supported: partial "
+            "matching is wrong about it: put it before or behind the fuzzy item",
+            pattern=pattern,
+        )
+    if reading.is_widened and reading.kinds & _NOT_MONOTONE:
+        raise UnsupportedError(
+            "boundaries under flag WORD, and least numbers of errors, are not supported together "
+            f"with {' and '.join(sorted(reading.kinds & _NOT_MONOTONE))}: partial matching is wrong about them",
+            pattern=pattern,
+        )
+    partial = compiled(reading.edited(pattern), flags, lists) if reading.is_edited else own
+    alphabet = alphabet_of(reading, scan_regex)
+    if alphabet is not None and alphabet.size > _MOST_CLASSES:
+        alphabet = None
+    return Language(own, partial, frozenset(reading.kinds), alphabet, reading)
+
+
+def compiled(pattern: str, flags: int, named_lists: Mapping[str, list[str]]) -> regex.Pattern[str]:
+    """The pattern as the `regex` library compiles it."""
+    try:
+        return regex.compile(pattern, flags, ignore_unused=True, **named_lists)
+    except regex.error as error:
+        at = getattr(error, "pos", None)
+        message = getattr(error, "msg", str(error))
+        where = "" if at is None else f" at position {at}"
+        raise PatternError(f"{message}{where}", pattern=pattern, position=at) from None
+    except (RecursionError, MemoryError, OverflowError):
+        raise LimitExceededError(
+            "the regex library cannot compile this pattern: it is nested too deeply or repeats too much",
+            limit="nesting",
+        ) from None

@@ -1,0 +1,483 @@
+"""The structure of a pattern of the `regex` library: which classes it tests, which calls and which oddities it has.
+
+This reading never decides what a pattern means: whole texts are judged by the library alone. It serves two ends that
+make the search fast: the classes of characters that a pattern can tell apart (`_alphabet`), and the stacks of a
+pattern with recursion and nothing else out of the ordinary (`_stacks`). A construct that is not known here raises
+`UnreadableError`, and the search goes on without either.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import regex
+
+IGNORE_CASE: Final = int(regex.IGNORECASE)
+FULL_CASE: Final = int(regex.FULLCASE)
+_VERBOSE: Final = int(regex.VERBOSE)
+_WORD: Final = int(regex.WORD)
+_VERSION_0: Final = int(regex.VERSION0)
+_VERSIONS: Final = int(regex.VERSION0 | regex.VERSION1)
+_ENCODINGS: Final = int(regex.ASCII | regex.UNICODE | regex.LOCALE)
+_INLINE: Final = {
+    "a": int(regex.ASCII),
+    "f": FULL_CASE,
+    "i": IGNORE_CASE,
+    "m": int(regex.MULTILINE),
+    "s": int(regex.DOTALL),
+    "u": int(regex.UNICODE),
+    "w": _WORD,
+    "x": _VERBOSE,
+}
+_GLOBAL_INLINE: Final = "bepr"  # they stand in the compiled pattern's flags
+
+_QUANTIFIER: Final = re.compile(r"\{(?:(\d*),(\d*)|(\d+))\}")
+_FUZZY_ITEM: Final = re.compile(
+    r"((?P<least>\d+<=?)(?=[deis]<)[deis]<=?\d+|[deis](?:<=?\d+)?|\d*[dis](?:\+\d*[dis])*<=?\d+)"
+)
+_ESCAPED_ATOM: Final = re.compile(
+    r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]+\}|[pP](?:\{[^}]*\}|[A-Za-z])|0[0-7]{0,2}|[0-7]{3})"
+)
+_NUMBERED: Final = re.compile(r"\\([1-9][0-9]?)")
+_FLAGS: Final = re.compile(r"\(\?((?:[a-zA-Z]|V[01])*)(?:-([a-zA-Z]+))?([:)])")
+_CALL: Final = re.compile(r"\(\?(?:(R)|(\d+)|([+-]\d+)|(?:&|P>|P&)([^)>]+))\)")
+_NAME: Final = re.compile(r"\(\?P?<([^)>=!]+)>")
+_VERB: Final = re.compile(r"\(\*([A-Za-z]+)\)")
+
+
+_WITHOUT_WIDTH: Final = frozenset(
+    {"lookaround", "anchor", "boundary", "default word boundary", "conditional", "verb", "grapheme"}
+)
+
+
+class UnreadableError(Exception):
+    """This reading does not know a construct. It is caught inside the search and never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """One character of a class, as source to be compiled with `flags`."""
+
+    source: str
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    body: Node
+    low: int
+    high: int | None
+    possessive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    number: int
+    body: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Define:
+    """Groups that are there to be called; it matches the empty text."""
+
+    body: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """What only the library itself can match."""
+
+    kind: str
+
+
+Node: TypeAlias = Atom | Sequence | Branch | Repeat | Group | Define | Call | Opaque
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read of a pattern."""
+
+    tree: Node
+    atoms: set[Atom]
+    literals: set[str]  # characters of named lists
+    kinds: set[str]  # of the opaque constructs
+    boundaries: list[tuple[int, str]] = field(default_factory=list)  # where, and which letter; "" for those of WORD
+    least_errors: list[tuple[int, int]] = field(default_factory=list)  # where a least number of errors is asked for
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether partial matching would get something wrong."""
+        return bool(self.boundaries or self.least_errors)
+
+    @property
+    def is_widened(self) -> bool:
+        """Whether what it would get wrong cannot be put in equal words, but only in words that match more."""
+        return bool(self.least_errors) or any(not letter for _, letter in self.boundaries)
+
+    def edited(self, source: str) -> str:
+        """The source with what partial matching gets wrong put in other words: equal ones, or ones that match more."""
+        edits = [(start, end, "") for start, end in self.least_errors]
+        for start, letter in self.boundaries:
+            edits.append((start, start + 2, "(?:)" if self.is_widened else _BOUNDARIES[letter]))
+        for start, end, replacement in sorted(edits, reverse=True):
+            source = source[:start] + replacement + source[end:]
+        return source
+
+
+# `partial=True` tests a boundary at the end of the text as if nothing could follow, and so loses live texts (`a` of
+# `a\Bb`). Lookarounds are not at fault there.
+_BOUNDARIES: Final = {
+    "b": r"(?:(?<=\w)(?!\w)|(?<!\w)(?=\w))",
+    "B": r"(?:(?<=\w)(?=\w)|(?<!\w)(?!\w))",
+    "m": r"(?:(?<!\w)(?=\w))",
+    "M": r"(?:(?<=\w)(?!\w))",
+}
+
+
+def read(pattern: regex.Pattern[str], flags: int) -> Reading:
+    """The structure of a pattern that was compiled with `flags`. (Its own flags have those that it sets halfway.)
+
+    Raises:
+        UnreadableError: it has a construct that is not known here.
+    """
+    reader = _Reader(pattern)
+    try:
+        tree = reader.branches(flags | int(pattern.flags) & _VERSIONS)
+    except RecursionError:
+        raise UnreadableError("nested too deeply") from None
+    if reader.at != len(pattern.pattern) or reader.groups != pattern.groups:
+        raise UnreadableError("groups")
+    return Reading(tree, reader.atoms, reader.literals, reader.kinds, reader.boundaries, reader.least_errors)
+
+
+class _Reader:
+    def __init__(self, pattern: regex.Pattern[str]) -> None:
+        self.source = pattern.pattern
+        self.names = dict(pattern.groupindex)
+        self.named_lists = pattern.named_lists
+        self.at = 0
+        self.groups = 0
+        self.atoms: set[Atom] = set()
+        self.literals: set[str] = set()
+        self.kinds: set[str] = set()
+        self.last_without_width = -1
+        self.boundaries: list[tuple[int, str]] = []
+        self.least_errors: list[tuple[int, int]] = []
+        self.seen_names: set[str] = set()
+
+    def branches(self, flags: int) -> Node:
+        """Up to a closing parenthesis or the end. Inline flags hold to the end of the group, over its bars."""
+        items = []
+        node, flags = self.sequence(flags)
+        items.append(node)
+        while self.source.startswith("|", self.at):
+            self.at += 1
+            node, flags = self.sequence(flags)
+            items.append(node)
+        return items[0] if len(items) == 1 else Branch(tuple(items))
+
+    def sequence(self, flags: int) -> tuple[Node, int]:
+        items: list[Node] = []
+        starts: list[int] = []  # of the items
+        began = self.at
+        source = self.source
+        while True:
+            if flags & _VERBOSE:
+                self.skip_blanks()
+            if len(starts) < len(items):
+                starts.append(began)
+            began = self.at
+            if self.at >= len(source) or source[self.at] in "|)":
+                return (items[0] if len(items) == 1 else Sequence(tuple(items))), flags
+            character = source[self.at]
+            if character in "*+?":
+                self.at += 1
+                low, high = {"*": (0, None), "+": (1, None), "?": (0, 1)}[character]
+                self.quantify(items, low, high, flags)
+            elif character == "{":
+                self.brace(items, flags, starts[-1] if items else 0)
+            elif character == "(":
+                node, flags = self.parenthesis(flags)
+                if node is not None:
+                    items.append(node)
+            elif character == "[":
+                items.append(self.atom(self.end_of_set(self.at, flags), flags))
+            elif character == "\\":
+                items.append(self.escape(flags))
+            elif character in "^$":
+                self.at += 1
+                self.line_ends(flags)
+                items.append(self.opaque("anchor"))
+            else:
+                items.append(self.atom(self.at + 1, flags))
+
+    def skip_blanks(self) -> None:
+        source = self.source
+        while self.at < len(source):
+            if source[self.at].isspace():
+                self.at += 1
+            elif source[self.at] == "#":
+                end = source.find("\n", self.at)
+                self.at = len(source) if end < 0 else end
+            else:
+                return
+
+    def atom(self, end: int, flags: int) -> Atom:
+        atom = Atom(self.source[self.at : end], flags)
+        self.at = end
+        self.atoms.add(atom)
+        return atom
+
+    def opaque(self, kind: str) -> Opaque:
+        self.kinds.add(kind)
+        if kind in _WITHOUT_WIDTH:
+            self.last_without_width = self.at
+        return Opaque(kind)
+
+    def line_ends(self, flags: int) -> None:
+        if flags & _WORD:
+            self.atoms.update(Atom(c, 0) for c in "\n\v\f\r\x85\u2028\u2029")
+        else:
+            self.atoms.add(Atom("\n", 0))
+
+    # quantifiers and costs
+
+    def quantify(self, items: list[Node], low: int, high: int | None, flags: int) -> None:
+        possessive = False
+        if flags & _VERBOSE:
+            self.skip_blanks()
+        if self.source[self.at : self.at + 1] in ("?", "+"):
+            possessive = self.source[self.at] == "+"
+            self.at += 1
+        if possessive:
+            self.kinds.add("possessive quantifier")
+        if not items:
+            raise UnreadableError("a quantifier on nothing")
+        items[-1] = Repeat(items[-1], low, high, possessive)
+
+    def brace(self, items: list[Node], flags: int, start: int) -> None:
+        """A quantifier, or the costs of a fuzzy item that begins at `start`, or a brace."""
+        if found := _QUANTIFIER.match(self.source, self.at):
+            self.at = found.end()
+            low, high, exactly = found.groups()
+            if exactly:
+                self.quantify(items, int(exactly), int(exactly), flags)
+            else:
+                self.quantify(items, int(low or 0), int(high) if high else None, flags)
+            return
+        if flags & _VERBOSE:
+            raise UnreadableError("a brace among blanks")
+        at = self.at + 1
+        least_errors: list[tuple[int, int]] = []
+        while found := _FUZZY_ITEM.match(self.source, at):
+            if least := found["least"]:
+                # Partial matching takes a text with too few errors so far for a dead one.
+                least_errors.append((at, at + len(least)))
+            at = found.end()
+            if not self.source.startswith(",", at):
+                break
+            at += 1
+        else:
+            items.append(self.atom(self.at + 1, flags))
+            return
+        if self.source.startswith(":", at):
+            self.at = at + 1
+            end = self.end_of_set(self.at, flags) if self.source[self.at] == "[" else self.at + 1
+            if self.source[self.at] == "\\":
+                self.escape(flags)
+            else:
+                self.atom(end, flags)
+            at = self.at
+        if not self.source.startswith("}", at) or not items:
+            raise UnreadableError("a brace")
+        self.at = at + 1
+        self.least_errors += least_errors
+        if self.last_without_width >= start:
+            self.kinds.add("fuzzy item without width")
+        items[-1] = self.opaque("fuzzy")
+
+    # groups
+
+    def parenthesis(self, flags: int) -> tuple[Node | None, int]:
+        source, at = self.source, self.at
+        if not source.startswith(("(?", "(*"), at):
+            self.groups += 1
+            number = self.groups
+            return Group(number, self.body(at + 1, flags)), flags
+        if found := _VERB.match(source, at):
+            self.at = found.end()
+            return self.opaque("verb"), flags
+        if found := _CALL.match(source, at):
+            self.at = found.end()
+            return self.call(found), flags
+        if found := _NAME.match(source, at):
+            if found[1] in self.seen_names:
+                raise UnreadableError("a repeated name")
+            self.seen_names.add(found[1])
+            self.groups += 1
+            number = self.groups
+            if self.names.get(found[1]) != number:
+                raise UnreadableError("a name")
+            return Group(number, self.body(found.end(), flags)), flags
+        if source.startswith("(?P=", at):
+            self.at = source.index(")", at) + 1
+            return self.opaque("backreference"), flags
+        if source.startswith("(?#", at):
+            self.comment()
+            return None, flags
+        for opening, kind in (
+            ("(?=", "lookaround"),
+            ("(?!", "lookaround"),
+            ("(?<=", "lookaround"),
+            ("(?<!", "lookaround"),
+        ):
+            if source.startswith(opening, at):
+                self.body(at + len(opening), flags)
+                return self.opaque(kind), flags
+        if source.startswith("(?>", at):
+            return self.atomic(self.body(at + 3, flags)), flags
+        if source.startswith("(?(", at):
+            return self.conditional(flags), flags
+        return self.flagged(flags)
+
+    def body(self, start: int, flags: int) -> Node:
+        self.at = start
+        node = self.branches(flags)
+        if not self.source.startswith(")", self.at):
+            raise UnreadableError("an open group")
+        self.at += 1
+        return node
+
+    def atomic(self, node: Node) -> Node:
+        if isinstance(node, Repeat) and isinstance(node.body, Atom):
+            return Repeat(node.body, node.low, node.high, True)
+        return node if isinstance(node, Atom) else self.opaque("atomic group")
+
+    def call(self, found: re.Match[str]) -> Call:
+        whole, number, _, name = found.groups()
+        if whole:
+            return Call(0)
+        if number:
+            return Call(int(number))
+        if name:
+            if name not in self.names:
+                raise UnreadableError("a call by name")
+            return Call(self.names[name])
+        raise UnreadableError("a relative call")
+
+    def comment(self) -> None:
+        at = self.at + 3
+        while self.source[at] != ")":
+            at += 2 if self.source[at] == "\\" else 1
+        self.at = at + 1
+
+    def conditional(self, flags: int) -> Node:
+        source, at = self.source, self.at
+        if source.startswith("(?(DEFINE)", at):
+            return Define(self.body(at + len("(?(DEFINE)"), flags))
+        if source.startswith(("(?(?=", "(?(?!", "(?(?<=", "(?(?<!"), at):
+            self.body(at + (6 if source[at + 4] == "<" else 5), flags)
+        else:
+            self.at = source.index(")", at) + 1
+        self.body(self.at, flags)
+        return self.opaque("conditional")
+
+    def flagged(self, flags: int) -> tuple[Node | None, int]:
+        found = _FLAGS.match(self.source, self.at)
+        if not found:
+            raise UnreadableError("a group")
+        inner = flags
+        for character in regex.sub("V[01]|[" + _GLOBAL_INLINE + "]", "", found[1]):
+            if character not in _INLINE:
+                raise UnreadableError("a flag")
+            flag = _INLINE[character]
+            inner = (inner & ~_ENCODINGS if flag & _ENCODINGS else inner) | flag
+        for character in found[2] or "":
+            if character not in _INLINE:
+                raise UnreadableError("a flag")
+            inner &= ~_INLINE[character]
+        if found[3] == ")":
+            self.at = found.end()
+            return None, inner
+        return self.body(found.end(), inner), flags
+
+    # escapes and sets
+
+    def escape(self, flags: int) -> Node:
+        source, at = self.source, self.at
+        following = source[at + 1]
+        if found := _ESCAPED_ATOM.match(source, at):
+            return self.atom(found.end(), flags)
+        if found := _NUMBERED.match(source, at):
+            self.at = found.end()
+            return self.opaque("backreference")
+        if following in "gL":
+            end = source.index(">", at) + 1
+            self.at = end
+            if following == "g":
+                return self.opaque("backreference")
+            for text in self.named_lists[source[at + 3 : end - 1]]:
+                self.literals.update(text)
+                self.atoms.update(Atom(regex.escape(c), flags) for c in text)
+            return self.opaque("named list")
+        if following in _BOUNDARIES:
+            self.at += 2
+            self.atoms.add(Atom(r"\w", flags))
+            self.boundaries.append((at, "" if flags & _WORD else following))
+            return self.opaque("default word boundary" if flags & _WORD else "boundary")
+        if following in "AZzGK":
+            self.at += 2
+            self.atoms.add(Atom("\n", 0))
+            return self.opaque("anchor")
+        if following == "R":
+            self.at += 2
+            self.line_ends(_WORD)
+            return self.opaque("line ending")
+        if following == "X":
+            self.at += 2
+            return self.opaque("grapheme")
+        return self.atom(at + 2, flags)
+
+    def end_of_set(self, at: int, flags: int) -> int:
+        """The index after the set that opens at `at`."""
+        source = self.source
+        nested = not flags & _VERSION_0
+        at += 1
+        if source.startswith("^", at):
+            at += 1
+        first = True
+        while at < len(source):
+            if (
+                source.startswith("[:", at)
+                and (end := source.find(":]", at)) > 0
+                and source[at + 2 : end].strip("^").isalnum()
+            ):
+                at = end + 2
+            elif source[at] == "]" and not first:
+                return at + 1
+            elif source[at] == "[" and nested:
+                at = self.end_of_set(at, flags)
+            elif source[at] == "\\":
+                found = _ESCAPED_ATOM.match(source, at)
+                at = found.end() if found else at + 2
+            else:
+                at += 1
+            first = False
+        raise UnreadableError("a set")

@@ -1,0 +1,91 @@
+"""Whether a text can still become a match, as the `regex` library's partial matching has it.
+
+What is known of `partial=True` (tests/test_search_partial.py holds it to this):
+- it loses no text that can still match, but for boundaries at the end of the text and fuzzy costs with a least number
+  of errors; both are put in other words before (`_reading`);
+- it is wrong in the other direction after lookarounds, atomic groups and the like (`a\\b\\w` is alive after `a`):
+  there, a text is alive only if it matches or if one more character keeps it alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from rellm._search._budget import Budget
+
+# Partial matching is not the last word on patterns with these.
+_SHORT_SIGHTED: Final = frozenset(
+    {
+        "lookaround",
+        "anchor",
+        "boundary",
+        "default word boundary",
+        "atomic group",
+        "possessive quantifier",
+        "conditional",
+        "verb",
+        "grapheme",
+        "line ending",
+        "unread",
+    }
+)
+
+
+class Viability(Protocol):
+    """What a mask asks of texts."""
+
+    looks_ahead: bool  # `viable` says more than `alive`
+
+    def alive(self, text: str, budget: Budget) -> bool:
+        """Whether some continuation may match: never false if one does."""
+
+    def viable(self, text: str, budget: Budget) -> bool:
+        """The same, looked at more closely; implies `alive`."""
+
+    def matches(self, text: str, budget: Budget) -> bool:
+        """Whether the text matches in full: what the pattern's own library says."""
+
+
+class Partial:
+    """Viability by `fullmatch(partial=True)`."""
+
+    def __init__(self, own: Any, partial: Any, kinds: frozenset[str], every: Sequence[str]) -> None:
+        self._own = own
+        self._own_is_regex = own is partial or type(own) is type(partial)
+        self._partial = partial.fullmatch
+        self.looks_ahead = bool(kinds & _SHORT_SIGHTED)
+        self._every = list(every)  # one character of each class; the last that kept a text alive comes first
+
+    def _test(self, text: str, budget: Budget) -> bool:
+        try:
+            return self._partial(text, partial=True, timeout=budget.seconds_left()) is not None
+        except (TimeoutError, MemoryError):
+            raise budget.exceeded() from None
+
+    def alive(self, text: str, budget: Budget) -> bool:
+        return self._test(text, budget)
+
+    def viable(self, text: str, budget: Budget) -> bool:
+        if not self._test(text, budget):
+            return False
+        return not self.looks_ahead or self._one_further(text, budget) or self.matches(text, budget)
+
+    def _one_further(self, text: str, budget: Budget) -> bool:
+        every = self._every
+        for index, character in enumerate(every):
+            if self._test(text + character, budget):
+                if index:
+                    # Threads may do this at the same time: the list is then in another order, no more.
+                    self._every = [character, *every[:index], *every[index + 1 :]]
+                return True
+        return False
+
+    def matches(self, text: str, budget: Budget) -> bool:
+        if not self._own_is_regex:
+            budget.seconds_left()
+            return self._own.fullmatch(text) is not None
+        try:
+            return self._own.fullmatch(text, timeout=budget.seconds_left()) is not None
+        except (TimeoutError, MemoryError):
+            raise budget.exceeded() from None
