@@ -57,7 +57,8 @@ def test_recursion_allows_what_can_still_be_closed():
     assert written(matcher) == {b"(", b")", b"a", b")(", b"()", b"))"}
     matcher.advance_bytes(b"))")
     assert written(matcher) == {b"$"}
-    assert matcher.is_accepting and matcher.is_finished
+    assert matcher.is_accepting
+    assert matcher.is_finished
 
 
 def test_fuzzy_matching_counts_the_errors_so_far():
@@ -111,7 +112,8 @@ def test_eos_is_allowed_where_the_text_matches_and_nowhere_else():
 def test_no_token_is_lost_where_the_text_matches_already():
     matcher = matcher_of(r"1(?:\.5)?|\((?R)\)", [b"1", b".", b"5", b"(", b")"])
     matcher.advance_bytes(b"1")
-    assert matcher.is_accepting and not matcher.is_finished
+    assert matcher.is_accepting
+    assert not matcher.is_finished
     assert written(matcher) == {b"."}
 
 
