@@ -1,0 +1,194 @@
+//! Random walks over every pattern of the benchmarks: masks made by the fast ways equal those of a plain walk.
+//!
+//! By default over a vocabulary made here, in seconds. For tens of thousands of masks of a real one:
+//! `python benchmarks/token_files.py`, then
+//! `RELLM_WALK_TOKENS=131k RELLM_WALKS=40 cargo test --release --package rellm-core --test random_walk`.
+#![allow(missing_docs)]
+
+use rellm_core::automaton;
+use rellm_core::limits::Limits;
+use rellm_core::mask::{CompiledConstraint, FastPaths};
+use rellm_core::matcher::Matcher;
+use rellm_core::syntax::{Dialect, Library, NoResolver, Tables, parse_str};
+use rellm_core::vocabulary::Vocabulary;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+const EOS: u32 = 2;
+const STEPS: usize = 50;
+
+/// Beside those of the benchmarks: lookarounds, backreferences, counts near the length of tokens, classes with holes.
+const MORE: [(&str, &str); 12] = [
+    ("password", r"(?=.*[0-9])(?=.*[A-Z])(?=.*[^\w\s])\w{0,3}[ -~]{8,20}"),
+    ("quoted twice", r#"(['"])[^'"\n]{0,40}\1: (\w{1,12}) \2"#),
+    ("any case", r"(?i:straße|select|naïve)( \w{1,5}){0,4}"),
+    ("short words", r"[a-z]{1,7}( [a-z]{1,7})*"),
+    ("no e", r"(?:(?!e)\w| ){1,60}"),
+    ("words that end", r"(\b\w+\b[ ,.])*"),
+    ("not after", r"((?<!a)b|[ac ])*"),
+    ("exactly", r".{40}"),
+    ("two or nothing", r"([^\x00-\x7f]{2})*"),
+    ("emoji", r"([\U0001F600-\U0001F64F] ?){1,20}"),
+    ("atomic", r"(?>[a-z]+|[a-z ]+)[0-9. ]{2,9}"),
+    ("lines", r"(?m:^[-*] .{1,80}$\n?){1,9}"),
+];
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn dialect() -> Dialect {
+    let file = include_bytes!("../../../python/rellm/_data/re-3.11-14.0.0.tables");
+    let header = file.iter().position(|&byte| byte == 0).expect("the header ends with NUL") + 1;
+    let tables = Tables::from_bytes(&file[header..]).expect("the shipped tables are good");
+    Dialect::new(Library::Re { minor: 11 }, tables, Box::new(NoResolver))
+}
+
+struct Case {
+    name: String,
+    pattern: String,
+    sample: String,
+}
+
+fn cases() -> Vec<Case> {
+    let text = std::fs::read_to_string(root().join("testdata/benchmarks.toml")).expect("the cases are there");
+    let table: toml::Table = text.parse().expect("the cases are TOML");
+    let field = |case: &toml::Value, name: &str| case[name].as_str().expect("a text").to_owned();
+    table["case"]
+        .as_array()
+        .expect("a list of cases")
+        .iter()
+        .map(|case| Case { name: field(case, "name"), pattern: field(case, "pattern"), sample: field(case, "sample") })
+        .collect()
+}
+
+fn shipped(name: &str) -> Vec<Option<Vec<u8>>> {
+    let data = std::fs::read(root().join(format!("target/benchmarks/vocabularies/{name}.tokens")))
+        .expect("python benchmarks/token_files.py makes it");
+    let (mut tokens, mut rest) = (Vec::new(), &data[..]);
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        match u32::from_le_bytes(*length) {
+            u32::MAX => {
+                tokens.push(None);
+                rest = after;
+            }
+            length => {
+                let (token, after) = after.split_at(length as usize);
+                tokens.push(Some(token.to_vec()));
+                rest = after;
+            }
+        }
+    }
+    tokens
+}
+
+/// Every byte, and every run of up to 20 bytes of the samples and of some words, cut characters included.
+fn made(cases: &[Case]) -> Vec<Option<Vec<u8>>> {
+    let words = "the and that with of der die und nicht что это как 的 一 是 不 了 في من और है ¿qué años\n\n\t  = += // \
+                 {\"a\": [1, 2]} café Ñandú İstanbul ﬁn 🙂👍🏽 \u{301}\u{308} 한국어 日本語 ελληνικά -- ... 0x1F 2026-11-21";
+    let mut found = BTreeSet::new();
+    for text in cases.iter().map(|case| case.sample.as_str()).chain([words]) {
+        let bytes = text.as_bytes();
+        for start in 0..bytes.len() {
+            for length in [2, 3, 4, 5, 6, 7, 9, 12, 16, 20] {
+                found.extend(bytes.get(start..start + length).map(<[u8]>::to_vec));
+            }
+        }
+    }
+    let special = (0..3).map(|_| None);
+    special.chain((0..=255).map(|byte| Some(vec![byte]))).chain(found.into_iter().map(Some)).collect()
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((u128::from(x ^ (x >> 31)) * n as u128) >> 64) as usize
+    }
+}
+
+fn compile(pattern: &str, dialect: &Dialect, vocabulary: &Arc<Vocabulary>, fast: FastPaths) -> Arc<CompiledConstraint> {
+    let limits = Limits { memory_bytes: 256 << 20, fuel: 1 << 32, ..Limits::default() };
+    let parsed = parse_str(pattern, 0, dialect, &limits).expect("the pattern is good");
+    let automaton = automaton::compile(&parsed, vocabulary.alphabet(), &limits).expect("the pattern is regular");
+    let constraint = CompiledConstraint::new(Box::new(automaton), Arc::clone(vocabulary), &limits).expect("it matches");
+    constraint.set_fast_paths(fast);
+    constraint
+}
+
+/// Walks by tokens that the mask allows, and compares the masks of all ways on every step. Returns how many there were.
+fn walk(case: &Case, dialect: &Dialect, vocabulary: &Arc<Vocabulary>, walks: usize, random: &mut Random) -> usize {
+    let ways = [FastPaths::Never, FastPaths::WherePaying, FastPaths::Always];
+    let constraints = ways.map(|fast| compile(&case.pattern, dialect, vocabulary, fast));
+    let mut masks = 0;
+    for _ in 0..walks {
+        let mut matchers = constraints.each_ref().map(|constraint| Matcher::new(Arc::clone(constraint)));
+        let mut rows = ways.map(|_| vec![u32::MAX; vocabulary.mask_words()]);
+        for step in 0..STEPS {
+            for (matcher, row) in matchers.iter().zip(&mut rows) {
+                matcher.fill_mask(row).expect("a live text has a mask");
+            }
+            masks += 1;
+            let [plain, others @ ..] = &rows;
+            for (way, other) in ways[1..].iter().zip(others) {
+                if let Some(word) = (0..plain.len()).find(|&word| plain[word] != other[word]) {
+                    let id = (word * 32) as u32 + (plain[word] ^ other[word]).trailing_zeros();
+                    panic!(
+                        "{}: after {:?}, token {id} ({:?}) is {} by a plain walk and not by {way:?}",
+                        case.name,
+                        String::from_utf8_lossy(matchers[0].text()),
+                        vocabulary.token_bytes(id).map(String::from_utf8_lossy),
+                        if plain[word] >> (id % 32) & 1 == 1 { "allowed" } else { "refused" },
+                    );
+                }
+            }
+            let allowed: Vec<u32> = (0..vocabulary.len() as u32)
+                .filter(|&id| id != EOS && plain[id as usize / 32] >> (id % 32) & 1 == 1)
+                .collect();
+            if allowed.is_empty() {
+                break;
+            }
+            // Longer tokens reach the ends of counts sooner; single bytes reach the middle of characters.
+            let mut token = allowed[random.below(allowed.len())];
+            if step % 3 == 1 {
+                let again = allowed[random.below(allowed.len())];
+                let length = |id: u32| vocabulary.token_bytes(id).map_or(0, <[u8]>::len);
+                if length(again) < length(token) {
+                    token = again;
+                }
+            }
+            for matcher in &mut matchers {
+                matcher.advance(token).expect("the mask allows it");
+            }
+        }
+    }
+    masks
+}
+
+#[test]
+fn masks_made_by_the_fast_ways_equal_those_of_a_plain_walk() {
+    let (dialect, mut cases) = (dialect(), cases());
+    let name = std::env::var("RELLM_WALK_TOKENS").ok();
+    let tokens = name.as_deref().map_or_else(|| made(&cases), shipped);
+    let walks = std::env::var("RELLM_WALKS").map_or(3, |walks| walks.parse().expect("RELLM_WALKS is a number"));
+    let vocabulary = Vocabulary::new(tokens.iter().map(Option::as_deref), &[EOS]).expect("the tokens are good");
+    let vocabulary = Arc::new(vocabulary);
+    let more = MORE.map(|(name, pattern)| (name.to_owned(), pattern.to_owned()));
+    let words: Vec<&str> = tokens
+        .iter()
+        .filter_map(|token| std::str::from_utf8(token.as_deref()?.strip_prefix(b" ")?).ok())
+        .filter(|word| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+        .take(5000)
+        .collect();
+    let alternation = [("words".to_owned(), format!("({})", words.join("|")))];
+    cases.extend(more.into_iter().chain(alternation).map(|(name, pattern)| Case { name, pattern, sample: String::new() }));
+    let mut random = Random(1);
+    let masks: usize = cases.iter().map(|case| walk(case, &dialect, &vocabulary, walks, &mut random)).sum();
+    eprintln!("{masks} masks of {} patterns over {} tokens: 0 differences", cases.len(), vocabulary.len());
+    assert!(masks > cases.len() * walks, "the walks have ended early");
+}
