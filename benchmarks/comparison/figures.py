@@ -22,6 +22,7 @@ from comparison import vocabularies
 from comparison.worker import clock_cost, resident
 
 clock = time.process_time_ns
+DIALECT = "re"
 
 HOSTILE = {
     "(a|b)*a(a|b){20}": "(a|b)*a(a|b){20}",
@@ -115,26 +116,27 @@ def wander(matcher: Any, size: int, steps: int, seed: int, each: Callable[[float
     """Writes allowed tokens at random; `each` is told the CPU seconds of every mask and advance."""
     row = np.zeros((size + 31) // 32, dtype=np.uint32)
     choose = random.Random(seed)
-    began = clock()
-    matcher.fill_mask(row)
-    each((clock() - began) / 1e9)
-    for _ in range(steps):
+    token = None
+    for _ in range(steps + 1):
+        began = clock()
+        try:
+            if token is not None:
+                matcher.advance(token)
+            matcher.fill_mask(row)
+        finally:
+            each((clock() - began) / 1e9)
         allowed = np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little"))
         text = allowed[allowed != vocabularies.TEKKEN_EOS]
         if not len(text):
             break
         token = int(choose.choice(text))
-        began = clock()
-        matcher.advance(token)
-        matcher.fill_mask(row)
-        each((clock() - began) / 1e9)
 
 
 def memory_figures(vocabulary: Any, cases: list[dict[str, Any]], walks: int) -> dict[str, int]:
     """Peak memory of a process above the vocabulary: the sample and random walks, on one pattern each."""
 
     def work(case: dict[str, Any]) -> dict[str, Any]:
-        compiled = rellm.compile(rellm.Regex(case["pattern"], dialect="regex"), vocabulary)
+        compiled = rellm.compile(rellm.Regex(case["pattern"], dialect=DIALECT), vocabulary)
         for seed in range(walks):
             wander(compiled.matcher(), len(vocabulary), 60, seed, lambda _: None)
         return {}
@@ -148,7 +150,7 @@ def hostile_figures(vocabulary: Any) -> list[dict[str, Any]]:
     def work(pattern: str | list[str]) -> dict[str, Any]:
         calls: list[float] = []
         try:
-            constraint = rellm.Choice(pattern) if isinstance(pattern, list) else rellm.Regex(pattern, dialect="regex")
+            constraint = rellm.Choice(pattern) if isinstance(pattern, list) else rellm.Regex(pattern, dialect=DIALECT)
             began = clock()
             try:
                 compiled = rellm.compile(constraint, vocabulary)
@@ -180,7 +182,7 @@ def batch_figures(tokens: list[bytes | None], cases: list[dict[str, Any]], rows:
         for i in range(rows):
             case = usable[i % len(usable)]
             # Another ending makes every state another language, so that no two rows can share a mask.
-            constraint = rellm.Regex(f"(?:{case['pattern']}) {i}", dialect="regex")
+            constraint = rellm.Regex(f"(?:{case['pattern']}) {i}", dialect=DIALECT)
             matchers.append(rellm.compile(constraint, vocabulary).matcher())
             ids.append(case["ids"])
         took = 0.0
@@ -208,7 +210,7 @@ def batch_figures(tokens: list[bytes | None], cases: list[dict[str, Any]], rows:
 def length_figures(vocabulary: Any, tokens: list[bytes | None], repeats: int) -> dict[str, float]:
     """A mask after 10,000 tokens against one after 10."""
     token = next(i for i, t in enumerate(tokens) if t == b" the")
-    compiled = rellm.compile(rellm.Regex(r"[^\n]*\n", dialect="regex"), vocabulary)
+    compiled = rellm.compile(rellm.Regex(r"[^\n]*\n", dialect=DIALECT), vocabulary)
     row = np.zeros((len(tokens) + 31) // 32, dtype=np.uint32)
     cost = clock_cost()
     early, late = [], []
@@ -247,7 +249,7 @@ def logits_figures(vocabulary: Any, repeats: int) -> dict[str, float]:
     from rellm.integrations.transformers import apply_mask
 
     torch.set_num_threads(1)
-    matcher = rellm.compile(rellm.Regex(r"\w{1,64}( \w{1,64}){0,9}", dialect="regex"), vocabulary).matcher()
+    matcher = rellm.compile(rellm.Regex(r"\w{1,64}( \w{1,64}){0,9}", dialect=DIALECT), vocabulary).matcher()
     words = (len(vocabulary) + 31) // 32
     packed = torch.zeros((1, words), dtype=torch.int32)
     matcher.fill_mask(packed)
@@ -278,7 +280,7 @@ def main() -> None:
     found: dict[str, Any] = {"import": import_figures(2 if quick else 9)}
     found["vocabulary"] = vocabulary_figures(1 if quick else 3)
     vocabulary = rellm.Vocabulary(tokens, eos_token_ids=[vocabularies.TEKKEN_EOS])
-    rellm.compile(rellm.Regex("a", dialect="regex"), vocabulary)
+    rellm.compile(rellm.Regex("a", dialect=DIALECT), vocabulary)
     found["length"] = length_figures(vocabulary, tokens, 1 if quick else 3)
     found["batch"] = batch_figures(tokens, cases, 64, 1 if quick else 5)
     found["hostile"] = hostile_figures(vocabulary)
