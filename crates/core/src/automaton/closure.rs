@@ -1,7 +1,8 @@
 //! What is known of a state without walking: a class of characters that keep it alive, and for how long.
 //!
 //! *By structure*: `X{m,n}T` without conditions stays alive for n characters of X, and only the first characters of T
-//! lead out. *By meaning*: characters that keep to a few states, all alive, keep the state alive for ever. *Counted*:
+//! lead out; the same where X is being captured, if T matches something whatever the captured text turns out to be.
+//! *By meaning*: characters that keep to a few states, all alive, keep the state alive for ever. *Counted*:
 //! failing that, for as many characters as are looked at.
 //!
 //! A closure is worth its use only if its class is wide.
@@ -33,7 +34,7 @@ fn is_wide(partition: &Partition, bits: &Bits) -> bool {
 }
 
 impl Calculus {
-    /// The minterms with which a plain sequence can begin.
+    /// The minterms with which a sequence can begin, and perhaps more.
     fn first(&self, sequence: ExprId, into: &mut Bits) {
         let mut rest = sequence;
         loop {
@@ -52,10 +53,16 @@ impl Calculus {
                         }
                     }
                 }
-                Expr::Ordered(_) if head == ANYTHING => into.extend(self.partition.bits(ALL)),
-                Expr::Union(ref ids) | Expr::Ordered(ref ids) => ids.iter().for_each(|&id| self.first(id, into)),
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => {
+                    ids.iter().for_each(|&id| self.first(id, into));
+                }
                 Expr::Repeat { body, .. } => self.first(body, into),
-                _ => {}
+                Expr::Cond { yes, no, .. } => [yes, no].into_iter().for_each(|id| self.first(id, into)),
+                Expr::Empty | Expr::Nothing | Expr::Done | Expr::End | Expr::Open(_) | Expr::Close { .. } => {}
+                Expr::Before { .. } | Expr::Start { .. } | Expr::Next { .. } => {}
+                Expr::Ahead { .. } | Expr::Behind { .. } => {}
+                // Every text, a captured one, a race of ways, a Boolean term: anything.
+                _ => into.extend(self.partition.bits(ALL)),
             }
             if tail == EMPTY || !self.arena.is(head, flag::MAY_SKIP) {
                 return;
@@ -83,11 +90,14 @@ impl RegexAutomaton {
 
     /// `Some(None)`: the structure tells that there is none worth having.
     fn by_structure(&mut self, term: ExprId) -> Option<Option<Closure>> {
-        let calculus = &mut self.calculus;
-        if !calculus.arena.is(term, flag::PLAIN) {
+        let (mut head, mut tail) = self.calculus.arena.split(term);
+        while let Expr::Open(_) = self.calculus.arena.get(head) {
+            (head, tail) = self.calculus.arena.split(tail);
+        }
+        if !self.calculus.arena.is(term, flag::PLAIN) && !self.surely_alive(tail) {
             return None;
         }
-        let (head, tail) = calculus.arena.split(term);
+        let calculus = &mut self.calculus;
         let (bits, reach) = match *calculus.arena.get(head) {
             Expr::Ordered(_) if head == ANYTHING => (calculus.partition.bits(ALL).clone(), MANY),
             Expr::Repeat { body, max, .. } => match *calculus.arena.get(body) {

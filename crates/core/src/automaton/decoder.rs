@@ -17,6 +17,9 @@ pub enum Target {
     Node(u32),
 }
 
+/// What a block holds: the continuation bytes that are still to come, and its runs.
+type Content = (u8, Box<[(u32, Minterm)]>);
+
 #[derive(Debug, Clone)]
 struct Node {
     /// The continuation bytes that are still to come.
@@ -31,7 +34,7 @@ struct Node {
 #[derive(Debug, Clone, Default)]
 pub struct Decoder {
     nodes: Vec<Node>,
-    ids: FxHashMap<(u8, Box<[(u32, Minterm)]>), u32>,
+    ids: FxHashMap<Content, u32>,
     /// By byte from 0xC2, where known; for one version of the partition.
     leads: Vec<Option<Target>>,
     version: u32,

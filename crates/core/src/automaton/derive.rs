@@ -150,8 +150,7 @@ impl Calculus {
             self.arena.repeat(body, left.0, left.1, lazy)
         } else {
             // An empty iteration is of use only where it stands for a required one or sets a group.
-            let dead = min == 0 && !self.arena.is(body, flag::GROUPS);
-            self.arena.intern(Expr::Mark { body, min: left.0, max: left.1, lazy, dead })
+            self.arena.intern(Expr::Mark { body, min: left.0, max: left.1, lazy, dead: min == 0 })
         };
         let rest = self.arena.concat(behind, tail);
         self.arena.concat(body, rest)
@@ -299,13 +298,20 @@ impl Calculus {
                         next = Some(tail);
                     }
                 }
-                Expr::Mark { body, max, lazy, dead, .. } => {
-                    if !dead {
+                Expr::Mark { body, min, max, lazy, dead } => match (dead, self.arena.is(body, flag::GROUPS)) {
+                    (true, false) => {}
+                    // The group that it set is all that it is good for.
+                    (true, true) => next = Some(tail),
+                    (false, true) => {
+                        let left = self.arena.repeat(body, min, max, lazy);
+                        next = Some(self.arena.concat(left, tail));
+                    }
+                    (false, false) => {
                         branched = true;
                         stack.push(self.iterate_again((body, max, lazy), tail));
                         next = Some(tail);
                     }
-                }
+                },
                 Expr::Before { set, negated } => {
                     if (self.context.before >> set & 1 == 1) != negated {
                         next = Some(tail);
@@ -463,6 +469,11 @@ impl Calculus {
                         stack.push(self.iterate((body, min, max, lazy), tail));
                     }
                     min == 0
+                }
+                Expr::Mark { body, min, max, lazy, .. } if min > 0 && self.arena.is(body, flag::GROUPS) => {
+                    let left = self.arena.repeat(body, min, max, lazy);
+                    stack.push(self.arena.concat(left, tail));
+                    false
                 }
                 Expr::Mark { .. } => true,
                 Expr::Before { set, negated } => (self.context.before >> set & 1 == 1) != negated,
@@ -769,12 +780,12 @@ impl Calculus {
                         at = tail;
                     }
                 }
-                // An iteration that consumed nothing ends the repetition, once enough of them have been.
+                // An optional iteration that consumed nothing ends the repetition; after a required one it goes on.
                 Expr::Mark { body, min, max, lazy, dead } => {
-                    if min > 0 && !dead {
-                        at = self.iterate((body, min.min(8), max, lazy), tail);
-                    } else {
-                        at = tail;
+                    at = tail;
+                    if !dead {
+                        let left = self.arena.repeat(body, min, max, lazy);
+                        at = self.arena.concat(left, tail);
                     }
                 }
                 Expr::Before { set, negated } => {

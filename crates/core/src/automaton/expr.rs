@@ -120,6 +120,8 @@ pub mod flag {
     pub const FRONT_CAPTURE: u16 = 128;
     /// Has an intersection or a complement at its top.
     pub const BOOLEAN: u16 = 256;
+    /// Reads no character.
+    pub const STANDS: u16 = 512;
 }
 
 use flag::*;
@@ -225,15 +227,13 @@ impl Arena {
     }
 
     fn inspect(&self, expr: &Expr) -> Info {
-        let zero = |front, flags| Info { flags: MAY_SKIP | flags, front, ..Info::default() };
+        let zero = |front, flags| Info { flags: MAY_SKIP | STANDS | flags, front, ..Info::default() };
         let fold = |ids: &[ExprId], start: Info| {
             ids.iter().fold(start, |mut all, &id| {
                 let one = self.info(id);
                 all.min_len = all.min_len.min(one.min_len);
                 all.flags |= one.flags & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | MARKED);
-                if one.flags & PLAIN == 0 {
-                    all.flags &= !PLAIN;
-                }
+                all.flags &= one.flags | !(PLAIN | STANDS);
                 all.trackers |= one.trackers;
                 all.front |= one.front;
                 all
@@ -241,7 +241,7 @@ impl Arena {
         };
         match *expr {
             Expr::Nothing => Info { min_len: u32::MAX, flags: PLAIN, ..Info::default() },
-            Expr::Empty => Info { flags: SKIPS | MAY_SKIP | PLAIN, ..Info::default() },
+            Expr::Empty => Info { flags: SKIPS | MAY_SKIP | PLAIN | STANDS, ..Info::default() },
             Expr::Done => Info { flags: ENDS_NOW, ..Info::default() },
             Expr::Class(_) => Info { min_len: 1, flags: PLAIN, ..Info::default() },
             Expr::Str { len, .. } => Info { min_len: len, flags: PLAIN, ..Info::default() },
@@ -261,7 +261,7 @@ impl Arena {
                 // What looks ahead reads nothing: its length and the tail's overlap.
                 let looks = matches!(self.nodes[head as usize], Expr::Ahead { .. } | Expr::Next { .. });
                 info.min_len = if looks { h.min_len.max(t.min_len) } else { h.min_len.saturating_add(t.min_len) };
-                info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN);
+                info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
                 info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED);
                 info.flags |= h.flags & FRONT_CAPTURE;
                 info.trackers |= t.trackers;
@@ -272,18 +272,18 @@ impl Arena {
                 info
             }
             Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
-                fold(ids, Info { min_len: u32::MAX, flags: PLAIN, ..Info::default() })
+                fold(ids, Info { min_len: u32::MAX, flags: PLAIN | STANDS, ..Info::default() })
             }
             Expr::Inter(ref ids) => {
                 let mut info = fold(ids, Info::default());
                 info.min_len = ids.iter().map(|&id| self.info(id).min_len).max().unwrap_or(0);
-                info.flags = info.flags & !(SKIPS | PLAIN) | BOOLEAN | MAY_SKIP;
+                info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | BOOLEAN | MAY_SKIP;
                 info
             }
             Expr::Not(id) => {
                 let mut info = *self.info(id);
                 info.min_len = 0;
-                info.flags = info.flags & !(SKIPS | PLAIN) | BOOLEAN | MAY_SKIP;
+                info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | BOOLEAN | MAY_SKIP;
                 info
             }
             Expr::Repeat { body, min, .. } => {
@@ -298,7 +298,7 @@ impl Arena {
             Expr::Mark { body, .. } => {
                 let mut info = *self.info(body);
                 info.min_len = 0;
-                info.flags = info.flags & !(SKIPS | PLAIN) | MAY_SKIP | MARKED;
+                info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | MAY_SKIP | MARKED;
                 info
             }
             Expr::Before { set, .. } => zero(1 << set, 0),
@@ -311,16 +311,16 @@ impl Arena {
                     min_len: if negated { 0 } else { body.min_len },
                     trackers: body.trackers,
                     front: body.front,
-                    flags: MAY_SKIP | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | ENDS_NOW),
+                    flags: MAY_SKIP | STANDS | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | ENDS_NOW),
                 }
             }
             // What a lookbehind may ask for now is not known here: everything.
             Expr::Behind { tracker, .. } => Info { trackers: 1 << tracker, ..zero(0, 0) },
             Expr::Open(_) => zero(0, GROUPS | FRONT_CAPTURE),
             Expr::Close { start, .. } => zero(0, GROUPS | if start == UNBOUND { 0 } else { CAPTURING | FRONT_CAPTURE }),
-            Expr::Backref { .. } => zero(0, GROUPS),
+            Expr::Backref { .. } => Info { flags: MAY_SKIP | GROUPS, ..Info::default() },
             Expr::Cond { yes, no, .. } => {
-                let mut info = fold(&[yes, no], Info { min_len: u32::MAX, ..Info::default() });
+                let mut info = fold(&[yes, no], Info { min_len: u32::MAX, flags: STANDS, ..Info::default() });
                 info.flags = info.flags & !SKIPS | GROUPS;
                 info
             }
@@ -434,6 +434,10 @@ impl Arena {
         }
         if min == 1 && max == 1 {
             return body;
+        }
+        if self.is(body, STANDS) && !self.is(body, GROUPS) {
+            // What reads nothing holds once or not at all, and need not hold where it may be left out.
+            return if min == 0 { EMPTY } else { body };
         }
         if body == ANYTHING && !lazy {
             return ANYTHING;

@@ -4,9 +4,11 @@
 
 mod captures;
 mod closure;
+mod completion;
 mod decoder;
 mod derive;
 mod expr;
+mod liveness;
 mod partition;
 mod rebuild;
 mod regex;

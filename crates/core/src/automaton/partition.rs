@@ -319,6 +319,12 @@ impl Partition {
         &self.classes[class as usize]
     }
 
+    /// The cheapest character of a class.
+    pub fn cheapest(&self, class: ClassId) -> u32 {
+        let characters = self.classes[class as usize].iter().map(|m| self.representative(m));
+        characters.min_by_key(|&c| rank(c)).unwrap_or(u32::MAX)
+    }
+
     /// The characters of a set of minterms; the same `Arc` for the same set.
     pub fn set(&mut self, bits: &Bits) -> Arc<CodePoints> {
         if let Some(set) = self.sets.get(bits) {

@@ -7,13 +7,11 @@
 //!
 //! Ids: a character state's number, or [`MIDDLE`] plus the number of a (character state, node) pair.
 //!
-//! **Liveness** is exact. A plain term is alive by construction. Any other is searched for a way to an accepting
-//! state, the shortest estimate first; the way that is found marks all of itself alive, a search that ends without one
-//! proves all that it saw dead. Every state is decided at most once.
+//! A state is dead exactly where nothing can match (`liveness.rs`).
 
 use super::decoder::{Decoder, Target};
 use super::derive::{Calculus, Context};
-use super::expr::{EMPTY, Expr, ExprId, NOTHING, START_BIT, UNBOUND, flag};
+use super::expr::{ExprId, NOTHING, START_BIT, flag};
 use super::partition::{Bits, ClassId, Minterm};
 use super::translate::translate;
 use super::{Automaton, Closure, StateId};
@@ -22,23 +20,21 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::syntax::ast::Pattern;
 use rustc_hash::FxHashMap;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// Ids from here on are in the middle of a character.
-const MIDDLE: u32 = 1 << 31;
+pub(super) const MIDDLE: u32 = 1 << 31;
 /// A transition that is not known yet.
 const UNKNOWN: u32 = u32::MAX;
 /// Set on a transition whose target has not been proven alive.
 const UNPROVEN: u32 = 1 << 31;
 /// The dead character state.
-const DEAD: u32 = 0;
+pub(super) const DEAD: u32 = 0;
 
 /// A character state's number.
 pub(super) type CharState = u32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
+pub(super) enum Life {
     Unknown,
     Alive,
     Dead,
@@ -50,7 +46,7 @@ pub(super) struct State {
     before: u64,
     trackers: u32,
     buffer: u32,
-    life: Life,
+    pub(super) life: Life,
     accepting: Option<bool>,
     /// Whether the cuts that it needs have been made; see [`RegexAutomaton::prime`].
     primed: bool,
@@ -77,7 +73,7 @@ pub struct RegexAutomaton {
     /// By minterm: which sets of `Before` hold after it.
     before: Vec<u64>,
     before_classes: Vec<ClassId>,
-    captures: bool,
+    pub(super) captures: bool,
     start: CharState,
     limits: Limits,
     extra_memory: usize,
@@ -256,7 +252,7 @@ impl RegexAutomaton {
     /// The state after a character, dead or not, and the character's minterm.
     ///
     /// A backreference that is written out may cut minterms, `m` among them; the derivative is then taken again.
-    fn go(&mut self, state: CharState, m: Minterm, c: u32) -> Result<(CharState, Minterm)> {
+    pub(super) fn go(&mut self, state: CharState, m: Minterm, c: u32) -> Result<(CharState, Minterm)> {
         let mut m = if self.captures { self.calculus.partition.minterm(c) } else { m };
         let slot = (state as usize) << self.shift | usize::from(m);
         let known = self.transitions[slot];
@@ -326,7 +322,7 @@ impl RegexAutomaton {
     }
 
     /// Makes the cuts that the captures which the state may close now need.
-    fn prime(&mut self, state: CharState) -> Result<()> {
+    pub(super) fn prime(&mut self, state: CharState) -> Result<()> {
         if !self.captures || self.states[state as usize].primed {
             return Ok(());
         }
@@ -343,7 +339,7 @@ impl RegexAutomaton {
         Ok(())
     }
 
-    fn accepting(&mut self, state: CharState) -> Result<bool> {
+    pub(super) fn accepting(&mut self, state: CharState) -> Result<bool> {
         if let Some(known) = self.states[state as usize].accepting {
             return Ok(known);
         }
@@ -354,125 +350,8 @@ impl RegexAutomaton {
         Ok(accepting)
     }
 
-    /// Whether some text leads from the state to an accepting one.
-    pub(super) fn alive(&mut self, state: CharState) -> Result<bool> {
-        match self.states[state as usize].life {
-            Life::Alive => return Ok(true),
-            Life::Dead => return Ok(false),
-            Life::Unknown => {}
-        }
-        let mut parents: FxHashMap<CharState, CharState> = FxHashMap::default();
-        let mut queue = BinaryHeap::new();
-        parents.insert(state, state);
-        queue.push((Reverse(self.promise(state)), 0u32, state));
-        let mut found = None;
-        let mut order = 0u32;
-        while let Some((Reverse(promise), _, at)) = queue.pop() {
-            if self.states[at as usize].life == Life::Alive || self.accepting(at)? {
-                found = Some(at);
-                break;
-            }
-            if self.states[at as usize].life == Life::Dead {
-                continue;
-            }
-            self.calculus.spend(1)?;
-            self.prime(at)?;
-            for m in 1..self.calculus.partition.len() as Minterm {
-                let (next, _) = self.go(at, m, self.calculus.partition.representative(m))?;
-                if next != DEAD && !parents.contains_key(&next) {
-                    parents.insert(next, at);
-                    order += 1;
-                    // Captures make the states infinite in number: there the way so far counts, too.
-                    let so_far = if self.captures { promise - self.promise(at).min(promise) + 1 } else { 0 };
-                    queue.push((Reverse(self.promise(next).saturating_add(so_far)), order, next));
-                }
-            }
-        }
-        match found {
-            Some(mut at) => loop {
-                self.states[at as usize].life = Life::Alive;
-                let parent = parents[&at];
-                if parent == at {
-                    return Ok(true);
-                }
-                at = parent;
-            },
-            None => {
-                for &seen in parents.keys() {
-                    self.states[seen as usize].life = Life::Dead;
-                }
-                Ok(false)
-            }
-        }
-    }
-
-    /// How far from acceptance a state seems: each condition that is still open counts.
-    fn promise(&self, state: CharState) -> u32 {
-        let arena = &self.calculus.arena;
-        match arena.get(self.states[state as usize].term) {
-            Expr::Inter(parts) => parts.iter().fold(0, |sum: u32, &p| sum.saturating_add(arena.info(p).min_len)),
-            _ => self.estimate(state),
-        }
-    }
-
-    /// Whether the structure shows that something matches: no conditions but on groups that are closed by then.
-    fn surely_alive(&self, term: ExprId) -> bool {
-        if !self.captures && !self.calculus.arena.is(term, flag::GROUPS) {
-            return false;
-        }
-        let mut budget = 400;
-        self.surely(term, EMPTY, &mut Vec::new(), &mut budget)
-    }
-
-    /// Whether a sequence followed by another surely matches something; `closed`: the groups that are set by then.
-    fn surely(&self, sequence: ExprId, behind: ExprId, closed: &mut Vec<u32>, budget: &mut u32) -> bool {
-        let arena = &self.calculus.arena;
-        let (mut rest, mut behind) = (sequence, behind);
-        loop {
-            if rest == EMPTY {
-                if behind == EMPTY {
-                    return true;
-                }
-                (rest, behind) = (behind, EMPTY);
-            }
-            if *budget == 0 {
-                return false;
-            }
-            *budget -= 1;
-            let (head, tail) = arena.split(rest);
-            match *arena.get(head) {
-                _ if arena.is(head, flag::PLAIN) && head != NOTHING => {}
-                Expr::Repeat { min: 0, .. } | Expr::Open(_) => {}
-                Expr::Repeat { body, .. } => {
-                    // One iteration that matches can be repeated; what it closes stays closed.
-                    if !self.surely(body, EMPTY, closed, budget) {
-                        return false;
-                    }
-                }
-                Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
-                    if behind != EMPTY {
-                        return false;
-                    }
-                    return ids.iter().any(|&id| self.surely(id, tail, &mut closed.clone(), budget));
-                }
-                Expr::Close { group, .. } => closed.push(group),
-                Expr::Backref { reference, content } => {
-                    if content == UNBOUND && !closed.contains(&self.calculus.captures.group(reference)) {
-                        return false;
-                    }
-                }
-                _ => return false,
-            }
-            rest = tail;
-        }
-    }
-
-    fn estimate(&self, state: CharState) -> u32 {
-        self.calculus.arena.info(self.states[state as usize].term).min_len
-    }
-
     /// The character state, and, in the middle of a character, the decoder's node and the bytes so far.
-    fn parts(&self, state: StateId) -> (CharState, Option<(u32, u32)>) {
+    pub(super) fn parts(&self, state: StateId) -> (CharState, Option<(u32, u32)>) {
         if state.0 & MIDDLE == 0 {
             return (state.0, None);
         }
@@ -585,55 +464,7 @@ impl Automaton for RegexAutomaton {
     }
 
     fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
-        let mut best: FxHashMap<CharState, (u32, CharState, u32)> = FxHashMap::default();
-        let mut queue = BinaryHeap::new();
-        let mut order = 0u32;
-        let (at, middle) = self.parts(state);
-        let mut result = Vec::new();
-        let from = if middle.is_some() {
-            // Finish the character first, with the first continuation that lives.
-            let (bytes, next) = self.finish_character(state)?;
-            result = bytes;
-            next
-        } else {
-            at
-        };
-        best.insert(from, (0, from, 0));
-        queue.push((Reverse(self.estimate(from)), Reverse(order), from, 0u32));
-        while let Some((_, _, at, cost)) = queue.pop() {
-            if best[&at].0 < cost {
-                continue;
-            }
-            if self.accepting(at)? {
-                let mut characters = Vec::new();
-                let mut back = at;
-                while back != from {
-                    let (_, parent, c) = best[&back];
-                    characters.push(c);
-                    back = parent;
-                }
-                for c in characters.into_iter().rev().filter_map(char::from_u32) {
-                    result.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                }
-                return Ok(result);
-            }
-            self.calculus.spend(1)?;
-            self.prime(at)?;
-            for m in 1..self.calculus.partition.len() as Minterm {
-                let c = self.calculus.partition.representative(m);
-                let next = self.walk(at, m, c)?;
-                if next == DEAD {
-                    continue;
-                }
-                let cost = cost + char::from_u32(c).map_or(1, char::len_utf8) as u32;
-                if best.get(&next).is_none_or(|known| cost < known.0) {
-                    best.insert(next, (cost, at, c));
-                    order += 1;
-                    queue.push((Reverse(cost.saturating_add(self.estimate(next))), Reverse(order), next, cost));
-                }
-            }
-        }
-        Ok(result)
+        self.completion(state)
     }
 
     fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {
@@ -669,36 +500,18 @@ impl Automaton for RegexAutomaton {
 }
 
 impl RegexAutomaton {
-    /// Bytes that complete the character that is being written, alive, and the state after it.
-    fn finish_character(&mut self, state: StateId) -> Result<(Vec<u8>, CharState)> {
-        let mut bytes = Vec::new();
-        let mut at = state;
-        while at.0 & MIDDLE != 0 {
-            let mut next = StateId::DEAD;
-            for byte in 0x80..0xC0u8 {
-                next = self.step(at, byte)?;
-                if next != StateId::DEAD {
-                    bytes.push(byte);
-                    break;
-                }
-            }
-            at = next;
-        }
-        Ok((bytes, at.0))
-    }
-
     /// Starts over with the start state and `roots` alone.
     fn rebuild(&mut self, roots: &[StateId]) -> Result<Vec<StateId>> {
         let mut copy = super::rebuild::Copier::new(&self.calculus);
         let parts: Vec<_> = roots.iter().map(|&root| self.parts(root)).collect();
         let mut wanted: Vec<CharState> = vec![self.start];
         wanted.extend(parts.iter().map(|p| p.0));
-        let mut fresh: Vec<(ExprId, u64, Vec<(u8, ExprId)>, u32, Life)> = Vec::new();
+        let mut fresh = Vec::new();
         for &at in &wanted {
             let State { term, before, trackers, buffer, life, .. } = self.states[at as usize].clone();
             let term = copy.expr(&self.calculus, term);
             let trackers = self.tracker_sets[trackers as usize].clone();
-            let trackers = trackers.iter().map(|&(n, t)| (n, copy.expr(&self.calculus, t))).collect();
+            let trackers: Vec<_> = trackers.iter().map(|&(n, t)| (n, copy.expr(&self.calculus, t))).collect();
             let buffer = copy.buffer(&self.calculus, buffer);
             fresh.push((term, before, trackers, buffer, life));
         }

@@ -1,0 +1,142 @@
+//! Whether anything can still match, decided exactly.
+//!
+//! A plain term is alive by construction, and so is one whose only conditions are backreferences to groups that are
+//! closed by then. Any other state is searched for a way to an accepting one, the most promising first; the way that
+//! is found marks all of itself alive, a search that ends without one proves all that it saw dead. So every state is
+//! decided at most once. (Stanford & Veanes, CAV 2023, bound such searches better; measured on the benchmarks'
+//! patterns, searches end within a few states.)
+
+use super::expr::{EMPTY, Expr, ExprId, NOTHING, UNBOUND, flag};
+use super::partition::Minterm;
+use super::regex::{CharState, DEAD, Life, RegexAutomaton};
+use crate::error::Result;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+impl RegexAutomaton {
+    /// Whether some text leads from the state to an accepting one.
+    pub(super) fn alive(&mut self, state: CharState) -> Result<bool> {
+        match self.states[state as usize].life {
+            Life::Alive => return Ok(true),
+            Life::Dead => return Ok(false),
+            Life::Unknown => {}
+        }
+        let mut parents: FxHashMap<CharState, CharState> = FxHashMap::default();
+        let mut queue = BinaryHeap::new();
+        parents.insert(state, state);
+        queue.push((Reverse(self.promise(state)), 0u32, state));
+        let mut terms: FxHashSet<ExprId> = FxHashSet::default();
+        let mut found = None;
+        let mut order = 0u32;
+        while let Some((Reverse(promise), _, at)) = queue.pop() {
+            if self.states[at as usize].life == Life::Alive || self.accepting(at)? {
+                found = Some(at);
+                break;
+            }
+            if self.states[at as usize].life == Life::Dead {
+                continue;
+            }
+            self.calculus.spend(1)?;
+            self.prime(at)?;
+            for m in 1..self.calculus.partition.len() as Minterm {
+                let (next, _) = self.go(at, m, self.calculus.partition.representative(m))?;
+                if next != DEAD && !parents.contains_key(&next) {
+                    parents.insert(next, at);
+                    order += 1;
+                    // Captures make the states infinite in number: there the way so far counts, too, and states that
+                    // differ only in what was captured wait until the first of them has failed.
+                    let mut so_far = 0;
+                    if self.captures {
+                        so_far = promise - self.promise(at).min(promise) + 1;
+                        if !terms.insert(self.states[next as usize].term) {
+                            so_far += 64;
+                        }
+                    }
+                    queue.push((Reverse(self.promise(next).saturating_add(so_far)), order, next));
+                }
+            }
+        }
+        match found {
+            Some(mut at) => loop {
+                self.states[at as usize].life = Life::Alive;
+                let parent = parents[&at];
+                if parent == at {
+                    return Ok(true);
+                }
+                at = parent;
+            },
+            None => {
+                for &seen in parents.keys() {
+                    self.states[seen as usize].life = Life::Dead;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// How far from acceptance a state seems: each condition that is still open counts.
+    fn promise(&self, state: CharState) -> u32 {
+        let arena = &self.calculus.arena;
+        match arena.get(self.states[state as usize].term) {
+            Expr::Inter(parts) => parts.iter().fold(0, |sum: u32, &p| sum.saturating_add(arena.info(p).min_len)),
+            _ => self.estimate(state),
+        }
+    }
+
+    /// Whether the structure shows that something matches: no conditions but on groups that are closed by then.
+    pub(super) fn surely_alive(&self, term: ExprId) -> bool {
+        if !self.captures && !self.calculus.arena.is(term, flag::GROUPS) {
+            return false;
+        }
+        let mut budget = 400;
+        self.surely(term, EMPTY, &mut Vec::new(), &mut budget)
+    }
+
+    /// Whether a sequence followed by another surely matches something; `closed`: the groups that are set by then.
+    fn surely(&self, sequence: ExprId, behind: ExprId, closed: &mut Vec<u32>, budget: &mut u32) -> bool {
+        let arena = &self.calculus.arena;
+        let (mut rest, mut behind) = (sequence, behind);
+        loop {
+            if rest == EMPTY {
+                if behind == EMPTY {
+                    return true;
+                }
+                (rest, behind) = (behind, EMPTY);
+            }
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            let (head, tail) = arena.split(rest);
+            match *arena.get(head) {
+                _ if arena.is(head, flag::PLAIN) && head != NOTHING => {}
+                Expr::Repeat { min: 0, .. } | Expr::Open(_) => {}
+                Expr::Repeat { body, .. } => {
+                    // One iteration that matches can be repeated; what it closes stays closed.
+                    if !self.surely(body, EMPTY, closed, budget) {
+                        return false;
+                    }
+                }
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
+                    if behind != EMPTY {
+                        return false;
+                    }
+                    return ids.iter().any(|&id| self.surely(id, tail, &mut closed.clone(), budget));
+                }
+                Expr::Close { group, .. } => closed.push(group),
+                Expr::Backref { reference, content } => {
+                    if content == UNBOUND && !closed.contains(&self.calculus.captures.group(reference)) {
+                        return false;
+                    }
+                }
+                _ => return false,
+            }
+            rest = tail;
+        }
+    }
+
+    pub(super) fn estimate(&self, state: CharState) -> u32 {
+        self.calculus.arena.info(self.states[state as usize].term).min_len
+    }
+}
