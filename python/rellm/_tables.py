@@ -57,13 +57,15 @@ class _Resolver:
     def is_identifier(self, name: str) -> bool:
         return name.isidentifier()
 
-    def property(self, name: str | None, value: str, posix: bool, ascii_only: bool) -> tuple[int, bytes, bytes] | None:
-        """The property's number, and the ranges of its members, as they are and with case ignored."""
-        return _property(name, value, posix, ascii_only)
+    def property(
+        self, name: str | None, value: str, posix: bool, encoding: str
+    ) -> tuple[int, bool, bytes, bytes] | None:
+        """The property's number, whether it is negated, and the ranges of its members, plainly and ignoring case."""
+        return _property(name, value, posix, encoding)
 
 
 @functools.lru_cache(maxsize=1024)
-def _property(name: str | None, value: str, posix: bool, ascii_only: bool) -> tuple[int, bytes, bytes] | None:
+def _property(name: str | None, value: str, posix: bool, encoding: str) -> tuple[int, bool, bytes, bytes] | None:
     import regex
     from regex import _regex_core
 
@@ -71,19 +73,20 @@ def _property(name: str | None, value: str, posix: bool, ascii_only: bool) -> tu
         found = _regex_core.lookup_property(name, value, True, None, posix)
     except regex.error:
         return None
-    identity = found.value << 2 | (not found.positive) << 1 | ascii_only
-    return identity, *_property_ranges(name, value, posix, ascii_only)
-
-
-def _property_ranges(name: str | None, value: str, posix: bool, ascii_only: bool) -> tuple[bytes, bytes]:
-    import regex
-
     full = value if name is None else f"{name}={value}"
-    pattern = f"[[:{full}:]]" if posix else rf"\p{{{full}}}"
-    flags = regex.V0 | (regex.ASCII if ascii_only else regex.UNICODE)
-    exact = regex.compile(f"(?:{pattern})+", flags).finditer(_everything())
-    ignoring_case = regex.compile(f"(?:{pattern})+", flags | regex.IGNORECASE).finditer(_everything())
-    return _encode_ranges(_runs(exact)), _encode_ranges(_runs(ignoring_case))
+    negated = not found.positive
+    if posix:
+        pattern = f"[[:{'^' * negated}{full}:]]"
+    else:
+        pattern = rf"\{'pP'[negated]}{{{full}}}"
+    if encoding == "ascii part":
+        pattern = f"(?a:{pattern})"
+    flags = regex.V0 | (regex.ASCII if encoding == "ascii" else regex.UNICODE)
+    members, ignoring_case = (
+        _encode_ranges(_runs(regex.compile(f"(?:{pattern})+", flags | more).finditer(_everything())))
+        for more in (0, regex.IGNORECASE)
+    )
+    return found.value, negated, members, ignoring_case
 
 
 def re_tables() -> bytes:

@@ -7,7 +7,7 @@ use rellm_core::codepoints::CodePoints;
 use rellm_core::error::{Error, Result};
 use rellm_core::limits::Limits;
 use rellm_core::syntax::ast::{Node, Pattern};
-use rellm_core::syntax::{self, Library, Property, PropertyQuery, Resolver, Tables, tables};
+use rellm_core::syntax::{self, Library, Property, PropertyEncoding, PropertyQuery, Resolver, Tables, tables};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -140,11 +140,16 @@ impl Resolver for PythonResolver {
     }
 
     fn property(&self, query: PropertyQuery<'_>) -> Result<Option<Property>> {
-        let arguments = (query.name, query.value, query.posix, query.ascii);
-        type Answer = Option<(u64, Vec<u8>, Vec<u8>)>;
+        let encoding = match query.encoding {
+            PropertyEncoding::Unicode => "unicode",
+            PropertyEncoding::AsciiPart => "ascii part",
+            PropertyEncoding::Ascii => "ascii",
+        };
+        let arguments = (query.name, query.value, query.posix, encoding);
+        type Answer = Option<(u64, bool, Vec<u8>, Vec<u8>)>;
         let answer: Answer = self.ask(|resolver| resolver.call_method1("property", arguments)?.extract())?;
-        let Some((id, members, ignoring_case)) = answer else { return Ok(None) };
+        let Some((id, negated, members, ignoring_case)) = answer else { return Ok(None) };
         let set = |bytes: &[u8]| -> Result<Arc<CodePoints>> { Ok(Arc::new(tables::ranges_from_bytes(bytes)?)) };
-        Ok(Some(Property { id, members: set(&members)?, members_ignoring_case: set(&ignoring_case)? }))
+        Ok(Some(Property { id, negated, members: set(&members)?, members_ignoring_case: set(&ignoring_case)? }))
     }
 }

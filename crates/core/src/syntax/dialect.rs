@@ -2,6 +2,7 @@
 
 use super::class_cache::ClassCache;
 use super::re::class::Key as ReClass;
+use super::regex::class::Key as RegexClass;
 use super::tables::{CharMap, Tables};
 use crate::codepoints::CodePoints;
 use crate::error::Result;
@@ -28,8 +29,19 @@ pub struct PropertyQuery<'a> {
     pub value: &'a str,
     /// Whether it stands in `[:…:]`.
     pub posix: bool,
-    /// Whether it is read under ASCII.
-    pub ascii: bool,
+    /// What of it counts.
+    pub encoding: PropertyEncoding,
+}
+
+/// How a property is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PropertyEncoding {
+    /// In Unicode.
+    Unicode,
+    /// In ASCII, in a part of a Unicode pattern: `(?a:…)`.
+    AsciiPart,
+    /// In an ASCII pattern.
+    Ascii,
 }
 
 /// What [`Resolver::property`] answers.
@@ -37,6 +49,8 @@ pub struct PropertyQuery<'a> {
 pub struct Property {
     /// A number that is the same for all names of the property, and no other's.
     pub id: u64,
+    /// Whether the name means the characters that are *not* in `members`, as `Assigned` does.
+    pub negated: bool,
     /// The characters that have it.
     pub members: Arc<CodePoints>,
     /// The characters that match it when case is ignored.
@@ -80,8 +94,11 @@ pub struct Dialect {
     pub(super) resolver: Box<dyn Resolver>,
     pub(super) sets: Sets,
     pub(super) re_classes: ClassCache<ReClass>,
+    pub(super) regex_classes: ClassCache<RegexClass>,
     /// Who has a character as lower case; made when it is first asked for.
     lower_inverse: OnceLock<CharMap>,
+    /// Who folds to one character that is another one.
+    folding_inverse: OnceLock<CharMap>,
     pub(super) case_classes: [OnceLock<Arc<Vec<CodePoints>>>; 2],
 }
 
@@ -106,6 +123,8 @@ impl Dialect {
                 newline: Arc::new(newline),
             },
             re_classes: ClassCache::default(),
+            regex_classes: ClassCache::default(),
+            folding_inverse: OnceLock::new(),
             lower_inverse: OnceLock::new(),
             case_classes: [OnceLock::new(), OnceLock::new()],
         }
@@ -118,6 +137,10 @@ impl Dialect {
 
     pub(super) fn lower_inverse(&self) -> &CharMap {
         self.lower_inverse.get_or_init(|| self.tables.lower.inverse())
+    }
+
+    pub(super) fn folding_inverse(&self) -> &CharMap {
+        self.folding_inverse.get_or_init(|| self.tables.folding.single_targets().inverse())
     }
 
     /// Whether a name may be a group's.

@@ -9,12 +9,13 @@ mod class_cache;
 pub mod dialect;
 mod failure;
 mod re;
+mod regex;
 pub mod tables;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use dialect::{Dialect, Library, NoResolver, Property, PropertyQuery, Resolver};
+pub use dialect::{Dialect, Library, NoResolver, Property, PropertyEncoding, PropertyQuery, Resolver};
 pub use tables::Tables;
 
 use crate::error::{Error, Result};
@@ -47,7 +48,7 @@ pub fn parse(
     }
     match dialect.library() {
         Library::Re { .. } => re::parse(pattern, flags, dialect, named_lists, limits),
-        Library::Regex => Err(failure::unsupported("the dialect of `regex`", None, "use the dialect of `re`")),
+        Library::Regex => regex::parse(pattern, flags, dialect, named_lists, limits),
     }
 }
 

@@ -35,6 +35,11 @@ impl CharMap {
         &self.entries
     }
 
+    /// The entries that have one target.
+    pub fn single_targets(&self) -> CharMap {
+        CharMap { entries: self.entries.iter().filter(|(_, targets)| targets.len() == 1).cloned().collect() }
+    }
+
     /// From each target to its sources.
     pub fn inverse(&self) -> CharMap {
         let mut pairs: Vec<(u32, u32)> =

@@ -1,0 +1,175 @@
+//! A pattern of `regex` as its own parser sees it. Which characters stand side by side matters: under full case
+//! folding `ss` matches `ß`, and `(s)s` does not.
+
+use crate::codepoints::CodePoints;
+use crate::syntax::ast::{Direction, RepeatKind};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// A node; `case` is a combination of IGNORECASE and FULLCASE.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Node {
+    /// One character.
+    Char { c: u32, case: u32 },
+    /// One character of a set.
+    Set { set: Set, case: u32 },
+    /// A run of characters that folds in full, already folded.
+    Folded(Vec<u32>),
+    /// `.`
+    Any(Any),
+    /// One after the other.
+    Sequence(Vec<Node>),
+    /// Alternatives.
+    Branch(Vec<Node>),
+    /// A repetition.
+    Repeat { min: u32, max: Option<u32>, kind: RepeatKind, body: Box<Node> },
+    /// A capturing group.
+    Group { index: u32, body: Box<Node> },
+    /// `(?>…)`
+    Atomic(Box<Node>),
+    /// A lookaround.
+    Look { direction: Direction, negated: bool, body: Box<Node> },
+    /// A position.
+    At(At),
+    /// `(*FAIL)`
+    Failure,
+    /// The text of a group again.
+    Reference { group: GroupName, case: u32, position: usize },
+    /// `(?(1)yes|no)`
+    Conditional { group: GroupName, yes: Box<Node>, no: Box<Node>, position: usize },
+    /// `(?(?=test)yes|no)`
+    LookConditional { direction: Direction, negated: bool, test: Box<Node>, yes: Box<Node>, no: Box<Node> },
+}
+
+/// What `.` matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Any {
+    /// All but a newline.
+    NotNewline,
+    /// All but what separates lines in Unicode.
+    NotSeparator,
+    /// All.
+    All,
+}
+
+/// A position in the text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum At {
+    TextStart,
+    TextEnd,
+    TextEndOrFinal,
+    TextEndOrFinalSeparator,
+    LineStart,
+    LineStartSeparator,
+    LineEnd,
+    LineEndSeparator,
+    Boundary(Encoding),
+    NotBoundary(Encoding),
+    WordStart(Encoding),
+    WordEnd(Encoding),
+    SearchAnchor,
+    /// `\K`: no effect on what matches.
+    Keep,
+}
+
+/// How a group is referred to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum GroupName {
+    Number(u64),
+    Name(Vec<u32>),
+}
+
+/// The encoding under which a property is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// That of the whole pattern.
+    Pattern,
+    Ascii,
+    Unicode,
+}
+
+/// A set as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Set {
+    pub positive: bool,
+    pub kind: SetKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SetKind {
+    Char(u32),
+    Range(u32, u32),
+    Property(PropertyRef),
+    Union(Vec<Set>),
+    Difference(Vec<Set>),
+    Intersection(Vec<Set>),
+    SymmetricDifference(Vec<Set>),
+}
+
+impl Set {
+    pub fn of(kind: SetKind) -> Set {
+        Set { positive: true, kind }
+    }
+
+    pub fn negated(self) -> Set {
+        Set { positive: !self.positive, kind: self.kind }
+    }
+}
+
+/// A property that has been looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PropertyRef {
+    Word(Encoding),
+    Digit(Encoding),
+    Space(Encoding),
+    Blank,
+    Named(NamedProperty),
+}
+
+/// A property of `\p{…}`; equal if the library finds them equal.
+#[derive(Debug, Clone)]
+pub struct NamedProperty {
+    pub id: u64,
+    pub name: Option<String>,
+    pub value: String,
+    pub posix: bool,
+    pub encoding: Encoding,
+    /// Its members, unless the pattern turns out to be ASCII.
+    pub members: Arc<CodePoints>,
+    pub members_ignoring_case: Arc<CodePoints>,
+}
+
+impl PartialEq for NamedProperty {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.encoding) == (other.id, other.encoding)
+    }
+}
+
+impl Eq for NamedProperty {}
+
+impl Hash for NamedProperty {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.id, self.encoding).hash(state);
+    }
+}
+
+impl Node {
+    pub const EMPTY: Node = Node::Sequence(Vec::new());
+
+    /// Whether a quantifier behind it is dropped.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Node::Sequence(items) | Node::Branch(items) => items.iter().all(Node::is_empty),
+            Node::Atomic(body) | Node::Repeat { body, .. } => body.is_empty(),
+            Node::Look { negated, body, .. } => !negated && body.is_empty(),
+            Node::Conditional { yes, no, .. } => yes.is_empty() && no.is_empty(),
+            Node::LookConditional { test, yes, .. } => test.is_empty() && yes.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+/// One node for a list of them.
+pub fn sequence(mut items: Vec<Node>) -> Node {
+    if items.len() == 1 { items.remove(0) } else { Node::Sequence(items) }
+}
