@@ -274,9 +274,10 @@ impl Calculus {
         let sets: Vec<CodePoints> = text
             .iter()
             .map(|&c| match &case {
-                CaseMapping::Classes(classes) => {
-                    classes.iter().find(|set| set.contains(c)).cloned().unwrap_or_else(|| CodePoints::single(c))
-                }
+                CaseMapping::Sets(sets) => match sets.binary_search_by_key(&c, |entry| entry.0) {
+                    Ok(index) => sets[index].1.clone(),
+                    Err(_) => CodePoints::single(c),
+                },
                 CaseMapping::Exact => CodePoints::single(c),
             })
             .collect();

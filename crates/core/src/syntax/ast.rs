@@ -155,16 +155,16 @@ pub enum WordAssertion {
 pub enum CaseMapping {
     /// As they are.
     Exact,
-    /// A character matches every member of its class; a character in no class only itself.
-    /// Classes are disjoint.
-    Classes(Arc<Vec<CodePoints>>),
+    /// A character matches every member of its set; a character without a set only itself. Sorted by character.
+    /// (Not classes: `regex` takes `i` for `İ` and `I` for `ı`, but not `i` for `ı`.)
+    Sets(Arc<Vec<(u32, CodePoints)>>),
 }
 
 impl PartialEq for CaseMapping {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (CaseMapping::Exact, CaseMapping::Exact) => true,
-            (CaseMapping::Classes(a), CaseMapping::Classes(b)) => Arc::ptr_eq(a, b) || a == b,
+            (CaseMapping::Sets(a), CaseMapping::Sets(b)) => Arc::ptr_eq(a, b) || a == b,
             _ => false,
         }
     }

@@ -99,8 +99,12 @@ pub struct Dialect {
     lower_inverse: OnceLock<CharMap>,
     /// Who folds to one character that is another one.
     folding_inverse: OnceLock<CharMap>,
-    pub(super) case_classes: [OnceLock<Arc<Vec<CodePoints>>>; 2],
+    /// What backreferences compare, in ASCII and in Unicode.
+    pub(super) case_sets: [OnceLock<Arc<CaseSets>>; 2],
 }
+
+/// The characters that each character matches when case is ignored, sorted; only those that match others.
+pub(super) type CaseSets = Vec<(u32, CodePoints)>;
 
 /// Sets that every pattern shares.
 pub(super) struct Sets {
@@ -126,7 +130,7 @@ impl Dialect {
             regex_classes: ClassCache::default(),
             folding_inverse: OnceLock::new(),
             lower_inverse: OnceLock::new(),
-            case_classes: [OnceLock::new(), OnceLock::new()],
+            case_sets: [OnceLock::new(), OnceLock::new()],
         }
     }
 

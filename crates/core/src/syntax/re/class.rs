@@ -2,7 +2,7 @@
 //! it together, characters beyond the basic plane included.
 
 use crate::codepoints::{CodePoints, MAX};
-use crate::syntax::dialect::Dialect;
+use crate::syntax::dialect::{CaseSets, Dialect};
 use crate::syntax::re::flags;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -248,22 +248,33 @@ impl<'a> Classes<'a> {
         cased.get(cased.partition_point(|r| r.1 < lo)).is_some_and(|r| r.0 <= hi)
     }
 
-    /// Classes of characters that a backreference takes for the same.
-    pub fn case_classes(&self) -> Arc<Vec<CodePoints>> {
-        let made = self.dialect.case_classes[usize::from(self.unicode)].get_or_init(|| {
-            Arc::new(if self.unicode {
-                let class = |(low, others): &(u32, Box<[u32]>)| {
-                    // A character that is somebody's lower case, but has another lower case itself, is not its own class.
-                    let own = self.lower(*low) == *low;
-                    others.iter().copied().chain(own.then_some(*low)).map(|c| (c, c)).collect::<CodePoints>()
-                };
-                self.dialect.lower_inverse().entries().iter().map(class).filter(|c| c.only().is_none()).collect()
-            } else {
-                (0x41..=0x5A).map(|c| CodePoints::from_ranges([(c, c), (c + 0x20, c + 0x20)])).collect()
-            })
+    /// What a backreference takes for the same: characters with the same lower case.
+    pub fn case_sets(&self) -> Arc<CaseSets> {
+        let made = self.dialect.case_sets[usize::from(self.unicode)].get_or_init(|| {
+            if !self.unicode {
+                return Arc::new(ascii_case_sets());
+            }
+            let mut sets = Vec::new();
+            for (low, others) in self.dialect.lower_inverse().entries() {
+                // A character that is somebody's lower case, but has another lower case itself, is not of its own set.
+                let own = (self.lower(*low) == *low).then_some(*low);
+                let set: CodePoints = others.iter().copied().chain(own).map(|c| (c, c)).collect();
+                if set.only().is_none() {
+                    sets.extend(others.iter().copied().chain(own).map(|c| (c, set.clone())));
+                }
+            }
+            sets.sort_unstable_by_key(|entry| entry.0);
+            Arc::new(sets)
         });
         made.clone()
     }
+}
+
+/// The same in ASCII.
+pub fn ascii_case_sets() -> CaseSets {
+    let letter = |c: u8| c.is_ascii_alphabetic();
+    let both = |c: u8| CodePoints::from_ranges([c, c ^ 0x20].map(|c| (u32::from(c), u32::from(c))));
+    (0..0x80).filter(|&c| letter(c)).map(|c| (u32::from(c), both(c))).collect()
 }
 
 /// What [`super::Dialect`]'s cache of sets is asked for.

@@ -63,7 +63,7 @@ impl<'a> Lowering<'a> {
                 let case = if flags & flags::IGNORECASE == 0 {
                     CaseMapping::Exact
                 } else {
-                    CaseMapping::Classes(classes.case_classes())
+                    CaseMapping::Sets(classes.case_sets())
                 };
                 Node::Backreference { groups: vec![*group], case, position: *position }
             }

@@ -6,6 +6,7 @@ use crate::codepoints::CodePoints;
 use crate::error::Result;
 use crate::syntax::ast::CaseMapping;
 use crate::syntax::dialect::{Dialect, PropertyEncoding, PropertyQuery};
+use crate::syntax::re::class::ascii_case_sets;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -207,17 +208,13 @@ impl<'a> Classes<'a> {
 
     /// How a backreference compares when case is ignored.
     pub fn case_mapping(&self) -> CaseMapping {
-        let made = self.dialect.case_classes[usize::from(!self.is_ascii)].get_or_init(|| {
-            Arc::new(if self.is_ascii {
-                (0x41..=0x5A).map(|c| CodePoints::from_ranges([(c, c), (c + 0x20, c + 0x20)])).collect()
-            } else {
-                let entries = self.dialect.tables.cases.entries();
-                let class =
-                    |(c, others): &(u32, Box<[u32]>)| others.iter().chain([c]).map(|&c| (c, c)).collect::<CodePoints>();
-                let first = |(c, others): &&(u32, Box<[u32]>)| others.iter().all(|o| c < o);
-                entries.iter().filter(first).map(class).collect()
-            })
+        let made = self.dialect.case_sets[usize::from(!self.is_ascii)].get_or_init(|| {
+            if self.is_ascii {
+                return Arc::new(ascii_case_sets());
+            }
+            let set = |(c, others): &(u32, Box<[u32]>)| (*c, others.iter().chain([c]).map(|&c| (c, c)).collect());
+            Arc::new(self.dialect.tables.cases.entries().iter().map(set).collect())
         });
-        CaseMapping::Classes(made.clone())
+        CaseMapping::Sets(made.clone())
     }
 }

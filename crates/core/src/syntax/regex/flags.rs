@@ -1,6 +1,5 @@
 //! The flags of `regex`.
 
-pub const TEMPLATE: u32 = 0x1;
 pub const IGNORECASE: u32 = 0x2;
 pub const LOCALE: u32 = 0x4;
 pub const MULTILINE: u32 = 0x8;
