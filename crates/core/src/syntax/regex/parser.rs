@@ -379,7 +379,7 @@ impl<'a> Parser<'a> {
             Some("FAIL" | "F") => Node::Failure,
             Some(verb @ ("PRUNE" | "SKIP")) => {
                 self.not_regular(&format!("the verb (*{verb})"), at - 2);
-                Node::EMPTY
+                Node::Failure
             }
             _ => return Err(refused("unknown verb", at, "the verbs are (*FAIL), (*F), (*PRUNE) and (*SKIP)").into()),
         };
