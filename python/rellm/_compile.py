@@ -1,4 +1,4 @@
-"""From a constraint and a vocabulary to what steps: which engine serves it, and a bounded cache of what was compiled."""
+"""From a constraint and a vocabulary to what steps: which engine serves it, and a bounded cache of what was made."""
 
 from __future__ import annotations
 

@@ -112,11 +112,12 @@ class Matcher:
     def explain(self, token_id: int) -> Rejection | None: ...
     def next_characters(self) -> list[tuple[int, int]]: ...  # inclusive ranges of code points that may follow
     # Distance in tokens (EOS is free):
-    def tokens_to_match(self, at_most: int) -> int | None: ...  # exact least number of tokens to a match; None: more than at_most
-    def fill_mask_within(self, out: Any, row: int, tokens_left: int) -> None: ...  # only tokens after which a match needs at most tokens_left - 1 more
+    # exact least number of tokens to a match; None: more than at_most
+    def tokens_to_match(self, at_most: int) -> int | None: ...
+    # only tokens after which a match needs at most tokens_left - 1 more
+    def fill_mask_within(self, out: Any, row: int, tokens_left: int) -> None: ...
 
 def fill_masks(matchers: Sequence[Matcher], out: Any, threads: int | None = None) -> None: ...
-
 def expectation(
     next: Sequence[tuple[int, int]], alphabet: Sequence[tuple[int, int]], started: bool, may_end: bool
 ) -> str: ...  # what may come next, in the words of a Rejection; inclusive ranges of code points

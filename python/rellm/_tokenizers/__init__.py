@@ -1,11 +1,43 @@
-"""Vocabularies of tokenizers, one file a library."""
+"""Vocabularies of tokenizers: bytes by id, from a tokenizer's own model and decoder.
+
+One file a library reads its tokenizers into a `Reading` (`_reading`); none imports its library before a tokenizer of it
+is there. What the readings say is compared with what the tokenizer itself decodes (`_check`), and kept with the
+tokenizer and on disk (`_kept`).
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from rellm import _core
+from rellm._tokenizers._kept import kept
+from rellm._tokenizers._reading import Reading
+
+# By the package that a tokenizer's class, or one of its bases, comes from.
+_READERS = {
+    "transformers": "rellm._tokenizers._transformers",
+    "tokenizers": "rellm._tokenizers._tokenizers",
+    "tiktoken": "rellm._tokenizers._tiktoken",
+    "sentencepiece": "rellm._tokenizers._sentencepiece",
+    "mistral_common": "rellm._tokenizers._mistral",
+}
 
 
 def read(tokenizer: Any, eos_token_ids: list[int] | None, size: int | None) -> _core.Vocabulary:
-    raise TypeError(f"not a tokenizer: {type(tokenizer).__name__}")
+    """The vocabulary of a tokenizer; made once and kept."""
+    return kept(tokenizer, reading_of(tokenizer), eos_token_ids, size)
+
+
+def reading_of(tokenizer: Any) -> Reading:
+    """What the file of the tokenizer's library reads in it."""
+    for base in type(tokenizer).__mro__:
+        module = _READERS.get(base.__module__.partition(".")[0])
+        if module is not None:
+            reading: Reading = import_module(module).reading(tokenizer)
+            return reading
+    raise TypeError(
+        f"not a tokenizer that rellm knows: {type(tokenizer).__module__}.{type(tokenizer).__qualname__}. "
+        "It reads those of transformers, tokenizers, tiktoken, sentencepiece and mistral-common; "
+        "for others, build a rellm.Vocabulary from the bytes of each token"
+    )
