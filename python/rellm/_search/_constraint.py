@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from rellm import _core
-from rellm._errors import UnsatisfiableError
+from rellm._errors import LimitExceededError, UnsatisfiableError
 from rellm._search._alphabet import overlap
 from rellm._search._budget import Budget
-from rellm._search._languages import Language
+from rellm._search._languages import Language, stacks_of
 from rellm._search._mask import Walker
 from rellm._search._matcher import SearchMatcher
+from rellm._search._stack_mask import StackWalker
 from rellm._search._tokens import Symbols, VocabularyLike, becoming, decode, texts_of
 from rellm._search._viability import Partial
 
-_ENTRY_OVERHEAD = 200
+_ENTRY_OVERHEAD: Final = 200
+# Short texts that the stacks take for no match are shown to the library all the same, for a moment.
+_CHECKED: Final = 32
+_CHECKING_FUEL: Final = 50_000
 
 
 class SearchConstraint:
@@ -45,11 +49,17 @@ class SearchConstraint:
         trie = texts.trie_of(language.alphabet)
         self._symbols: Symbols = trie.symbols
         every = [self._symbols.spell(symbol) for symbol in self._symbols.every]
+        self._trie = trie
         self._viability = Partial(language.own, language.partial, language.kinds, every)
-        self._walker = Walker(trie, self._viability, self.vocabulary_size)
-        self._fixed_bytes = trie.memory_bytes
-        self._most_bytes = max(0, int(limits.memory_bytes) - self._fixed_bytes)
-        self._masks: OrderedDict[tuple[str, bytes], npt.NDArray[np.uint32]] = OrderedDict()
+        self._fixed_bytes = 0 if language.alphabet is None else trie.memory_bytes  # that of the vocabulary is shared
+        self._most_bytes = max(0, int(limits.memory_bytes) - self._fixed_bytes) // 2
+        stacks = stacks_of(language, self._symbols, self._most_bytes // 2)
+        self._walker: Walker | StackWalker = (
+            Walker(trie, self._viability, self.vocabulary_size)
+            if stacks is None
+            else StackWalker(trie, stacks, self.vocabulary_size, self._most_bytes // 8)
+        )
+        self._masks: OrderedDict[Hashable, npt.NDArray[np.uint32]] = OrderedDict()
         self._accepting: OrderedDict[str, bool] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
@@ -61,7 +71,7 @@ class SearchConstraint:
     @property
     def memory_bytes(self) -> int:
         """About what it holds: the trie and the masks that are kept."""
-        return self._fixed_bytes + self._cached_bytes
+        return self._fixed_bytes + self._cached_bytes + self._walker.memory_bytes
 
     def matcher(self) -> SearchMatcher:
         """A matcher at the start of a text."""
@@ -77,7 +87,7 @@ class SearchConstraint:
             known = self._accepting.get(text)
         if known is not None:
             return known
-        found = self._viability.matches(text, self.budget(text))
+        found = self._ask(text)
         with self._lock:
             if text not in self._accepting:
                 self._accepting[text] = found
@@ -85,14 +95,42 @@ class SearchConstraint:
                 self._shrink()
         return found
 
+    def _ask(self, text: str) -> bool:
+        budget = self.budget(text)
+        claimed = self._walker.accepts(text, budget)
+        if claimed is None:
+            return self._viability.matches(text, budget)
+        if claimed:
+            found = self._viability.matches(text, budget)
+        elif len(text) > _CHECKED:
+            return False
+        else:
+            try:
+                found = self._viability.matches(text, Budget(_CHECKING_FUEL, len(text)))
+            except LimitExceededError:
+                return False
+        if claimed != found:
+            self._distrust()
+        return found
+
+    def _distrust(self) -> None:
+        """The library has the last word: where the stacks have read the pattern otherwise, they are given up."""
+        with self._lock:
+            self._walker = Walker(self._trie, self._viability, self.vocabulary_size)
+            self._masks.clear()
+            self._accepting.clear()
+            self._cached_bytes = 0
+
     def mask_after(self, text: str, tail: bytes) -> npt.NDArray[np.uint32]:
         """The tokens that are text and may follow, without EOS. Not to be written to."""
-        key = text, tail
+        budget = self.budget(text)
+        walker = self._walker
+        key = walker.key(text, tail, budget)
         with self._lock:
             if (known := self._masks.get(key)) is not None:
                 self._masks.move_to_end(key)
                 return known
-        allowed = self._walker.tokens(text, tail, self.budget(text))
+        allowed = walker.tokens(text, tail, budget)
         packed = np.zeros(self.mask_words * 4, dtype=np.uint8)
         bits = np.packbits(allowed, bitorder="little")
         packed[: len(bits)] = bits
@@ -102,24 +140,25 @@ class SearchConstraint:
         with self._lock:
             if key not in self._masks:
                 self._masks[key] = mask
-                self._cached_bytes += mask.nbytes + len(text) * 4 + _ENTRY_OVERHEAD
+                self._cached_bytes += mask.nbytes + _size(key)
                 self._shrink()
         return mask
 
     def _shrink(self) -> None:
         while self._cached_bytes > self._most_bytes and (self._masks or self._accepting):
             if self._masks:
-                (text, _), mask = self._masks.popitem(last=False)
-                self._cached_bytes -= mask.nbytes + len(text) * 4 + _ENTRY_OVERHEAD
+                key, mask = self._masks.popitem(last=False)
+                self._cached_bytes -= mask.nbytes + _size(key)
             if self._accepting:
                 text, _ = self._accepting.popitem(last=False)
                 self._cached_bytes -= len(text) * 4 + _ENTRY_OVERHEAD
 
     def allows_after(self, text: str, tail: bytes, token: int) -> bool:
+        key = self._walker.key(text, tail, self.budget(text))
         with self._lock:
-            known = self._masks.get((text, tail))
+            known = self._masks.get(key)
         if known is not None:
-            return bool(known[token >> 5] >> (token & 31) & 1)
+            return bool(known[token >> 5] >> np.uint32(token & 31) & np.uint32(1))
         data = self.vocabulary.token_bytes(token)
         if not data:
             return False
@@ -137,7 +176,7 @@ class SearchConstraint:
             members = self._symbols.members(symbol)
             if within is not None:
                 members = overlap(members, within)
-            if members and self._viability.viable(text + self._symbols.spell(symbol), budget):
+            if members and self._walker.viable(text + self._symbols.spell(symbol), budget):
                 found += members
         return _joined(sorted(found))
 
@@ -156,3 +195,9 @@ def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             joined.append((first, last))
     return joined
+
+
+def _size(key: Hashable) -> int:
+    """About what the key of a kept mask holds; a state is counted where it is made."""
+    first = key[0] if isinstance(key, tuple) else None
+    return _ENTRY_OVERHEAD + (4 * len(first) if isinstance(first, str) else 0)

@@ -126,7 +126,7 @@ class _Writer:
             if name == "AT_BOUNDARY":
                 return f"(?:(?<={word})(?!{word})|(?<!{word})(?={word}))"
             return f"(?:(?<={word})(?={word})|(?<!{word})(?!{word}))"
-        self.kinds.add("anchor")
+        self.kinds.add("line anchor")
         if name in ("AT_BEGINNING_STRING", "AT_END_STRING"):
             return r"\A" if name == "AT_BEGINNING_STRING" else r"\Z"
         sign = "^" if name == "AT_BEGINNING" else "$"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,10 @@ import regex
 
 from rellm._errors import LimitExceededError, PatternError, UnsupportedError
 from rellm._search._alphabet import Alphabet, alphabet_of, scan_regex
-from rellm._search._reading import Reading, UnreadableError, read
+from rellm._search._program import program_of, recurses_without_reading
+from rellm._search._reading import Atom, Reading, UnreadableError, read
+from rellm._search._stacks import Stacks
+from rellm._search._tokens import Symbols
 
 _MOST_CLASSES: Final = 20_000
 _MISREAD: Final = regex.compile(r"\\[bBmM]|[0-9]<=?[deis]<")
@@ -76,6 +80,13 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
                 pattern=pattern,
             ) from None
         return Language(own, own, frozenset({"unread"}), None, None)
+    if (group := recurses_without_reading(reading.tree)) is not None:
+        name = "(?R)" if group == 0 else f"group {group}"
+        raise UnsupportedError(
+            f"{name} calls itself before it reads a character, and the regex library never ends on that: "
+            "put a character before the call, or write the repetition with *",
+            pattern=pattern,
+        )
     if "fuzzy item without width" in reading.kinds:
         raise UnsupportedError(
             "a lookaround, anchor, boundary, conditional, verb or \\X inside a fuzzy item is not supported: partial "
@@ -109,3 +120,26 @@ def compiled(pattern: str, flags: int, named_lists: Mapping[str, list[str]]) -> 
             "the regex library cannot compile this pattern: it is nested too deeply or repeats too much",
             limit="nesting",
         ) from None
+
+
+def stacks_of(language: Language, symbols: Symbols, memory_bytes: int) -> Stacks | None:
+    """The pattern as stacks over the symbols of a vocabulary; None if it cannot be had so."""
+    reading, alphabet = language.reading, language.alphabet
+    if reading is None or alphabet is None or reading.folds_fully:
+        return None
+    spelled = [(number, alphabet.members[number][0][0]) for number in map(ord, symbols.every)]
+
+    def symbols_of(atom: Atom) -> int:
+        ranges = scan_regex(atom)
+        starts = [first for first, _ in ranges]
+        found = 0
+        for number, point in spelled:
+            at = bisect_right(starts, point) - 1
+            if at >= 0 and point <= ranges[at][1]:
+                found |= 1 << number
+        return found
+
+    every = sum(1 << number for number, _ in spelled)
+    newline = 1 << alphabet.class_of("\n") & every
+    program = program_of(reading.tree, symbols_of, every, newline)
+    return None if program is None else Stacks(program, alphabet.size, memory_bytes)

@@ -6,7 +6,7 @@ alive proves its prefixes. Which of the two to try first is taken from the last 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +28,6 @@ class Walker:
         self.trie = trie
         self.viability = viability
         self._size = size
-        holders = [node for node, ids in enumerate(trie.ids) if ids is not None]
-        self._holders = holders
-        parts = [ids for ids in trie.ids if ids is not None]
-        self._ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32)
-        self._holder_of = np.repeat(np.array(holders, dtype=np.int64), [len(part) for part in parts])
-        self._cut_nodes = [node for node, cuts in enumerate(trie.cuts) if cuts]
         self._expected = bytes(len(trie.key))
 
     def tokens(self, text: str, tail: bytes, budget: Budget) -> Flags:
@@ -45,7 +39,7 @@ class Walker:
             return allowed
         alive = self._alive_nodes(text, budget)
         viable = np.frombuffer(self._viable_holders(text, alive, budget), dtype=np.uint8) == _ALIVE
-        allowed[self._ids[viable[self._holder_of]]] = True
+        self.trie.mark(viable, allowed)
         for cut in self._viable_cuts(text, alive, budget):
             allowed[cut.ids] = True
         return allowed
@@ -104,7 +98,7 @@ class Walker:
     def _viable_cuts(self, text: str, alive: bytearray, budget: Budget) -> Iterator[Cut]:
         tested: dict[str, bool] = {}
         trie, viability, spell = self.trie, self.viability, self.trie.symbols.spell
-        for node in self._cut_nodes:
+        for node in trie.cut_nodes:
             if alive[node] != _ALIVE:
                 continue
             before = text + trie.text[node]
@@ -139,3 +133,19 @@ class Walker:
         if not tail:
             return viability.viable(text, budget)
         return any(viability.viable(text + symbols.spell(symbol), budget) for symbol in symbols.reach(tail))
+
+    def viable(self, text: str, budget: Budget) -> bool:
+        """Whether a match can begin with a text."""
+        return self.viability.viable(text, budget)
+
+    def accepts(self, text: str, budget: Budget) -> None:
+        """Only the library knows."""
+        return
+
+    def key(self, text: str, tail: bytes, budget: Budget) -> Hashable:
+        """What the mask depends on."""
+        return text, tail
+
+    @property
+    def memory_bytes(self) -> int:
+        return len(self._expected)

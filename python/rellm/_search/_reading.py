@@ -18,7 +18,9 @@ IGNORE_CASE: Final = int(regex.IGNORECASE)
 FULL_CASE: Final = int(regex.FULLCASE)
 _VERBOSE: Final = int(regex.VERBOSE)
 _WORD: Final = int(regex.WORD)
+_MULTILINE: Final = int(regex.MULTILINE)
 _VERSION_0: Final = int(regex.VERSION0)
+_VERSION_1: Final = int(regex.VERSION1)
 _VERSIONS: Final = int(regex.VERSION0 | regex.VERSION1)
 _ENCODINGS: Final = int(regex.ASCII | regex.UNICODE | regex.LOCALE)
 _INLINE: Final = {
@@ -47,9 +49,21 @@ _NAME: Final = re.compile(r"\(\?P?<([^)>=!]+)>")
 _VERB: Final = re.compile(r"\(\*([A-Za-z]+)\)")
 
 
-_WITHOUT_WIDTH: Final = frozenset(
-    {"lookaround", "anchor", "boundary", "default word boundary", "conditional", "verb", "grapheme"}
+WITHOUT_WIDTH: Final = frozenset(
+    {
+        "lookaround",
+        "start of text",
+        "end of text",
+        "end of text or last line",
+        "line anchor",
+        "keep",
+        "boundary",
+        "default word boundary",
+        "conditional",
+        "verb",
+    }
 )
+"""Constructs that test and do not read."""
 
 
 class UnreadableError(Exception):
@@ -101,13 +115,29 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """What errors may add up to: pairs of what a substitution, an insertion and a deletion cost, and the most of it."""
+
+    limits: tuple[tuple[tuple[int, int, int], int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """An item that may be matched with errors. `test`: the characters that may be substituted and inserted."""
+
+    body: Node
+    costs: Costs
+    test: Node | None
+
+
+@dataclass(frozen=True, slots=True)
 class Opaque:
     """What only the library itself can match."""
 
     kind: str
 
 
-Node: TypeAlias = Atom | Sequence | Branch | Repeat | Group | Define | Call | Opaque
+Node: TypeAlias = Atom | Sequence | Branch | Repeat | Group | Define | Call | Fuzzy | Opaque
 
 
 @dataclass(slots=True)
@@ -117,9 +147,14 @@ class Reading:
     tree: Node
     atoms: set[Atom]
     literals: set[str]  # characters of named lists
-    kinds: set[str]  # of the opaque constructs
+    kinds: set[str]  # of constructs that are out of the ordinary
     boundaries: list[tuple[int, str]] = field(default_factory=list)  # where, and which letter; "" for those of WORD
     least_errors: list[tuple[int, int]] = field(default_factory=list)  # where a least number of errors is asked for
+
+    @property
+    def folds_fully(self) -> bool:
+        """Whether a letter may stand for several."""
+        return any(atom.flags & IGNORE_CASE and atom.flags & (FULL_CASE | _VERSION_1) for atom in self.atoms)
 
     @property
     def is_edited(self) -> bool:
@@ -224,7 +259,10 @@ class _Reader:
             elif character in "^$":
                 self.at += 1
                 self.line_ends(flags)
-                items.append(self.opaque("anchor"))
+                if flags & (_MULTILINE | _WORD):
+                    items.append(self.opaque("line anchor"))
+                else:
+                    items.append(self.opaque("start of text" if character == "^" else "end of text or last line"))
             else:
                 items.append(self.atom(self.at + 1, flags))
 
@@ -247,7 +285,7 @@ class _Reader:
 
     def opaque(self, kind: str) -> Opaque:
         self.kinds.add(kind)
-        if kind in _WITHOUT_WIDTH:
+        if kind in WITHOUT_WIDTH or kind == "grapheme":
             self.last_without_width = self.at
         return Opaque(kind)
 
@@ -286,10 +324,12 @@ class _Reader:
             raise UnreadableError("a brace among blanks")
         at = self.at + 1
         least_errors: list[tuple[int, int]] = []
+        limits: list[str] = []
         while found := _FUZZY_ITEM.match(self.source, at):
             if least := found["least"]:
                 # Partial matching takes a text with too few errors so far for a dead one.
                 least_errors.append((at, at + len(least)))
+            limits.append(found[1][len(least or "") :])
             at = found.end()
             if not self.source.startswith(",", at):
                 break
@@ -297,13 +337,11 @@ class _Reader:
         else:
             items.append(self.atom(self.at + 1, flags))
             return
+        test: Node | None = None
         if self.source.startswith(":", at):
             self.at = at + 1
             end = self.end_of_set(self.at, flags) if self.source[self.at] == "[" else self.at + 1
-            if self.source[self.at] == "\\":
-                self.escape(flags)
-            else:
-                self.atom(end, flags)
+            test = self.escape(flags) if self.source[self.at] == "\\" else self.atom(end, flags)
             at = self.at
         if not self.source.startswith("}", at) or not items:
             raise UnreadableError("a brace")
@@ -311,7 +349,8 @@ class _Reader:
         self.least_errors += least_errors
         if self.last_without_width >= start:
             self.kinds.add("fuzzy item without width")
-        items[-1] = self.opaque("fuzzy")
+        self.kinds.add("fuzzy")
+        items[-1] = Opaque("least errors") if least_errors else Fuzzy(items[-1], _costs(limits), test)
 
     # groups
 
@@ -444,8 +483,7 @@ class _Reader:
             return self.opaque("default word boundary" if flags & _WORD else "boundary")
         if following in "AZzGK":
             self.at += 2
-            self.atoms.add(Atom("\n", 0))
-            return self.opaque("anchor")
+            return self.opaque({"A": "start of text", "G": "start of text", "K": "keep"}.get(following, "end of text"))
         if following == "R":
             self.at += 2
             self.line_ends(_WORD)
@@ -481,3 +519,28 @@ class _Reader:
                 at += 1
             first = False
         raise UnreadableError("a set")
+
+
+_UNIT: Final = {"s": (1, 0, 0), "i": (0, 1, 0), "d": (0, 0, 1), "e": (1, 1, 1)}
+
+
+def _costs(items: list[str]) -> Costs:
+    """The limits of `{…}`, as the `regex` library completes them: naming an error type forbids those not named."""
+    most: dict[str, int | None] = {}
+    equation: tuple[tuple[int, int, int], int] | None = None
+    for item in items:
+        left, strict, right = item.partition("<")
+        bound = int(right.removeprefix("=")) - (0 if right.startswith("=") else 1) if strict else None
+        if item[0] in _UNIT and "+" not in left:
+            most[left] = bound
+        else:
+            terms = {term[-1]: int(term[:-1] or 1) for term in left.split("+")}
+            assert bound is not None, "an equation has a bound"
+            equation = (terms.get("s", 0), terms.get("i", 0), terms.get("d", 0)), bound
+            for name in terms:
+                most.setdefault(name, None)
+    if most.keys() & set("sid"):
+        for name in "sid":
+            most.setdefault(name, 0)
+    limits = [(_UNIT[name], bound) for name, bound in most.items() if bound is not None]
+    return Costs(tuple(limits + ([equation] if equation else [])))

@@ -178,9 +178,26 @@ class Trie:
         for node in path:
             self.end[node] = len(self.key)
         self.continuing = texts.continuing
+        self.cut_nodes = [node for node, cuts in enumerate(self.cuts) if cuts]
+        parts = [ids for ids in self.ids if ids is not None]
+        self._ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32)
+        holders = [node for node, ids in enumerate(self.ids) if ids is not None]
+        self._holder_of = np.repeat(np.array(holders, dtype=np.int64), [len(part) for part in parts])
         # What is appended to a text to test a node.
         self.text: list[str] = [self.symbols.spell(key) for key in self.key] if alphabet else self.key
         self.memory_bytes = 200 * len(self.key) + 4 * (len(texts.whole) + len(texts.cut))
+
+    def mark(self, alive: npt.NDArray[np.bool_], allowed: npt.NDArray[np.bool_]) -> None:
+        """Allows the tokens of the nodes that are alive."""
+        allowed[self._ids[alive[self._holder_of]]] = True
+
+    def symbols_below(self) -> list[int]:
+        """For each node, the symbols in its subtree and on the edge to it, a bit a symbol."""
+        below = [0] * len(self.key)
+        for node in range(len(self.key) - 1, 0, -1):
+            below[node] |= 1 << ord(self.key[node][-1])
+            below[self.parent[node]] |= below[node]
+        return below
 
 
 class Symbols:

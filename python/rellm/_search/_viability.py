@@ -18,7 +18,9 @@ from rellm._search._budget import Budget
 _SHORT_SIGHTED: Final = frozenset(
     {
         "lookaround",
-        "anchor",
+        "end of text",
+        "end of text or last line",
+        "line anchor",
         "boundary",
         "default word boundary",
         "atomic group",
