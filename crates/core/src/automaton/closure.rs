@@ -35,7 +35,7 @@ fn is_wide(partition: &Partition, bits: &Bits) -> bool {
 
 impl Calculus {
     /// The minterms with which a sequence can begin, and perhaps more.
-    fn first(&self, sequence: ExprId, into: &mut Bits) {
+    pub(super) fn first(&self, sequence: ExprId, into: &mut Bits) {
         let mut rest = sequence;
         loop {
             let (head, tail) = self.arena.split(rest);

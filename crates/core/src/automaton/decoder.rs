@@ -26,6 +26,8 @@ struct Node {
     left: u8,
     /// Minterms by offset: each run ends before the offset.
     runs: Box<[(u32, Minterm)]>,
+    /// Those of the runs, each once, without the dead one.
+    minterms: Box<[Minterm]>,
     /// By continuation byte, where known.
     next: Option<Box<[Option<Target>; 64]>>,
 }
@@ -38,6 +40,8 @@ pub struct Decoder {
     /// By byte from 0xC2, where known; for one version of the partition.
     leads: Vec<Option<Target>>,
     version: u32,
+    lead_bytes: Vec<u64>,
+    lead_version: u32,
     memory: usize,
 }
 
@@ -102,7 +106,26 @@ impl Decoder {
 
     /// The minterms that a character in the middle may still turn out to be; the dead one is left out.
     pub fn reach(&self, node: u32) -> impl Iterator<Item = Minterm> + '_ {
-        self.nodes[node as usize].runs.iter().map(|r| r.1).filter(|&m| m != 0)
+        self.nodes[node as usize].minterms.iter().copied()
+    }
+
+    /// By minterm, the bytes from 0xC2 with which its characters beyond ASCII begin, one bit each.
+    pub fn lead_bytes(&mut self, partition: &Partition) -> &[u64] {
+        if self.lead_bytes.is_empty() || self.lead_version != partition.version() {
+            self.lead_version = partition.version();
+            self.lead_bytes = vec![0; partition.len()];
+            let lead = |c: u32| match c {
+                0..0x800 => 0xC0 | c >> 6,
+                0x800..0x1_0000 => 0xE0 | c >> 12,
+                _ => 0xF0 | c >> 18,
+            };
+            for &(lo, hi, m) in partition.ranges().iter().filter(|r| r.1 >= 0x80) {
+                for byte in lead(lo.max(0x80))..=lead(hi) {
+                    self.lead_bytes[usize::from(m)] |= 1 << (byte - 0xC2);
+                }
+            }
+        }
+        &self.lead_bytes
     }
 
     /// The bytes held.
@@ -150,8 +173,11 @@ impl Decoder {
             return Target::Node(id);
         }
         let id = self.nodes.len() as u32;
-        self.memory += 2 * key.1.len() * 8 + 96;
-        self.nodes.push(Node { left, runs: key.1.clone(), next: None });
+        let mut minterms: Vec<Minterm> = key.1.iter().map(|r| r.1).filter(|&m| m != 0).collect();
+        minterms.sort_unstable();
+        minterms.dedup();
+        self.memory += 2 * key.1.len() * 8 + minterms.len() * 2 + 112;
+        self.nodes.push(Node { left, runs: key.1.clone(), minterms: minterms.into(), next: None });
         self.ids.insert(key, id);
         Target::Node(id)
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing above this trait may know that an automaton is finite, or that it comes from a regular expression.
 
+mod bytes;
 mod captures;
 mod closure;
 mod completion;
@@ -74,6 +75,12 @@ pub trait Automaton: Send {
     /// The characters with which some continuation goes on, for people to read; in the middle of a character, those of
     /// the kinds that it may still become.
     fn next_characters(&mut self, state: StateId) -> Result<CodePoints>;
+
+    /// The bytes after which the state is alive, one bit each (bit `b % 64` of word `b / 64`), where that is cheaper than
+    /// stepping over all of them. Other bytes are dead.
+    fn next_bytes(&mut self, _state: StateId) -> Result<Option<[u64; 4]>> {
+        Ok(None)
+    }
 
     /// What is known without walking; `None`: nothing.
     fn closure(&mut self, _state: StateId) -> Result<Option<Closure>> {

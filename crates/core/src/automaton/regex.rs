@@ -57,7 +57,7 @@ pub(super) struct State {
 #[derive(Debug, Clone)]
 pub struct RegexAutomaton {
     pub(super) calculus: Calculus,
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     pub(super) states: Vec<State>,
     ids: FxHashMap<(ExprId, u64, u32, u32), CharState>,
     /// By character state and minterm, `1 << shift` apart.
@@ -472,6 +472,13 @@ impl Automaton for RegexAutomaton {
         let mut bits = Bits::default();
         live.into_iter().for_each(|m| bits.add(m));
         Ok(self.calculus.partition.characters(&bits))
+    }
+
+    fn next_bytes(&mut self, state: StateId) -> Result<Option<[u64; 4]>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => self.live_bytes(at).map(Some),
+        }
     }
 
     fn closure(&mut self, state: StateId) -> Result<Option<Closure>> {

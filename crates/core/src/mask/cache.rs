@@ -17,6 +17,8 @@ struct Entry {
 pub(super) enum Mask {
     /// The mask itself.
     Words(Box<[u32]>),
+    /// The words that are not zero, with their places.
+    Few(Box<[(u32, u32)]>),
     /// The tokens of a class, and EOS if `accepting`.
     Class { slice: Arc<ClassSlice>, accepting: bool },
 }
@@ -25,7 +27,37 @@ impl Mask {
     fn bytes(&self) -> usize {
         match self {
             Mask::Words(words) => words.len() * 4 + OVERHEAD,
+            Mask::Few(words) => words.len() * 8 + OVERHEAD,
             Mask::Class { .. } => OVERHEAD,
+        }
+    }
+
+    /// A mask to keep. PERF: a narrow one is kept as a list: 16 KiB of fresh memory for it take longer than making it.
+    pub(super) fn keep(row: &[u32]) -> Self {
+        let mut few = Vec::new();
+        for (block, words) in row.chunks(16).enumerate() {
+            if words.iter().fold(0, |any, word| any | word) == 0 {
+                continue;
+            }
+            let at = block as u32 * 16;
+            few.extend((at..).zip(words.iter().copied()).filter(|&(_, word)| word != 0));
+            if few.len() > row.len() / 8 {
+                return Mask::Words(row.into());
+            }
+        }
+        Mask::Few(few.into())
+    }
+
+    /// Writes the mask to `row`, which has as many words; of a class's mask, EOS is left to the caller.
+    #[inline]
+    pub(super) fn write(&self, row: &mut [u32]) {
+        match self {
+            Mask::Words(words) => row.copy_from_slice(words),
+            Mask::Class { slice, .. } => row.copy_from_slice(&slice.whole),
+            Mask::Few(words) => {
+                row.fill(0);
+                words.iter().for_each(|&(at, word)| row[at as usize] = word);
+            }
         }
     }
 }
@@ -96,6 +128,15 @@ mod tests {
 
     fn words(words: &[u32]) -> Mask {
         Mask::Words(words.into())
+    }
+
+    #[test]
+    fn masks_are_kept_as_they_are() {
+        for row in [vec![0; 100], vec![7; 100], (0..100).map(|i| u32::from(i == 33 || i == 99)).collect()] {
+            let mut written = vec![1; 100];
+            Mask::keep(&row).write(&mut written);
+            assert_eq!(written, row);
+        }
     }
 
     #[test]

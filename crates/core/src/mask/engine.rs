@@ -223,12 +223,8 @@ impl Engine {
         let state = self.state(slot);
         match self.masks.get(state) {
             Some(mask) => {
-                let words = match mask {
-                    Mask::Words(words) => words,
-                    Mask::Class { slice, .. } => &slice.whole,
-                };
-                let (row, rest) = out.split_at_mut(words.len());
-                row.copy_from_slice(words);
+                let (row, rest) = out.split_at_mut(self.vocabulary.mask_words());
+                mask.write(row);
                 rest.fill(0);
                 if let Mask::Class { accepting: true, .. } = mask {
                     self.vocabulary.eos_token_ids().iter().for_each(|&id| set(row, id));
@@ -291,7 +287,7 @@ impl Engine {
         self.masks.shrink(budget);
         let mask = match copied {
             Some(slice) => Mask::Class { slice, accepting: self.automaton.is_accepting(state) },
-            None => Mask::Words((&*row).into()),
+            None => Mask::keep(row),
         };
         self.masks.insert(state, mask, budget);
         Ok(())

@@ -27,15 +27,31 @@ const MOST_PLANS: usize = 64;
 struct Plan {
     slice: Arc<ClassSlice>,
     reach: u32,
-    /// The first bytes of the exits.
-    exits: Arc<[u8]>,
+    exits: Exits,
     beyond_is_dead: bool,
+}
+
+/// Where a class may be left.
+#[derive(Clone, Default)]
+struct Exits {
+    /// The exits in ASCII.
+    bytes: Arc<[u8]>,
+    /// Tokens with an exit beyond ASCII, or what may become one.
+    tokens: Arc<[u32]>,
+}
+
+/// What a closure's class and exits come to; the closure keeps their addresses from being used again.
+struct Known {
+    _closure: Closure,
+    slice: Arc<ClassSlice>,
+    /// `None`: in so many places that walking is as cheap.
+    exits: Option<Exits>,
 }
 
 /// The closures met so far, by the place of their classes in memory, which they keep alive.
 #[derive(Default)]
 pub(super) struct Plans {
-    by_address: FxHashMap<(usize, usize), (Closure, Arc<ClassSlice>, Option<Arc<[u8]>>)>,
+    by_address: FxHashMap<(usize, usize), Known>,
 }
 
 /// What a mask is made from.
@@ -66,25 +82,42 @@ impl Maker<'_> {
         if let Some(plan) = &plan {
             row.copy_from_slice(&plan.slice.whole);
             steps += self.keep_within(plan, (state, 0), None, row)?;
-            for &byte in plan.exits.iter() {
+            steps += self.step_each(state, plan.exits.tokens.iter().copied(), row)?;
+            for &byte in plan.exits.bytes.iter() {
                 steps += self.first_byte(state, byte, row)?;
                 steps += self.leave(state, plan, byte, 0..self.vocabulary.trie().nodes().len(), false, row)?;
             }
         } else {
             row.fill(0);
-            for byte in 0..=255 {
-                steps += self.first_byte(state, byte, row)?;
+            let live = self.automaton.next_bytes(state)?.unwrap_or([u64::MAX; 4]);
+            for (word, mut bits) in live.into_iter().enumerate() {
+                while bits != 0 {
+                    steps += self.first_byte(state, (word * 64) as u8 + bits.trailing_zeros() as u8, row)?;
+                    bits &= bits - 1;
+                }
             }
         }
         self.fuel.spend(steps)?;
-        for &token in self.vocabulary.trie().long() {
-            let (end, stepped) = step_bytes(self.automaton, state, self.vocabulary.bytes_of(token))?;
-            steps += stepped as u64;
-            if end == StateId::DEAD { unset(row, token) } else { set(row, token) }
-        }
+        steps += self.step_each(state, self.vocabulary.trie().long().iter().copied(), row)?;
         self.fuel.spend(steps)?;
-        let copied = plan.filter(|plan| plan.exits.is_empty() && self.slices.longer_than(plan.reach) == 0);
+        let copied = plan.filter(|plan| {
+            plan.exits.bytes.is_empty() && plan.exits.tokens.is_empty() && self.slices.longer_than(plan.reach) == 0
+        });
         Ok(copied.map(|plan| plan.slice))
+    }
+
+    /// Where a class may be left, if that is in few places.
+    fn exits(&self, exits: &CodePoints) -> Option<Exits> {
+        let most = if self.always { usize::MAX } else { MOST_EXITS };
+        let ascii = exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80).flat_map(|&(lo, hi)| lo..=hi.min(0x7F));
+        let bytes: Arc<[u8]> = ascii.map(|c| c as u8).collect();
+        let places: usize = bytes.iter().map(|&byte| self.occurrences.of(byte).len()).sum();
+        if places > most {
+            return None;
+        }
+        let most = if self.always { usize::MAX } else { MOST_LONGER };
+        let tokens = self.slices.with_any(exits, most)?;
+        Some(Exits { bytes, tokens: tokens.into() })
     }
 
     /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
@@ -92,16 +125,15 @@ impl Maker<'_> {
         let Some(closure) = self.automaton.closure(state)? else { return Ok(None) };
         let key = (Arc::as_ptr(&closure.class) as usize, Arc::as_ptr(&closure.exits) as usize);
         let (slice, exits) = match self.plans.by_address.get(&key) {
-            Some((_, slice, exits)) => (Arc::clone(slice), exits.clone()),
+            Some(known) => (Arc::clone(&known.slice), known.exits.clone()),
             None => {
                 let slice = self.vocabulary.class(self.slices, &closure.class);
-                let bytes: Arc<[u8]> = first_bytes(&closure.exits).into();
-                let places: usize = bytes.iter().map(|&byte| self.occurrences.of(byte).len()).sum();
-                let exits = (self.always || places <= MOST_EXITS).then_some(bytes);
+                let exits = self.exits(&closure.exits);
                 if self.plans.by_address.len() >= MOST_PLANS {
                     self.plans.by_address.clear();
                 }
-                self.plans.by_address.insert(key, (closure.clone(), Arc::clone(&slice), exits.clone()));
+                let known = Known { _closure: closure.clone(), slice: Arc::clone(&slice), exits: exits.clone() };
+                self.plans.by_address.insert(key, known);
                 (slice, exits)
             }
         };
@@ -150,8 +182,13 @@ impl Maker<'_> {
             return Ok(0);
         }
         // Nothing is known of what follows `reach` characters of the class, whatever it is.
+        self.step_each(state, beyond.into_iter(), row)
+    }
+
+    /// Decides tokens one by one.
+    fn step_each(&mut self, state: StateId, tokens: impl Iterator<Item = u32>, row: &mut [u32]) -> Result<u64> {
         let mut steps = 0;
-        for token in beyond {
+        for token in tokens {
             let (end, stepped) = step_bytes(self.automaton, state, self.vocabulary.bytes_of(token))?;
             steps += stepped as u64 + 1;
             if end == StateId::DEAD { unset(row, token) } else { set(row, token) }
@@ -179,7 +216,9 @@ impl Maker<'_> {
             let tail = self.vocabulary.tail(self.slices, &plan.slice);
             row.iter_mut().zip(tail).zip(begins).for_each(|((to, tail), begins)| *to |= tail & begins);
             let mut steps = self.keep_within(&plan, (state, 1), Some(begins), row)?;
-            for &exit in plan.exits.iter() {
+            let tokens = plan.exits.tokens.iter().copied().filter(|&token| is_set(begins, token));
+            steps += self.step_each(state, tokens, row)?;
+            for &exit in plan.exits.bytes.iter() {
                 steps += self.leave(state, &plan, exit, below.clone(), true, row)?;
             }
             return Ok(steps);
@@ -250,21 +289,4 @@ impl Maker<'_> {
         }
         Ok(steps)
     }
-}
-
-/// The first bytes of the characters of a set, ascending.
-fn first_bytes(set: &CodePoints) -> Vec<u8> {
-    let first = |c: u32| -> u8 {
-        match c {
-            0..0x80 => c as u8,
-            0x80..0x800 => 0xC0 | (c >> 6) as u8,
-            0x800..0x1_0000 => 0xE0 | (c >> 12) as u8,
-            _ => 0xF0 | (c >> 18) as u8,
-        }
-    };
-    let mut found = [false; 256];
-    for &(lo, hi) in set.ranges() {
-        (first(lo)..=first(hi)).for_each(|byte| found[usize::from(byte)] = true);
-    }
-    (0..=255u8).filter(|&byte| found[usize::from(byte)]).collect()
 }

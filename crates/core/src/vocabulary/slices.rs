@@ -257,6 +257,35 @@ impl Slices {
         &self.text
     }
 
+    /// The tokens with a character of `set` beyond ASCII, or with a cut one at the end that can become one; `None` if they
+    /// are more than `most`.
+    pub(crate) fn with_any(&self, set: &CodePoints, most: usize) -> Option<Vec<u32>> {
+        let mut found: Vec<u32> = Vec::new();
+        let ranges = &set.ranges()[set.ranges().partition_point(|&(_, hi)| hi < 0x80)..];
+        let mut from = 0;
+        for &(lo, hi) in ranges {
+            from += self.characters[from..].partition_point(|&c| c < lo);
+            let to = from + self.characters[from..].partition_point(|&c| c <= hi);
+            let tokens = self.starts[from] as usize..self.starts[to] as usize;
+            if found.len() + tokens.len() > most {
+                return None;
+            }
+            found.extend_from_slice(&self.postings[tokens]);
+            from = to;
+        }
+        if let Some(&(_, last)) = ranges.last() {
+            let first = ranges[0].0.max(0x80);
+            for (lo, hi, tokens) in &self.cuts {
+                if *lo <= last && *hi >= first && ranges.iter().any(|&(start, end)| start <= *hi && *lo <= end) {
+                    found.extend_from_slice(tokens);
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        (found.len() <= most).then_some(found)
+    }
+
     /// How many tokens have more than `count` characters.
     pub(crate) fn longer_than(&self, count: u32) -> usize {
         match self.longer_than.get(count as usize) {
