@@ -269,7 +269,9 @@ class ConstraintLogitsProcessor:
             if group is None:
                 continue
             part = texts[i : i + self._factor]
-            distance = group.distance(part)
+            distance = max(
+                len(tokens) - common for tokens, (_, common) in zip(part, group.sources(part), strict=True)
+            )
             longest = max(len(row.tokens) for row in group.rows)
             steps_back = any(len(tokens) < longest + min(distance, 1) for tokens in part)
             if distance > 1 or (steps_back and not self._drafting):
@@ -282,23 +284,21 @@ class ConstraintLogitsProcessor:
     def _begin(self, input_ids: torch.Tensor, width: int) -> None:
         self._fit(width)
         rows = input_ids.shape[0]
-        count = len(self._compiled) if self._is_list else rows
         if self._is_list and _called_from_pipeline():
             raise ValueError(
                 "a list of constraints in a pipeline: it calls generate once a batch, and no row says which prompt it "
                 "belongs to; pass one constraint for all, or use rellm.Generator with a list of prompts"
             )
-        if rows % count:
+        if rows % len(self._compiled):
             raise ValueError(
-                f"{count} constraints for {rows} rows: pass one constraint, or one a prompt "
+                f"{len(self._compiled)} constraints for {rows} rows: pass one constraint, or one a prompt "
                 "(each holds for all beams and returns of its prompt)"
             )
         length = input_ids.shape[1] if self._fixed_prompt_length is None else self._fixed_prompt_length
         if length > input_ids.shape[1]:
             raise ValueError(f"prompt_length is {length}, but the rows have {input_ids.shape[1]} tokens only")
-        self._factor = rows // count
-        compiled = self._compiled if self._is_list else self._compiled * count
-        self._groups = [None if one is None else RowGroup(Row(one.matcher(), self._eos)) for one in compiled]
+        self._factor = rows // len(self._compiled)
+        self._groups = [None if one is None else RowGroup(Row(one.matcher(), self._eos)) for one in self._compiled]
         self._prompt = input_ids[:, :length].clone()
         self._move(self._texts(input_ids, length))
 

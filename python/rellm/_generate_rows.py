@@ -6,6 +6,7 @@ tokens after its prompt. Nothing here counts calls.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ def common_length(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 class RowGroup:
-    """The rows that share one constraint and one prompt: one row, or its beams or returns.
+    """The rows that share one constraint: of one prompt (with its beams or returns), or of all.
 
     Each call's rows are found among the last call's rows: `generate` only ever extends, reorders or shortens these.
     So memory is bounded by one call's rows.
@@ -85,33 +86,14 @@ class RowGroup:
         self._start = start
         self.rows: list[Row] = []
 
-    def distance(self, rows: list[list[int]]) -> int:
-        """The most new tokens that any of `rows` has beyond what is known of it."""
-        return max(len(tokens) - self._nearest(tokens)[1] for tokens in rows)
-
-    def update(self, rows: list[list[int]]) -> list[Row]:
-        """The states of `rows`."""
-        if len(rows) == len(self.rows) and all(
-            len(tokens) == len(row.tokens) + 1 and tokens[:-1] == row.tokens
-            for tokens, row in zip(rows, self.rows, strict=True)
-        ):  # the usual step: every row is what it was, and one token more
-            for tokens, row in zip(rows, self.rows, strict=True):
-                row.push(tokens[-1])
-            return self.rows
-        sources = [self._nearest(tokens) for tokens in rows]
-        uses: dict[int, int] = {}
-        for source, _ in sources:
-            uses[id(source)] = uses.get(id(source), 0) + 1
+    def sources(self, texts: Sequence[list[int]]) -> list[tuple[Row, int]]:
+        """For each of `texts` the known row that shares most with it, and how much."""
+        known = {tuple(row.tokens): row for row in self.rows}
         found = []
-        for tokens, (source, common) in zip(rows, sources, strict=True):
-            uses[id(source)] -= 1
-            # The last to use a row takes the row itself, unless it is the start, which stays.
-            row = source.copy() if uses[id(source)] or source is self._start else source
-            found.append((row, tokens, common))
-        for row, tokens, common in found:  # only now: sources must stay unchanged while they are copied
-            row.move_to(tokens, common)
-        self.rows = [row for row, _, _ in found]
-        return self.rows
+        for tokens in texts:
+            parent = known.get(tuple(tokens[:-1])) if tokens else None
+            found.append((parent, len(tokens) - 1) if parent is not None else self._nearest(tokens))
+        return found
 
     def _nearest(self, tokens: list[int]) -> tuple[Row, int]:
         best, most = self._start, 0
@@ -120,3 +102,24 @@ class RowGroup:
             if common > most:
                 best, most = row, common
         return best, most
+
+    def update(self, texts: Sequence[list[int]]) -> list[Row]:
+        """The states of `texts`."""
+        if len(texts) == len(self.rows) and all(
+            len(tokens) == len(row.tokens) + 1 and tokens[:-1] == row.tokens
+            for tokens, row in zip(texts, self.rows, strict=True)
+        ):  # the usual step: every row is what it was, and one token more
+            for tokens, row in zip(texts, self.rows, strict=True):
+                row.push(tokens[-1])
+            return self.rows
+        sources = self.sources(texts)
+        uses = Counter(id(source) for source, _ in sources)
+        found = []
+        for source, _ in sources:
+            uses[id(source)] -= 1
+            # The last to use a row takes the row itself, unless it is the start, which stays.
+            found.append(source.copy() if uses[id(source)] or source is self._start else source)
+        for row, tokens, (_, common) in zip(found, texts, sources, strict=True):  # only now: copies are made
+            row.move_to(tokens, common)
+        self.rows = found
+        return found

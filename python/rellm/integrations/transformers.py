@@ -60,6 +60,7 @@ def generate_batch(
     """
     import torch
     from transformers import ContinuousBatchingConfig
+    from transformers.generation.continuous_batching.utils import WorkloadHints
 
     if not inputs:
         return {}
@@ -84,8 +85,13 @@ def generate_batch(
     batching.use_async_batching = False
     batching.use_cuda_graph = False
 
+    hints = WorkloadHints(
+        max_prompt_length=max(map(len, inputs)),
+        max_generated_length=limit,
+        num_requests=len(inputs) * (config.num_return_sequences or 1),
+    )
     with torch.no_grad():
-        manager = model.init_continuous_batching(generation_config=config, continuous_batching_config=batching)
+        manager = model.init_continuous_batching(config, batching, hints)
         if manager.batch_processor is not None:
             raise RellmError(
                 "the model keeps a manager of continuous batching from an earlier call, and processors cannot be added "
@@ -98,7 +104,7 @@ def generate_batch(
         processors.tensors_required += 1
         processors.do_processing = True
         results: dict[str, Any] = {}
-        wanted = len(inputs) * (config.num_return_sequences or 1)
+        wanted = hints.num_requests
         manager.start()
         try:
             for name, prompt in zip(ids, inputs, strict=True):

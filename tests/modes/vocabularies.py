@@ -1,0 +1,19 @@
+"""The vocabulary of each family's tokenizer, built once."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from families import Family, family
+
+import rellm
+
+
+def vocabulary_of(of: Family) -> Any:
+    return _vocabulary(of.name)
+
+
+@functools.cache
+def _vocabulary(name: str) -> rellm.Vocabulary:
+    return rellm.Vocabulary.from_tokenizer(family(name).tokenizer)
