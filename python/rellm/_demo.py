@@ -57,9 +57,7 @@ def gguf_file() -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder for what can be made again: `$RELLM_CACHE`, or `rellm` in the user's cache folder."""
-    if own := os.environ.get("RELLM_CACHE"):
-        return Path(own)
+    """The folder for what can be made again: `rellm` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     return (Path(base) if base else Path.home() / ".cache") / "rellm"
 

@@ -177,6 +177,7 @@ class RELLM(BaseLLM):
             kwargs = serialised["kwargs"]
             kwargs.pop("pipeline", None)
             kwargs.pop("regex", None)
+            kwargs.pop("constraint", None)
             kwargs["constraint"] = _constraint_to_json(self.in_force)
         return serialised
 
@@ -202,6 +203,31 @@ class RELLM(BaseLLM):
         for name in ("max_new_tokens", "return_full_text", "batch_size"):  # the last two are the pipeline's own
             merged.pop(name, None)
         return {"max_new_tokens": self.max_new_tokens, **merged, **of_call, "stop": list(stop) if stop else None}
+
+    def generate(
+        self, prompts: list[str], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
+    ) -> LLMResult:
+        """One or more answers a prompt, with what is known of them. All other forms but streams come through here."""
+        options = _taken_out(kwargs, _RUN_OPTIONS)
+        return BaseLLM.generate(self._with(kwargs), prompts, stop, callbacks, **options)
+
+    async def agenerate(
+        self, prompts: list[str], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
+    ) -> LLMResult:
+        """`generate`, without holding up the event loop."""
+        options = _taken_out(kwargs, _RUN_OPTIONS)
+        return await BaseLLM.agenerate(self._with(kwargs), prompts, stop, callbacks, **options)
+
+    def _with(self, arguments: dict[str, Any]) -> RELLM:
+        """This model with the arguments of one call as its own: LangChain's caches look at a model, not at a call."""
+        if not arguments:
+            return self
+        self._get_generator()  # shared with the copy
+        given = dict(arguments)
+        budget = given.pop("max_new_tokens", None) or self.max_new_tokens
+        of_call = given.pop("pipeline_kwargs", None) or {}
+        merged = {**(self.pipeline_kwargs or {}), **of_call, **given}
+        return self.model_copy(update={"max_new_tokens": budget, "pipeline_kwargs": merged})
 
     def _generate(
         self,
@@ -359,6 +385,13 @@ class RELLM(BaseLLM):
         size = configs[0].get("max_concurrency") or len(inputs)
         for start in range(0, len(inputs), size):
             yield inputs[start : start + size], configs[start : start + size]
+
+
+_RUN_OPTIONS = ("tags", "metadata", "run_name", "run_id")
+
+
+def _taken_out(arguments: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: arguments.pop(name) for name in names if name in arguments}
 
 
 def _options(configs: Sequence[RunnableConfig], as_lists: bool = False) -> dict[str, Any]:
