@@ -43,14 +43,15 @@ impl Calculus {
                 Expr::Class(class) => into.extend(self.partition.bits(class)),
                 Expr::Str { at, .. } => into.extend(self.partition.bits(self.arena.pool[at as usize])),
                 Expr::Literals { table, lo, hi, depth } => {
-                    let strings = &self.arena.tables[table as usize][lo as usize..hi as usize];
-                    let mut last = u32::MAX;
-                    for string in strings.iter().filter(|s| s.1 > depth) {
-                        let class = self.arena.pool[(string.0 + depth) as usize];
-                        if class != last {
-                            into.extend(self.partition.bits(class));
-                            last = class;
-                        }
+                    let mut strings = &self.arena.tables[table as usize][lo as usize..hi as usize];
+                    // One may end here, the first; the others are sorted by their next element.
+                    if strings.first().is_some_and(|s| s.1 <= depth) {
+                        strings = &strings[1..];
+                    }
+                    while let Some(&(at, _)) = strings.first() {
+                        let class = self.arena.pool[(at + depth) as usize];
+                        into.extend(self.partition.bits(class));
+                        strings = &strings[self.arena.run(strings, depth, class)..];
                     }
                 }
                 Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => {

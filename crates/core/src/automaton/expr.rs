@@ -633,6 +633,17 @@ impl Arena {
         }
     }
 
+    /// How many strings, from the first one on, have `class` at `depth`. They are sorted.
+    pub fn run(&self, strings: &[(u32, u32)], depth: u32, class: ClassId) -> usize {
+        let is_class = |s: &(u32, u32)| self.pool[(s.0 + depth) as usize] == class;
+        let mut most = 1;
+        while most <= strings.len() && is_class(&strings[most - 1]) {
+            most *= 2;
+        }
+        let known = most / 2;
+        known + strings[known..strings.len().min(most - 1)].partition_point(is_class)
+    }
+
     /// The sub-range of a table's strings whose element `depth` holds the minterm.
     pub fn descend(
         &self,
@@ -641,20 +652,16 @@ impl Arena {
         m: Minterm,
     ) -> (u32, u32) {
         let strings = &self.tables[table as usize][lo as usize..hi as usize];
-        let skip = strings.partition_point(|s| s.1 <= depth);
+        // They share their first `depth` elements and differ, so that one may end here, the first.
+        let skip = usize::from(strings.first().is_some_and(|s| s.1 <= depth));
         let element = |s: &(u32, u32)| self.pool[(s.0 + depth) as usize];
         let rest = &strings[skip..];
-        // Elements are disjoint classes, sorted by id: look for the one that holds the minterm.
-        let mut from = 0;
-        while from < rest.len() {
-            let class = element(&rest[from]);
-            let count = rest[from..].partition_point(|s| element(s) <= class);
-            if partition.has(class, m) {
-                let start = lo + (skip + from) as u32;
-                return (start, start + count as u32);
-            }
-            from += count;
-        }
-        (lo, lo)
+        // PERF: elements are classes of one minterm, sorted, so that two searches find those of `m`; asking each class in
+        // turn made the first mask of 5,000 words take 1.5 ms.
+        let Some(class) = partition.literal(m) else { return (lo, lo) };
+        let from = rest.partition_point(|s| element(s) < class);
+        let count = self.run(&rest[from..], depth, class);
+        let start = lo + (skip + from) as u32;
+        (start, start + count as u32)
     }
 }

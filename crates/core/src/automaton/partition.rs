@@ -38,6 +38,11 @@ impl Bits {
         self.0[word] |= 1 << (m % 64);
     }
 
+    /// Removes all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -88,6 +93,8 @@ pub struct Partition {
     classes: Vec<Bits>,
     by_bits: FxHashMap<Bits, ClassId>,
     sets: FxHashMap<Bits, Arc<CodePoints>>,
+    /// By minterm: the class of nothing else, as of before the first cut; a cut minterm has that of what it was cut from.
+    literals: Vec<Option<ClassId>>,
     /// Counts the cuts.
     version: u32,
     memory: usize,
@@ -145,6 +152,7 @@ impl Partition {
             classes: Vec::new(),
             by_bits: FxHashMap::default(),
             sets: FxHashMap::default(),
+            literals: vec![None; minterms.len() + 1],
             version: 0,
             memory: 0,
         };
@@ -224,6 +232,11 @@ impl Partition {
             return id;
         }
         let id = self.classes.len() as ClassId;
+        if self.version == 0
+            && let Some(m) = bits.only()
+        {
+            self.literals[usize::from(m)] = Some(id);
+        }
         self.memory += 2 * (bits.0.len() * 8 + 48);
         self.classes.push(bits.clone());
         self.by_bits.insert(bits, id);
@@ -294,6 +307,9 @@ impl Partition {
         self.ranges = ranges;
         self.sizes.resize(self.sizes.len() + cut.len(), 0);
         self.representatives.resize(self.sizes.len(), u32::MAX);
+        for m in cut {
+            self.literals.push(self.literals[usize::from(m)]);
+        }
         self.index();
         for class in &mut self.classes {
             for (&m, &n) in &new {
@@ -306,6 +322,11 @@ impl Partition {
         self.sets.clear();
         self.version += 1;
         Some(())
+    }
+
+    /// The class that was made of the one minterm that `m` is, or was cut from.
+    pub fn literal(&self, m: Minterm) -> Option<ClassId> {
+        self.literals[usize::from(m)]
     }
 
     /// Whether the class holds the minterm.

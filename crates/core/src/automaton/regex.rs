@@ -50,6 +50,8 @@ pub(super) struct State {
     accepting: Option<bool>,
     /// Whether the cuts that it needs have been made; see [`RegexAutomaton::prime`].
     primed: bool,
+    /// Whether the minterms that cannot begin its term have been marked dead; see [`RegexAutomaton::sift`].
+    sifted: bool,
     pub(super) closure: Option<Option<Closure>>,
 }
 
@@ -77,6 +79,8 @@ pub struct RegexAutomaton {
     start: CharState,
     limits: Limits,
     extra_memory: usize,
+    /// Room for [`RegexAutomaton::sift`].
+    begins: Bits,
 }
 
 /// Compiles a pattern over the characters that a vocabulary can spell.
@@ -105,6 +109,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         start: DEAD,
         limits: *limits,
         extra_memory: 0,
+        begins: Bits::default(),
     };
     automaton.widen();
     automaton.add(State {
@@ -115,6 +120,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         life: Life::Dead,
         accepting: Some(false),
         primed: true,
+        sifted: true,
         closure: Some(None),
     });
     let trackers: Vec<(u8, ExprId)> = translation.trackers.iter().enumerate().map(|(i, &t)| (i as u8, t)).collect();
@@ -214,6 +220,7 @@ impl RegexAutomaton {
             life: if plain || self.surely_alive(term) { Life::Alive } else { Life::Unknown },
             accepting: plain.then(|| self.calculus.arena.is(term, flag::SKIPS)),
             primed: false,
+            sifted: self.captures || !plain,
             closure: None,
         });
         self.ids.insert(key, id);
@@ -259,6 +266,12 @@ impl RegexAutomaton {
         if known != UNKNOWN {
             return Ok((known & !UNPROVEN, m));
         }
+        if !self.states[state as usize].sifted {
+            self.sift(state);
+            if self.transitions[slot] == DEAD {
+                return Ok((DEAD, m));
+            }
+        }
         if self.captures
             && let Some(&known) = self.by_character.get(&(state, c))
         {
@@ -293,6 +306,21 @@ impl RegexAutomaton {
         }
         self.check_memory()?;
         Ok((next, m))
+    }
+
+    /// Marks as dead all minterms that no text of the state's term begins with.
+    ///
+    /// PERF: most steps of a mask lead nowhere, and a derivative would have to find that out one by one.
+    fn sift(&mut self, state: CharState) {
+        self.states[state as usize].sifted = true;
+        self.begins.clear();
+        self.calculus.first(self.states[state as usize].term, &mut self.begins);
+        let from = (state as usize) << self.shift;
+        for (m, to) in self.transitions[from..from + self.before.len()].iter_mut().enumerate() {
+            if !self.begins.has(m as Minterm) {
+                *to = DEAD;
+            }
+        }
     }
 
     /// The state after a character; [`DEAD`] exactly where nothing can follow.
