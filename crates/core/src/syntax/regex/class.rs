@@ -3,9 +3,9 @@
 
 use super::tree::{Encoding, PropertyRef, Set, SetKind};
 use crate::codepoints::CodePoints;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::syntax::ast::CaseMapping;
-use crate::syntax::dialect::{Dialect, PropertyEncoding, PropertyQuery};
+use crate::syntax::dialect::{Dialect, PropertyEncoding};
 use crate::syntax::re::class::ascii_case_sets;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -59,6 +59,12 @@ impl<'a> Classes<'a> {
         self.dialect.regex_classes.get_or_make(Key::Char { c, is_ascii: self.is_ascii }, make).ok()
     }
 
+    /// What separates lines under WORD.
+    pub fn separators(&self) -> CodePoints {
+        let beyond: &[(u32, u32)] = if self.is_ascii { &[] } else { &[(0x85, 0x85), (0x2028, 0x2029)] };
+        CodePoints::from_ranges([(0x0A, 0x0D)].iter().chain(beyond).copied())
+    }
+
     /// The characters that have a case in `set`.
     fn all_cases(&self, set: &CodePoints) -> CodePoints {
         let mut ranges = set.ranges().to_vec();
@@ -89,49 +95,112 @@ impl<'a> Classes<'a> {
         })
     }
 
+    /// Whether a set is a property such as `\p{Lu}`, which alone ignores case in another way than in a set.
+    pub fn compares_in_its_own_way(&self, set: &Set) -> Result<bool> {
+        let SetKind::Property(property @ PropertyRef::Named(_)) = &set.kind else { return Ok(false) };
+        Ok(*self.property(property, true)? != self.all_cases(&*self.property(property, false)?))
+    }
+
+    /// Under IGNORECASE the members of the set are asked about each case of a character; sets inside of it are not
+    /// opened for that, only their outcome counts.
     fn evaluated(&self, set: &Set, ignore_case: bool) -> Result<CodePoints> {
-        let leaf = |members: CodePoints| if ignore_case { self.all_cases(&members) } else { members };
+        if !ignore_case {
+            return self.exact(set);
+        }
         let members = match &set.kind {
-            SetKind::Char(c) => leaf(CodePoints::single(*c)),
-            SetKind::Range(lo, hi) => leaf(CodePoints::from_ranges([(*lo, *hi)])),
-            SetKind::Property(property) => leaf((*self.property(property, false)?).clone()),
+            SetKind::Char(_) | SetKind::Range(..) | SetKind::Property(_) => self.raw_ignoring_case(&set.kind)?,
             SetKind::Union(items) => {
                 let mut ranges = Vec::new();
-                let mut plain = Vec::new();
-                for item in items {
-                    match (&item.kind, item.positive) {
-                        (SetKind::Char(c), true) => plain.push((*c, *c)),
-                        (SetKind::Range(lo, hi), true) => plain.push((*lo, *hi)),
-                        _ => ranges.extend_from_slice(self.evaluated(item, ignore_case)?.ranges()),
-                    }
+                for item in flattened(items, &|kind| match kind {
+                    SetKind::Union(items) => Some(items),
+                    _ => None,
+                }) {
+                    ranges.extend_from_slice(self.member(item)?.ranges());
                 }
-                ranges.extend_from_slice(leaf(CodePoints::from_ranges(plain)).ranges());
                 CodePoints::from_ranges(ranges)
             }
-            SetKind::Difference(items) => self.combined(items, ignore_case, |a, b| a.difference(b))?,
-            SetKind::Intersection(items) => self.combined(items, ignore_case, |a, b| a.intersection(b))?,
+            SetKind::Difference(items) => {
+                let (first, others) = items.split_first().expect("a difference has members");
+                let excluded = match others {
+                    [other] => self.member(other)?,
+                    // The library makes one set of the others.
+                    others => self.member(&Set::of(SetKind::Union(others.to_vec())))?,
+                };
+                self.member(first)?.difference(&excluded)
+            }
+            SetKind::Intersection(items) => {
+                let items = flattened(items, &|kind| match kind {
+                    SetKind::Intersection(items) => Some(items),
+                    _ => None,
+                });
+                self.folded_members(&items, CodePoints::intersection)?
+            }
             SetKind::SymmetricDifference(items) => {
-                self.combined(items, ignore_case, |a, b| a.symmetric_difference(b))?
+                let items = flattened(items, &|kind| match kind {
+                    SetKind::SymmetricDifference(items) => Some(items),
+                    _ => None,
+                });
+                self.folded_members(&items, CodePoints::symmetric_difference)?
             }
         };
         Ok(if set.positive { members } else { members.complement() })
     }
 
-    fn combined(
+    fn folded_members(
         &self,
-        items: &[Set],
-        ignore_case: bool,
-        operation: impl Fn(&CodePoints, &CodePoints) -> CodePoints,
+        items: &[&Set],
+        operation: fn(&CodePoints, &CodePoints) -> CodePoints,
     ) -> Result<CodePoints> {
-        let mut result: Option<CodePoints> = None;
-        for item in items {
-            let item = self.evaluated(item, ignore_case)?;
-            result = Some(match result {
-                Some(before) => operation(&before, &item),
-                None => item,
-            });
+        let mut result = self.member(items[0])?;
+        for item in &items[1..] {
+            result = operation(&result, &self.member(item)?);
         }
-        Ok(result.unwrap_or_default())
+        Ok(result)
+    }
+
+    /// A member of a set that ignores case.
+    fn member(&self, item: &Set) -> Result<CodePoints> {
+        let members = self.raw_ignoring_case(&item.kind)?;
+        Ok(if item.positive { members } else { members.complement() })
+    }
+
+    fn raw_ignoring_case(&self, kind: &SetKind) -> Result<CodePoints> {
+        Ok(self.all_cases(&match kind {
+            // The encoding of the property itself is not looked at.
+            SetKind::Property(property) => (*self.property(&property.in_pattern_encoding(), false)?).clone(),
+            kind => self.exact(&Set::of(kind.clone()))?,
+        }))
+    }
+
+    /// What a set holds, case not ignored.
+    fn exact(&self, set: &Set) -> Result<CodePoints> {
+        let combined = |items: &[Set], operation: fn(&CodePoints, &CodePoints) -> CodePoints| -> Result<CodePoints> {
+            let mut result = self.exact(&items[0])?;
+            for item in &items[1..] {
+                result = operation(&result, &self.exact(item)?);
+            }
+            Ok(result)
+        };
+        let members = match &set.kind {
+            SetKind::Char(c) => CodePoints::single(*c),
+            SetKind::Range(lo, hi) => CodePoints::from_ranges([(*lo, *hi)]),
+            SetKind::Property(property) => (*self.property(property, false)?).clone(),
+            SetKind::Union(items) => {
+                let mut ranges = Vec::new();
+                for item in items {
+                    match (&item.kind, item.positive) {
+                        (SetKind::Char(c), true) => ranges.push((*c, *c)),
+                        (SetKind::Range(lo, hi), true) => ranges.push((*lo, *hi)),
+                        _ => ranges.extend_from_slice(self.exact(item)?.ranges()),
+                    }
+                }
+                CodePoints::from_ranges(ranges)
+            }
+            SetKind::Difference(items) => combined(items, CodePoints::difference)?,
+            SetKind::Intersection(items) => combined(items, CodePoints::intersection)?,
+            SetKind::SymmetricDifference(items) => combined(items, CodePoints::symmetric_difference)?,
+        };
+        Ok(if set.positive { members } else { members.complement() })
     }
 
     fn is_ascii(&self, encoding: Encoding) -> bool {
@@ -156,18 +225,25 @@ impl<'a> Classes<'a> {
                 Arc::new(tables.blank.intersection(&CodePoints::from_ranges([(0, 0x7F)])))
             }
             PropertyRef::Blank => tables.blank.clone(),
-            PropertyRef::Named(named) if self.is_ascii && named.encoding != Encoding::Unicode => {
-                let query = PropertyQuery {
-                    name: named.name.as_deref(),
-                    value: &named.value,
-                    posix: named.posix,
-                    encoding: PropertyEncoding::Ascii,
+            PropertyRef::Named(named) => {
+                let encoding = match (named.encoding, self.is_ascii) {
+                    (Encoding::Ascii | Encoding::Pattern, true) => PropertyEncoding::Ascii,
+                    (Encoding::Ascii, false) => PropertyEncoding::AsciiPart,
+                    _ => PropertyEncoding::Unicode,
                 };
-                let found = self.dialect.resolver.property(query)?;
-                found.map(|f| if ignore_case { f.members_ignoring_case } else { f.members }).unwrap_or_default()
+                if ignore_case && encoding != PropertyEncoding::Unicode {
+                    return Err(Error::NotRegular {
+                        construct: "a property outside of a set, in ASCII with case ignored".into(),
+                        position: None,
+                    });
+                }
+                let found = if encoding == named.asked {
+                    named.found.clone()
+                } else {
+                    self.dialect.resolver.property(named.query(encoding))?.unwrap_or_else(|| named.found.clone())
+                };
+                if ignore_case { found.members_ignoring_case } else { found.members }
             }
-            PropertyRef::Named(named) if ignore_case => named.members_ignoring_case.clone(),
-            PropertyRef::Named(named) => named.members.clone(),
         })
     }
 
@@ -179,10 +255,9 @@ impl<'a> Classes<'a> {
         }
     }
 
-    /// The characters that fold to more than one, with what they fold to.
-    pub fn expanding(&self) -> impl Iterator<Item = (u32, &'a [u32])> {
-        let tables = &self.dialect.tables;
-        tables.expanding.iter().map(|&c| (c, tables.folding.get(c))).filter(|(_, folded)| folded.len() > 1)
+    /// The characters that the library takes to fold to more than one, with what they fold to (`İ` to itself).
+    pub fn expanding(&self) -> impl Iterator<Item = (u32, Cow<'a, [u32]>)> {
+        self.dialect.tables.expanding.iter().map(|&c| (c, self.folded(c)))
     }
 
     /// Whether a character is written in a set, case not ignored.
@@ -217,4 +292,16 @@ impl<'a> Classes<'a> {
         });
         CaseMapping::Sets(made.clone())
     }
+}
+
+/// The members of a set, with those of sets of the same kind inside of it, which the library opens.
+fn flattened<'s>(items: &'s [Set], inside: &impl Fn(&'s SetKind) -> Option<&'s Vec<Set>>) -> Vec<&'s Set> {
+    let mut flat = Vec::with_capacity(items.len());
+    for item in items {
+        match inside(&item.kind).filter(|_| item.positive) {
+            Some(items) => flat.extend(flattened(items, inside)),
+            None => flat.push(item),
+        }
+    }
+    flat
 }

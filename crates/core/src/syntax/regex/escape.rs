@@ -55,6 +55,9 @@ impl Parser<'_> {
                     return Ok(Node::At(at));
                 }
                 let set = self.shared_escape(c, letter, start)?;
+                if "dDsSwWh".contains(c) {
+                    return Ok(Node::Set { set, case: 0 });
+                }
                 // Characters of `\n` and the like never ignore case; it makes no difference to them.
                 Ok(self.set_node(set))
             }
@@ -192,6 +195,7 @@ impl Parser<'_> {
             GroupName::Number(number) => Some(number.to_string()),
         };
         let list = self.named_lists.iter().find(|(name, _)| text.as_ref() == Some(name));
+        self.used_lists.extend(text.clone());
         let Some((_, texts)) = list else {
             let remedy = "give it by its name, as in Regex(pattern, name=[…])";
             return Err(refused(format!("undefined named list '{}'", text.unwrap_or_default()), start, remedy));

@@ -5,7 +5,7 @@
 
 use super::class::Classes;
 use super::flags::{FULL_IGNORECASE, IGNORECASE};
-use super::tree::{Node, Set, SetKind, sequence};
+use super::tree::{Any, Node, Set, SetKind, sequence};
 use crate::error::Result;
 use crate::syntax::ast::Direction;
 
@@ -53,6 +53,9 @@ fn optimise(node: Node, reverse: bool, classes: &Classes<'_>) -> Result<Node> {
 
 /// A set together with the strings that its members fold to.
 fn with_foldings(set: Set, case: u32, classes: &Classes<'_>) -> Result<Node> {
+    if set.positive && is_everything(&set) {
+        return Ok(Node::Any(Any::All));
+    }
     let foldable = match set.kind {
         SetKind::Property(_) | SetKind::Char(_) => false,
         _ => set.positive && case == FULL_IGNORECASE,
@@ -60,7 +63,7 @@ fn with_foldings(set: Set, case: u32, classes: &Classes<'_>) -> Result<Node> {
     let mut strings: Vec<Node> = Vec::new();
     if foldable {
         for (c, folded) in classes.expanding() {
-            let string = Node::Folded(folded.to_vec());
+            let string = Node::Folded(folded.into_owned());
             if classes.is_member(&set, c)? && !strings.contains(&string) {
                 strings.push(string);
             }
@@ -75,6 +78,15 @@ fn with_foldings(set: Set, case: u32, classes: &Classes<'_>) -> Result<Node> {
     }
     strings.insert(0, node);
     Ok(Node::Branch(strings))
+}
+
+/// Whether the library sees that a set holds a property and its opposite.
+fn is_everything(set: &Set) -> bool {
+    let SetKind::Union(items) = &set.kind else { return false };
+    let opposite = |a: &Set| items.iter().any(|b| a.positive != b.positive && a.kind == b.kind);
+    items.iter().any(|item| {
+        (item.positive && is_everything(item)) || (matches!(item.kind, SetKind::Property(_)) && opposite(item))
+    })
 }
 
 fn optimise_branches(branches: Vec<Node>, reverse: bool, classes: &Classes<'_>) -> Result<Node> {
@@ -186,7 +198,7 @@ fn is_folding(items: &[Node], from: isize, to: isize, classes: &Classes<'_>) -> 
             _ => return false,
         }
     }
-    slice.len() > 1 && classes.expanding().any(|(_, expansion)| expansion == folded)
+    slice.len() > 1 && classes.expanding().any(|(_, expansion)| *expansion == folded[..])
 }
 
 /// Alternatives of one character side by side become one set.
@@ -302,10 +314,15 @@ fn flush_characters(characters: &mut Vec<u32>, case: u32, items: &mut Vec<Node>,
 
 /// Where the folded text holds what a character folds to.
 fn chunks(characters: &[u32], classes: &Classes<'_>) -> Vec<(usize, usize)> {
-    let folded: Vec<u32> = characters.iter().flat_map(|&c| classes.folded(c).into_owned()).collect();
+    let mut folded: Vec<u32> = characters.iter().flat_map(|&c| classes.folded(c).into_owned()).collect();
+    // The library looks at the lower case, where `İ` has two characters.
+    while let Some(index) = folded.iter().position(|&c| c == 0x130) {
+        folded.splice(index..=index, [0x69, 0x307]);
+    }
+    let expansions: Vec<_> = classes.expanding().map(|(_, folded)| folded).filter(|f| f.len() > 1).collect();
     let mut chunks: Vec<(usize, usize)> = Vec::new();
     for start in 0..folded.len() {
-        for (_, expansion) in classes.expanding() {
+        for expansion in &expansions {
             if folded[start..].starts_with(expansion) {
                 chunks.push((start, start + expansion.len()));
             }

@@ -35,10 +35,12 @@ impl Groups {
             self.count
         });
         if self.open.contains(&index) {
+            // The library gives such a group a number of its own, which no call can mean.
             self.nested_namesakes = true;
+        } else {
+            *self.opened.entry(index).or_default() += 1;
         }
         self.open.push(index);
-        *self.opened.entry(index).or_default() += 1;
         index
     }
 

@@ -20,18 +20,31 @@ pub struct Lowering<'a> {
     classes: Classes<'a>,
     groups: &'a Groups,
     separators: Arc<CodePoints>,
+    has_simple_start: bool,
 }
 
 impl<'a> Lowering<'a> {
-    pub fn new(dialect: &'a Dialect, classes: Classes<'a>, groups: &'a Groups) -> Self {
-        let separators = CodePoints::from_ranges([(0x0A, 0x0D), (0x85, 0x85), (0x2028, 0x2029)]);
-        Lowering { dialect, classes, groups, separators: Arc::new(separators) }
+    pub fn new(dialect: &'a Dialect, classes: Classes<'a>, groups: &'a Groups, tree: &Tree) -> Self {
+        Lowering {
+            dialect,
+            classes,
+            groups,
+            separators: Arc::new(classes.separators()),
+            has_simple_start: tree.has_simple_start(),
+        }
     }
 
     pub fn node(&self, tree: &Tree) -> Result<Node> {
         Ok(match tree {
             Tree::Char { c, case } => self.character(*c, *case)?,
-            Tree::Set { set, case } => Node::Class(self.classes.set(set, case & IGNORECASE != 0)?),
+            Tree::Set { set, case } => {
+                let ignore_case = case & IGNORECASE != 0;
+                if ignore_case && !self.has_simple_start && self.classes.compares_in_its_own_way(set)? {
+                    let construct = "a property of case with case ignored, behind an uncertain beginning".to_string();
+                    return Err(Error::NotRegular { construct, position: None });
+                }
+                Node::Class(self.classes.set(set, ignore_case)?)
+            }
             Tree::Folded(text) => self.folded(text)?,
             Tree::Any(Any::All) => Node::Class(self.dialect.sets.all.clone()),
             Tree::Any(Any::NotNewline) => Node::Class(self.dialect.sets.not_newline.clone()),
@@ -149,10 +162,11 @@ impl<'a> Lowering<'a> {
             let mut step = [Some(self.classes.folding_to(c)), None, None];
             for length in [2, 3] {
                 let Some(part) = text.get(index..index + length) else { continue };
-                let folds = |&(_, folded): &(u32, &[u32])| {
+                let folds = |folded: &[u32]| {
                     folded.len() == length && part.iter().zip(folded).all(|(&a, &b)| self.classes.same(a, b))
                 };
-                let set: CodePoints = self.classes.expanding().filter(folds).map(|(c, _)| (c, c)).collect();
+                let expanding = self.classes.expanding();
+                let set: CodePoints = expanding.filter(|(_, f)| folds(f)).map(|(c, _)| (c, c)).collect();
                 step[length - 1] = Some(Arc::new(set)).filter(|set| !set.is_empty());
             }
             steps.push(step);

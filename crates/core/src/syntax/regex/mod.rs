@@ -73,6 +73,10 @@ fn finish(tree: tree::Node, mut parser: Parser<'_>) -> Result<Pattern> {
         }
     }
     lower::check_references(&tree, &parser.groups)?;
+    if let Some((name, _)) = parser.named_lists.iter().find(|(name, _)| !parser.used_lists.contains(name)) {
+        let remedy = format!(r"write \L<{name}> where it belongs, or leave it out");
+        return Err(refused(format!("the named list '{name}' is not used"), 0, remedy));
+    }
     for (flag, name, remedy) in [
         (flags::REVERSE, "REVERSE", "leave it out: text is written forwards"),
         (flags::BESTMATCH, "BESTMATCH", "leave it out: a full match has no better or worse"),
@@ -93,7 +97,7 @@ fn finish(tree: tree::Node, mut parser: Parser<'_>) -> Result<Pattern> {
     let is_ascii = flags & flags::ASCII != 0;
     let classes = class::Classes::new(parser.dialect, is_ascii);
     let tree = if parser.folds_in_full || parser.shape_matters { fold::optimised(tree, &classes)? } else { tree };
-    let lowering = lower::Lowering::new(parser.dialect, classes, &parser.groups);
+    let lowering = lower::Lowering::new(parser.dialect, classes, &parser.groups, &tree);
     let root = lowering.node(&tree)?;
     Ok(Pattern { root, groups: parser.groups.count })
 }

@@ -28,6 +28,8 @@ pub(super) struct Parser<'a> {
     pub not_regular: Option<Error>,
     /// Whether anything folds its case in full.
     pub folds_in_full: bool,
+    /// The named lists that the pattern asked for.
+    pub used_lists: Vec<String>,
     /// Whether the language depends on how the library puts alternatives together.
     pub shape_matters: bool,
 }
@@ -78,6 +80,7 @@ impl<'a> Parser<'a> {
             not_regular: None,
             folds_in_full: false,
             shape_matters: false,
+            used_lists: Vec::new(),
         }
     }
 

@@ -24,7 +24,7 @@ impl Parser<'_> {
     /// A set as an item of the pattern: one character alone is that character.
     pub(super) fn set_node(&mut self, set: Set) -> Node {
         let case = self.case();
-        self.shape_matters |= case != 0 && matches!(set.kind, SetKind::Property(PropertyRef::Named(_)));
+        self.shape_matters |= case != 0 && !set.is_plain();
         match set {
             Set { positive: true, kind: SetKind::Char(c) } => Node::Char { c, case },
             set => Node::Set { set, case },
@@ -207,16 +207,10 @@ impl Parser<'_> {
                 "name a general category, script, block or property that regex knows, as in \\p{Lu} or \\p{Greek}";
             return Err(refused(format!("unknown property {full}"), start, remedy));
         };
-        let property = NamedProperty {
-            id: found.id,
-            name: name.map(str::to_string),
-            value: value.to_string(),
-            posix,
-            encoding,
-            members: found.members,
-            members_ignoring_case: found.members_ignoring_case,
-        };
+        let negated = found.negated;
+        let (name, value) = (name.map(str::to_string), value.to_string());
+        let property = NamedProperty { name, value, posix, encoding, found, asked };
         let set = Set::of(SetKind::Property(PropertyRef::Named(property)));
-        Ok(if positive == found.negated { set.negated() } else { set })
+        Ok(if positive == negated { set.negated() } else { set })
     }
 }

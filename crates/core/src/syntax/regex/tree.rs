@@ -1,10 +1,9 @@
 //! A pattern of `regex` as its own parser sees it. Which characters stand side by side matters: under full case
 //! folding `ss` matches `ß`, and `(s)s` does not.
 
-use crate::codepoints::CodePoints;
 use crate::syntax::ast::{Direction, RepeatKind};
+use crate::syntax::dialect::{Property, PropertyEncoding, PropertyQuery};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 /// A node; `case` is a combination of IGNORECASE and FULLCASE.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +110,16 @@ impl Set {
         Set { positive: true, kind }
     }
 
+    /// Whether it holds characters and ranges only: such sets can be put together in any order.
+    pub fn is_plain(&self) -> bool {
+        self.positive
+            && match &self.kind {
+                SetKind::Char(_) | SetKind::Range(..) => true,
+                SetKind::Union(items) => items.iter().all(Set::is_plain),
+                _ => false,
+            }
+    }
+
     pub fn negated(self) -> Set {
         Set { positive: !self.positive, kind: self.kind }
     }
@@ -126,22 +135,43 @@ pub enum PropertyRef {
     Named(NamedProperty),
 }
 
+impl PropertyRef {
+    /// The same in the encoding of the whole pattern.
+    pub fn in_pattern_encoding(&self) -> PropertyRef {
+        match self {
+            PropertyRef::Word(_) => PropertyRef::Word(Encoding::Pattern),
+            PropertyRef::Digit(_) => PropertyRef::Digit(Encoding::Pattern),
+            PropertyRef::Space(_) => PropertyRef::Space(Encoding::Pattern),
+            PropertyRef::Blank => PropertyRef::Blank,
+            PropertyRef::Named(named) => {
+                PropertyRef::Named(NamedProperty { encoding: Encoding::Pattern, ..named.clone() })
+            }
+        }
+    }
+}
+
 /// A property of `\p{…}`; equal if the library finds them equal.
 #[derive(Debug, Clone)]
 pub struct NamedProperty {
-    pub id: u64,
     pub name: Option<String>,
     pub value: String,
     pub posix: bool,
     pub encoding: Encoding,
-    /// Its members, unless the pattern turns out to be ASCII.
-    pub members: Arc<CodePoints>,
-    pub members_ignoring_case: Arc<CodePoints>,
+    /// What the library said when it was looked up, and how it was asked.
+    pub found: Property,
+    pub asked: PropertyEncoding,
+}
+
+impl NamedProperty {
+    /// The question for it in another encoding.
+    pub fn query(&self, encoding: PropertyEncoding) -> PropertyQuery<'_> {
+        PropertyQuery { name: self.name.as_deref(), value: &self.value, posix: self.posix, encoding }
+    }
 }
 
 impl PartialEq for NamedProperty {
     fn eq(&self, other: &Self) -> bool {
-        (self.id, self.encoding) == (other.id, other.encoding)
+        (self.found.id, self.encoding) == (other.found.id, other.encoding)
     }
 }
 
@@ -149,12 +179,22 @@ impl Eq for NamedProperty {}
 
 impl Hash for NamedProperty {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.id, self.encoding).hash(state);
+        (self.found.id, self.encoding).hash(state);
     }
 }
 
 impl Node {
     pub const EMPTY: Node = Node::Sequence(Vec::new());
+
+    /// Whether the library sees at once how it begins; else it looks for its first characters apart.
+    pub fn has_simple_start(&self) -> bool {
+        match self {
+            Node::Char { .. } | Node::Set { .. } | Node::Folded(_) | Node::Any(_) => true,
+            Node::Group { body, .. } | Node::Atomic(body) => body.has_simple_start(),
+            Node::Sequence(items) => items.first().is_some_and(Node::has_simple_start),
+            _ => false,
+        }
+    }
 
     /// Whether a quantifier behind it is dropped.
     pub fn is_empty(&self) -> bool {
