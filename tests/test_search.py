@@ -390,7 +390,7 @@ def pieces(*leaves: str):
     )
 
 
-IRREGULAR = pieces(r"a(?R)?b", r"(?:\((?R)?a)", r"b(?1)?", r"\b", r"\B", "$")
+IRREGULAR = pieces(r"a(?R)?b", r"(?:\((?R)?a)", r"b(?1)?", r"\1", r"\b", r"\B", "$")
 
 
 @settings(max_examples=300, deadline=None)

@@ -96,8 +96,8 @@ class Alphabet:
 
 
 def alphabet_of(reading: Reading, scan: Callable[[Atom], Ranges]) -> Alphabet | None:
-    """The classes of what was read; `None` if there is no telling, or if there are too many."""
-    if "backreference" in reading.kinds or len(reading.atoms) > _MOST_ATOMS:
+    """The classes of what was read, backreferences left aside; `None` if there are too many."""
+    if len(reading.atoms) > _MOST_ATOMS:
         return None
     classes: list[Ranges] = [scan(atom) for atom in reading.atoms]
     for kind, sources in _PROPERTIES.items():

@@ -14,11 +14,12 @@ from rellm import _core
 from rellm._errors import LimitExceededError, UnsatisfiableError
 from rellm._search._alphabet import overlap
 from rellm._search._budget import Budget
+from rellm._search._comparing import Comparing
 from rellm._search._languages import Language, stacks_of
 from rellm._search._mask import Walker
 from rellm._search._matcher import SearchMatcher
 from rellm._search._stack_mask import StackWalker
-from rellm._search._tokens import Symbols, VocabularyLike, becoming, decode, texts_of
+from rellm._search._tokens import Trie, VocabularyLike, becoming, decode, texts_of
 from rellm._search._viability import Partial
 
 _ENTRY_OVERHEAD: Final = 200
@@ -46,18 +47,26 @@ class SearchConstraint:
                 self.eos_mask[token >> 5] |= np.uint32(1 << (token & 31))
         texts = texts_of(vocabulary)
         self._code_points = texts.code_points
-        trie = texts.trie_of(language.alphabet)
-        self._symbols: Symbols = trie.symbols
-        every = [self._symbols.spell(symbol) for symbol in self._symbols.every]
-        self._trie = trie
-        self._viability = Partial(language.own, language.partial, language.kinds, every)
-        self._fixed_bytes = 0 if language.alphabet is None else trie.memory_bytes  # that of the vocabulary is shared
+        alphabet = language.alphabet
+        is_shared = alphabet is None or language.compares  # then the trie is the vocabulary's
+        self._trie = texts.trie if is_shared else Trie(texts, alphabet)
+        self._fixed_bytes = 0 if is_shared else self._trie.memory_bytes
         self._most_bytes = max(0, int(limits.memory_bytes) - self._fixed_bytes) // 2
-        stacks = stacks_of(language, self._symbols, self._most_bytes // 2)
+        symbols = self._trie.symbols
+        self._comparing = (
+            Comparing(texts, alphabet, language.folds, language.proves)
+            if alphabet is not None and language.compares
+            else None
+        )
+        every = (
+            [symbols.spell(symbol) for symbol in symbols.every] if self._comparing is None else self._comparing.every
+        )
+        self._viability = Partial(language.own, language.partial, language.kinds, every)
+        stacks = None if is_shared else stacks_of(language, symbols, self._most_bytes // 2)
         self._walker: Walker | StackWalker = (
-            Walker(trie, self._viability, self.vocabulary_size)
+            self._by_library()
             if stacks is None
-            else StackWalker(trie, stacks, self.vocabulary_size, self._most_bytes // 8)
+            else StackWalker(self._trie, stacks, self.vocabulary_size, self._most_bytes // 8)
         )
         self._masks: OrderedDict[Hashable, npt.NDArray[np.uint32]] = OrderedDict()
         self._accepting: OrderedDict[str, bool] = OrderedDict()
@@ -67,6 +76,9 @@ class SearchConstraint:
             raise UnsatisfiableError(
                 "nothing can match: no token of this vocabulary can begin a text that this pattern matches"
             )
+
+    def _by_library(self) -> Walker:
+        return Walker(self._trie, self._viability, self.vocabulary_size, self._comparing)
 
     @property
     def memory_bytes(self) -> int:
@@ -116,7 +128,7 @@ class SearchConstraint:
     def _distrust(self) -> None:
         """The library has the last word: where the stacks have read the pattern otherwise, they are given up."""
         with self._lock:
-            self._walker = Walker(self._trie, self._viability, self.vocabulary_size)
+            self._walker = self._by_library()
             self._masks.clear()
             self._accepting.clear()
             self._cached_bytes = 0
@@ -170,15 +182,8 @@ class SearchConstraint:
         return self._walker.may_begin(text, tail, self.budget(text))
 
     def next_characters(self, text: str, within: Sequence[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
-        budget = self.budget(text)
-        found: list[tuple[int, int]] = []
-        for symbol in self._symbols.every:
-            members = self._symbols.members(symbol)
-            if within is not None:
-                members = overlap(members, within)
-            if members and self._walker.viable(text + self._symbols.spell(symbol), budget):
-                found += members
-        return _joined(sorted(found))
+        found = _joined(sorted(self._walker.next_characters(text, self.budget(text))))
+        return found if within is None else overlap(found, within)
 
     def expectation(self, text: str, tail: bytes) -> str:
         """In words, what may follow."""

@@ -35,15 +35,14 @@ def language_of_re(pattern: str, flags: int) -> Language:
     writer = _Writer(pattern)
     source = writer.sequence(_parser.parse(pattern, flags), own.flags)
     partial = regex.compile(source, regex.VERSION0)
-    # `regex` itself could read the source, but these classes are known already.
-    alphabet = None if "backreference" in writer.kinds else Alphabet(writer.classes)
-    return Language(own, partial, frozenset(writer.kinds), alphabet, None)
+    return Language(own, partial, frozenset(writer.kinds), Alphabet(writer.classes), None)
 
 
 class _Writer:
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
         self.kinds: set[str] = set()
+        self.protecting = 0  # how many constructs around match once and for all
         self.classes: list[Ranges] = [((10, 10),)]
 
     def sequence(self, items: Iterable[tuple[Any, Any]], flags: int) -> str:
@@ -84,16 +83,26 @@ class _Writer:
 
     def _possessive_repeat(self, argument: Any, flags: int) -> str:
         self.kinds.add("possessive quantifier")
-        return self._max_repeat(argument, flags, "+")
+        self.protecting += 1
+        written = self._max_repeat(argument, flags, "+")
+        self.protecting -= 1
+        return written
 
     def _atomic_group(self, argument: Any, flags: int) -> str:
         self.kinds.add("atomic group")
-        return f"(?>{self.sequence(argument, flags)})"
+        return f"(?>{self.protected(argument, flags)})"
+
+    def protected(self, items: Iterable[tuple[Any, Any]], flags: int) -> str:
+        """What is matched once and for all, or must not match."""
+        self.protecting += 1
+        written = self.sequence(items, flags)
+        self.protecting -= 1
+        return written
 
     def _assert(self, argument: Any, flags: int, sign: str = "=") -> str:
         self.kinds.add("lookaround")
         direction, body = argument
-        return f"(?{'<' if direction < 0 else ''}{sign}{self.sequence(body, flags)})"
+        return f"(?{'<' if direction < 0 else ''}{sign}{self.protected(body, flags)})"
 
     def _assert_not(self, argument: Any, flags: int) -> str:
         return self._assert(argument, flags, "!")
@@ -103,6 +112,8 @@ class _Writer:
 
     def _groupref(self, argument: Any, flags: int) -> str:
         self.kinds.add("backreference")
+        if self.protecting:
+            self.kinds.add("protected comparison")
         if flags & re.IGNORECASE:
             raise UnsupportedError(
                 f"a backreference (group {argument}) under IGNORECASE is not supported by the search engine for a "

@@ -12,7 +12,7 @@ import regex
 from rellm._errors import LimitExceededError, PatternError, UnsupportedError
 from rellm._search._alphabet import Alphabet, alphabet_of, scan_regex
 from rellm._search._program import program_of, recurses_without_reading
-from rellm._search._reading import Atom, Reading, UnreadableError, read
+from rellm._search._reading import IGNORE_CASE, Atom, Reading, UnreadableError, read
 from rellm._search._stacks import Stacks
 from rellm._search._tokens import Symbols
 
@@ -35,8 +35,19 @@ class Language:
     own: Any  # the pattern of the user's library: it alone says what matches
     partial: Any  # a pattern of `regex` that says what may become a match
     kinds: frozenset[str]
-    alphabet: Alphabet | None  # None: any two characters may differ
+    alphabet: Alphabet | None  # what it can tell apart, comparisons left aside; None: any two characters
     reading: Reading | None
+    folds: bool = False  # a comparison may ignore case
+
+    @property
+    def compares(self) -> bool:
+        """Whether characters of the text are compared with each other."""
+        return "backreference" in self.kinds
+
+    @property
+    def proves(self) -> bool:
+        """Whether what fresh characters can do, all others can."""
+        return not self.kinds & {"protected comparison", "verb"} and not (self.folds and "fuzzy" in self.kinds)
 
 
 def language_of(
@@ -103,7 +114,8 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
     alphabet = alphabet_of(reading, scan_regex)
     if alphabet is not None and alphabet.size > _MOST_CLASSES:
         alphabet = None
-    return Language(own, partial, frozenset(reading.kinds), alphabet, reading)
+    folds = any(atom.flags & IGNORE_CASE for atom in reading.atoms)
+    return Language(own, partial, frozenset(reading.kinds), alphabet, reading, folds)
 
 
 def compiled(pattern: str, flags: int, named_lists: Mapping[str, list[str]]) -> regex.Pattern[str]:
@@ -125,7 +137,7 @@ def compiled(pattern: str, flags: int, named_lists: Mapping[str, list[str]]) -> 
 def stacks_of(language: Language, symbols: Symbols, memory_bytes: int) -> Stacks | None:
     """The pattern as stacks over the symbols of a vocabulary; None if it cannot be had so."""
     reading, alphabet = language.reading, language.alphabet
-    if reading is None or alphabet is None or reading.folds_fully:
+    if reading is None or alphabet is None or reading.folds_fully or language.compares:
         return None
     spelled = [(number, alphabet.members[number][0][0]) for number in map(ord, symbols.every)]
 

@@ -213,6 +213,7 @@ class _Reader:
         self.literals: set[str] = set()
         self.kinds: set[str] = set()
         self.last_without_width = -1
+        self.last_compared = -1  # a backreference, or a call that may lead to one
         self.boundaries: list[tuple[int, str]] = []
         self.least_errors: list[tuple[int, int]] = []
         self.seen_names: set[str] = set()
@@ -245,7 +246,7 @@ class _Reader:
             if character in "*+?":
                 self.at += 1
                 low, high = {"*": (0, None), "+": (1, None), "?": (0, 1)}[character]
-                self.quantify(items, low, high, flags)
+                self.quantify(items, low, high, flags, starts[-1] if items else 0)
             elif character == "{":
                 self.brace(items, flags, starts[-1] if items else 0)
             elif character == "(":
@@ -287,7 +288,14 @@ class _Reader:
         self.kinds.add(kind)
         if kind in WITHOUT_WIDTH or kind == "grapheme":
             self.last_without_width = self.at
+        if kind == "backreference":
+            self.last_compared = self.at
         return Opaque(kind)
+
+    def protected(self, start: int) -> None:
+        """What was read since `start` is matched once and for all, or must not match."""
+        if self.last_compared > start:
+            self.kinds.add("protected comparison")
 
     def line_ends(self, flags: int) -> None:
         if flags & _WORD:
@@ -297,7 +305,7 @@ class _Reader:
 
     # quantifiers and costs
 
-    def quantify(self, items: list[Node], low: int, high: int | None, flags: int) -> None:
+    def quantify(self, items: list[Node], low: int, high: int | None, flags: int, start: int) -> None:
         possessive = False
         if flags & _VERBOSE:
             self.skip_blanks()
@@ -306,6 +314,7 @@ class _Reader:
             self.at += 1
         if possessive:
             self.kinds.add("possessive quantifier")
+            self.protected(start)
         if not items:
             raise UnreadableError("a quantifier on nothing")
         items[-1] = Repeat(items[-1], low, high, possessive)
@@ -316,9 +325,9 @@ class _Reader:
             self.at = found.end()
             low, high, exactly = found.groups()
             if exactly:
-                self.quantify(items, int(exactly), int(exactly), flags)
+                self.quantify(items, int(exactly), int(exactly), flags, start)
             else:
-                self.quantify(items, int(low or 0), int(high) if high else None, flags)
+                self.quantify(items, int(low or 0), int(high) if high else None, flags, start)
             return
         if flags & _VERBOSE:
             raise UnreadableError("a brace among blanks")
@@ -364,7 +373,7 @@ class _Reader:
             self.at = found.end()
             return self.opaque("verb"), flags
         if found := _CALL.match(source, at):
-            self.at = found.end()
+            self.at = self.last_compared = found.end()
             return self.call(found), flags
         if found := _NAME.match(source, at):
             if found[1] in self.seen_names:
@@ -389,9 +398,12 @@ class _Reader:
         ):
             if source.startswith(opening, at):
                 self.body(at + len(opening), flags)
+                self.protected(at)
                 return self.opaque(kind), flags
         if source.startswith("(?>", at):
-            return self.atomic(self.body(at + 3, flags)), flags
+            body = self.body(at + 3, flags)
+            self.protected(at)
+            return self.atomic(body), flags
         if source.startswith("(?(", at):
             return self.conditional(flags), flags
         return self.flagged(flags)

@@ -128,9 +128,15 @@ class StackWalker:
         state = self.state(text, budget)
         return state is not None and self._may_begin(state, "", tail)
 
-    def viable(self, text: str, budget: Budget) -> bool:
-        """Whether a match can begin with a text."""
-        return self.may_begin(text, b"", budget)
+    def next_characters(self, text: str, budget: Budget) -> list[tuple[int, int]]:
+        """Ranges of the code points that may come next."""
+        state = self.state(text, budget)
+        symbols = self.trie.symbols
+        found: list[tuple[int, int]] = []
+        for symbol in symbols.every:
+            if state is not None and self._reads_one_of(state, (symbol,)):
+                found += symbols.members(symbol)
+        return found
 
     def accepts(self, text: str, budget: Budget) -> bool:
         """Whether the stacks take the text for a match."""

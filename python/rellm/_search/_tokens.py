@@ -71,10 +71,6 @@ class Texts:
         """The trie with every character as a symbol of its own, for all patterns that need it."""
         return Trie(self, None)
 
-    def trie_of(self, alphabet: Alphabet | None) -> Trie:
-        """The trie of what a pattern can tell apart."""
-        return self.trie if alphabet is None else Trie(self, alphabet)
-
 
 def _texts(vocabulary: VocabularyLike) -> Texts:
     whole: list[tuple[int, str]] = []

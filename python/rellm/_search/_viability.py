@@ -9,7 +9,7 @@ What is known of `partial=True` (tests/test_search_partial.py holds it to this):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from rellm._search._budget import Budget
@@ -52,12 +52,16 @@ class Viability(Protocol):
 class Partial:
     """Viability by `fullmatch(partial=True)`."""
 
-    def __init__(self, own: Any, partial: Any, kinds: frozenset[str], every: Sequence[str]) -> None:
+    def __init__(
+        self, own: Any, partial: Any, kinds: frozenset[str], every: Sequence[str] | Callable[[str], list[str]]
+    ) -> None:
         self._own = own
         self._own_is_regex = own is partial or type(own) is type(partial)
         self._partial = partial.fullmatch
         self.looks_ahead = bool(kinds & _SHORT_SIGHTED)
-        self._every = list(every)  # one character of each class; the last that kept a text alive comes first
+        # Characters that stand for all others after a text. The last that kept a text alive comes first.
+        self._every_after = every if callable(every) else None
+        self._every = [] if callable(every) else list(every)
 
     def _test(self, text: str, budget: Budget) -> bool:
         try:
@@ -74,6 +78,8 @@ class Partial:
         return not self.looks_ahead or self._one_further(text, budget) or self.matches(text, budget)
 
     def _one_further(self, text: str, budget: Budget) -> bool:
+        if self._every_after is not None:
+            return any(self._test(text + character, budget) for character in self._every_after(text))
         every = self._every
         for index, character in enumerate(every):
             if self._test(text + character, budget):
