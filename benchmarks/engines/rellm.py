@@ -10,7 +10,7 @@ from engines import Text
 
 REQUIREMENTS = ["numpy", "regex"]
 FRESH = True
-DIALECT = "re"
+DIALECT = "regex"
 
 
 def load(tokenizer):
