@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-
 from rellm._cli import main
 
 

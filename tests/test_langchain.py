@@ -16,16 +16,15 @@ import regex
 pytest.importorskip("langchain_core")
 pytest.importorskip("transformers")
 
-import real_model  # noqa: E402
-from langchain_core.caches import InMemoryCache  # noqa: E402
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler  # noqa: E402
-from langchain_core.load import dumpd, dumps, loads  # noqa: E402
-from langchain_core.output_parsers import JsonOutputParser, StrOutputParser  # noqa: E402
-from langchain_core.prompts import PromptTemplate  # noqa: E402
-
-import rellm  # noqa: E402
-from rellm._demo import PATTERN, PROMPT, STOP  # noqa: E402
-from rellm.integrations.langchain import RELLM  # noqa: E402
+import real_model
+import rellm
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.load import dumpd, dumps, loads
+from langchain_core.output_parsers import JsonOutputParser, StrOutputParser
+from langchain_core.prompts import PromptTemplate
+from rellm._demo import PATTERN, PROMPT, STOP
+from rellm.integrations.langchain import RELLM
 
 # What no model writes on its own: whoever answers like this was constrained.
 NEVER = r"zq[0-9]{2}ぬ!"

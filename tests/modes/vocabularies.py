@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from families import Family, family
-
 import rellm
+from families import Family, family
 
 
 def vocabulary_of(of: Family) -> Any:
