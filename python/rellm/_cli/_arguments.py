@@ -71,6 +71,7 @@ def _demo(commands: Any) -> None:
         "  rellm demo\n  rellm demo --model ~/models/Qwen2.5-0.5B\n",
     )
     command.add_argument("--model", metavar="FOLDER", default="smollm2", help="another model to show it with")
+    command.add_argument("--folder", action="store_true", help="print the folder of the model, and do nothing else")
     command.set_defaults(run=_later("_demo"))
 
 

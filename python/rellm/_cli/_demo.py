@@ -9,7 +9,7 @@ import time
 import rellm
 from rellm import _demo
 from rellm._cli._complete import show
-from rellm._cli._model import load_generator
+from rellm._cli._model import find_model, load_generator
 from rellm._cli._terminal import Terminal
 
 _BUDGET = 200
@@ -17,6 +17,9 @@ _FREE_BUDGET = 40
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    if arguments.folder:
+        terminal.print(str(find_model(arguments.model, terminal)))
+        return 0
     generator = load_generator(arguments.model, terminal)
     # Both `re` and `regex` read this pattern alike; the seeds compile it with `regex`.
     constraint = rellm.Regex(_demo.PATTERN, dialect="regex")

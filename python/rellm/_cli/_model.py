@@ -23,21 +23,33 @@ _EXTRA = "install this package with its extra [transformers]"
 def load_generator(name: str, terminal: Terminal) -> Any:
     """A `Generator` for a folder, a `.gguf` file, or "smollm2"."""
     _be_quiet()
+    path = find_model(name, terminal)
     try:
         import transformers
     except ModuleNotFoundError as error:
         raise RellmError(f"this command runs a model, and {error.name} is not installed: {_EXTRA}") from error
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    if name == "smollm2":
-        with terminal.busy("preparing the demonstration's model (once)"):
-            name = str(model_folder())
-    path = Path(name).expanduser()
     arguments: dict[str, Any] = {"pretrained_model_name_or_path": str(path)}
+    if path.suffix == ".gguf":
+        arguments = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    with terminal.busy(f"loading {path.name}"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(**arguments)
+        model = _model_class(arguments).from_pretrained(**arguments)
+        model.eval()
+        return rellm.Generator(model, tokenizer)
+
+
+def find_model(name: str, terminal: Terminal) -> Path:
+    """The folder or GGUF file that `name` means."""
+    if name == "smollm2":
+        _be_quiet()
+        with terminal.busy("preparing the demonstration's model (once)"):
+            return model_folder()
+    path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise RellmError(f"there is no file {path}")
-        arguments = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     elif not path.is_dir():
         raise RellmError(
             f"{name} is not a folder: --model takes a folder with a transformers model (config.json and weights), "
@@ -45,11 +57,7 @@ def load_generator(name: str, terminal: Terminal) -> Any:
         )
     elif not (path / "config.json").is_file():
         raise RellmError(f"{path} has no config.json: it is not the folder of a transformers model")
-    with terminal.busy(f"loading {path.name}"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(**arguments)
-        model = _model_class(arguments).from_pretrained(**arguments)
-        model.eval()
-        return rellm.Generator(model, tokenizer)
+    return path
 
 
 def _model_class(arguments: dict[str, Any]) -> Any:
