@@ -108,7 +108,12 @@ impl RegexAutomaton {
             _ => return None,
         };
         if !is_wide(&calculus.partition, &bits) {
-            return Some(None);
+            // What may be skipped may hide a wide class behind it (`\s*\w+`).
+            let mut first = Bits::default();
+            if calculus.arena.is(head, flag::MAY_SKIP) {
+                calculus.first(tail, &mut first);
+            }
+            return if is_wide(&calculus.partition, &first) { None } else { Some(None) };
         }
         let mut first = Bits::default();
         calculus.first(tail, &mut first);
@@ -171,13 +176,16 @@ impl RegexAutomaton {
             let exits = self.exits(&inside, &class)?;
             return Ok(Some(self.closure_of(&class, MANY, &exits, false)));
         }
-        match groups.first() {
-            Some((_, _, bits)) if is_wide(&self.calculus.partition, bits) => {
-                let bits = bits.clone();
-                self.counted(state, &bits)
+        let mut all = Bits::default();
+        groups.iter().for_each(|(_, _, bits)| all.extend(bits));
+        for bits in [Some(&all), groups.first().map(|group| &group.2)].into_iter().flatten() {
+            if is_wide(&self.calculus.partition, bits)
+                && let Some(closure) = self.counted(state, bits)?
+            {
+                return Ok(Some(closure));
             }
-            _ => Ok(None),
         }
+        Ok(None)
     }
 
     /// The states that the characters of `class` lead to from `state`, if they are few and all alive.
