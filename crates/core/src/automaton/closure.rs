@@ -12,7 +12,6 @@ use super::derive::Calculus;
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, MANY, flag};
 use super::partition::{ALL, Bits, Minterm, Partition};
 use super::regex::{CharState, RegexAutomaton};
-use crate::codepoints::CodePoints;
 use crate::error::Result;
 use std::sync::Arc;
 
@@ -98,11 +97,29 @@ impl RegexAutomaton {
         if !self.calculus.arena.is(term, flag::PLAIN) && !self.surely_alive(tail) {
             return None;
         }
+        let plain = self.calculus.arena.is(term, flag::PLAIN) && head == self.calculus.arena.split(term).0;
         let calculus = &mut self.calculus;
-        let (bits, reach) = match *calculus.arena.get(head) {
-            Expr::Ordered(_) if head == ANYTHING => (calculus.partition.bits(ALL).clone(), MANY),
-            Expr::Repeat { body, max, .. } => match *calculus.arena.get(body) {
-                Expr::Class(class) => (calculus.partition.bits(class).clone(), max),
+        // What else an iteration can begin with, if it is not one character of the class.
+        let mut others = Bits::default();
+        let (bits, reach, min) = match *calculus.arena.get(head) {
+            Expr::Ordered(_) if head == ANYTHING => (calculus.partition.bits(ALL).clone(), MANY, 0),
+            Expr::Repeat { body, min, max, .. } => match *calculus.arena.get(body) {
+                Expr::Class(class) => (calculus.partition.bits(class).clone(), max, min),
+                Expr::Union(ref ids) => {
+                    let class = ids.iter().find_map(|&id| match *calculus.arena.get(id) {
+                        Expr::Class(class) if is_wide(&calculus.partition, calculus.partition.bits(class)) => {
+                            Some((id, class))
+                        }
+                        _ => None,
+                    });
+                    let Some((member, class)) = class else { return None };
+                    let bits = calculus.partition.bits(class).clone();
+                    ids.iter().filter(|&&id| id != member).for_each(|&id| calculus.first(id, &mut others));
+                    if others.iter().any(|m| bits.has(m)) {
+                        return None;
+                    }
+                    (bits, max, min)
+                }
                 _ => return None,
             },
             _ => return None,
@@ -122,15 +139,25 @@ impl RegexAutomaton {
             // What follows may go on with the same characters: looking further may tell more.
             return None;
         }
-        let mut exits = Bits::default();
+        let mut exits = others.clone();
         first.iter().filter(|&m| !bits.has(m)).for_each(|m| exits.add(m));
-        Some(Some(self.closure_of(&bits, reach, &exits, beyond_is_dead)))
+        if is_wide(&calculus.partition, &exits) {
+            // Too much is left to be walked: what follows may be one class with this one.
+            return None;
+        }
+        // The derivative of `X{0,n}T` by what is in neither X nor another way to iterate is that of `T`, whatever n is.
+        let mut steady = Bits::default();
+        if plain && min == 0 {
+            exits.iter().filter(|&m| !others.has(m)).for_each(|m| steady.add(m));
+        }
+        Some(Some(self.closure_of(&bits, reach, &exits, &steady, beyond_is_dead)))
     }
 
-    fn closure_of(&mut self, class: &Bits, reach: u32, exits: &Bits, beyond_is_dead: bool) -> Closure {
+    fn closure_of(&mut self, class: &Bits, reach: u32, exits: &Bits, steady: &Bits, beyond_is_dead: bool) -> Closure {
         let partition = &mut self.calculus.partition;
-        let exits = if exits.is_empty() { Arc::new(CodePoints::empty()) } else { partition.set(exits) };
-        Closure { class: partition.set(class), reach, exits, beyond_is_dead }
+        let mut set = |bits: &Bits| if bits.is_empty() { Arc::default() } else { partition.set(bits) };
+        let (exits, steady) = (set(exits), set(steady));
+        Closure { class: partition.set(class), reach, exits, steady, beyond_is_dead }
     }
 
     /// The minterms that keep the state alive, with where they lead.
@@ -174,7 +201,7 @@ impl RegexAutomaton {
         }
         if is_wide(&self.calculus.partition, &class) {
             let exits = self.exits(&inside, &class)?;
-            return Ok(Some(self.closure_of(&class, MANY, &exits, false)));
+            return Ok(Some(self.closure_of(&class, MANY, &exits, &Bits::default(), false)));
         }
         let mut all = Bits::default();
         groups.iter().for_each(|(_, _, bits)| all.extend(bits));
@@ -254,6 +281,6 @@ impl RegexAutomaton {
         before.sort_unstable();
         before.dedup();
         let exits = self.exits(&before, class)?;
-        Ok(Some(self.closure_of(class, reach, &exits, false)))
+        Ok(Some(self.closure_of(class, reach, &exits, &Bits::default(), false)))
     }
 }

@@ -51,6 +51,9 @@ pub struct Closure {
     pub reach: u32,
     /// The characters that may leave alive. Disjoint from `class`.
     pub exits: Arc<CodePoints>,
+    /// Those of `exits` that lead to the same state wherever they stand: after any number of characters of `class` up to
+    /// `reach` to the one where they lead at once.
+    pub steady: Arc<CodePoints>,
     /// Whether more than `reach` characters of `class` are dead.
     pub beyond_is_dead: bool,
 }

@@ -1,9 +1,8 @@
 //! Finished masks by state, bounded in bytes; the least recently used go first.
 
+use super::fast::Copied;
 use crate::automaton::StateId;
-use crate::vocabulary::slices::ClassSlice;
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
 
 /// What an entry costs beyond its words: the map's slot and the entry itself.
 const OVERHEAD: usize = 64;
@@ -19,8 +18,8 @@ pub(super) enum Mask {
     Words(Box<[u32]>),
     /// The words that are not zero, with their places.
     Few(Box<[(u32, u32)]>),
-    /// The tokens of a class, and EOS if `accepting`.
-    Class { slice: Arc<ClassSlice>, accepting: bool },
+    /// Tokens that other masks have, too, and EOS if `accepting`.
+    Copied { from: Copied, accepting: bool },
 }
 
 impl Mask {
@@ -28,7 +27,7 @@ impl Mask {
         match self {
             Mask::Words(words) => words.len() * 4 + OVERHEAD,
             Mask::Few(words) => words.len() * 8 + OVERHEAD,
-            Mask::Class { .. } => OVERHEAD,
+            Mask::Copied { .. } => OVERHEAD,
         }
     }
 
@@ -48,12 +47,13 @@ impl Mask {
         Mask::Few(few.into())
     }
 
-    /// Writes the mask to `row`, which has as many words; of a class's mask, EOS is left to the caller.
+    /// Writes the mask to `row`, which has as many words; EOS of a copied one is left to the caller.
     #[inline]
     pub(super) fn write(&self, row: &mut [u32]) {
         match self {
             Mask::Words(words) => row.copy_from_slice(words),
-            Mask::Class { slice, .. } => row.copy_from_slice(&slice.whole),
+            Mask::Copied { from: Copied::Class(slice), .. } => row.copy_from_slice(&slice.whole),
+            Mask::Copied { from: Copied::Steady(words), .. } => row.copy_from_slice(words),
             Mask::Few(words) => {
                 row.fill(0);
                 words.iter().for_each(|&(at, word)| row[at as usize] = word);

@@ -2,7 +2,7 @@
 
 use super::cache::{Mask, MaskCache};
 use super::distance::{Distances, Ground};
-use super::fast::{Maker, Plans};
+use super::fast::{Maker, Plans, set_duplicates};
 use super::spelled::Liveness;
 use super::walk::{Fuel, Path, step_bytes, walk_all};
 use crate::automaton::{Automaton, StateId};
@@ -99,7 +99,11 @@ impl Engine {
     }
 
     fn own_bytes(&self) -> usize {
-        self.liveness.bytes() + self.distances.bytes() + self.ends.capacity() * 6 + self.slots.capacity() * 4
+        self.liveness.bytes()
+            + self.plans.bytes()
+            + self.distances.bytes()
+            + self.ends.capacity() * 6
+            + self.slots.capacity() * 4
     }
 
     /// The number of times that states were renumbered. A state id of an earlier generation means nothing.
@@ -226,7 +230,7 @@ impl Engine {
                 let (row, rest) = out.split_at_mut(self.vocabulary.mask_words());
                 mask.write(row);
                 rest.fill(0);
-                if let Mask::Class { accepting: true, .. } = mask {
+                if let Mask::Copied { accepting: true, .. } = mask {
                     self.vocabulary.eos_token_ids().iter().for_each(|&id| set(row, id));
                 }
                 true
@@ -286,7 +290,7 @@ impl Engine {
         let budget = (self.limits.memory_bytes as usize).saturating_sub(held);
         self.masks.shrink(budget);
         let mask = match copied {
-            Some(slice) => Mask::Class { slice, accepting: self.automaton.is_accepting(state) },
+            Some(from) => Mask::Copied { from, accepting: self.automaton.is_accepting(state) },
             None => Mask::keep(row),
         };
         self.masks.insert(state, mask, budget);
@@ -301,11 +305,7 @@ impl Engine {
 
     /// Adds to a mask what is not in the tree: the other ids of duplicates, and EOS where the text matches.
     fn complete(&mut self, state: StateId, row: &mut [u32]) {
-        for &(token, same) in self.vocabulary.trie().duplicates() {
-            if is_set(row, token) {
-                set(row, same);
-            }
-        }
+        set_duplicates(&self.vocabulary, row);
         if self.automaton.is_accepting(state) {
             self.vocabulary.eos_token_ids().iter().for_each(|&id| set(row, id));
         }

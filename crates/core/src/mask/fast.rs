@@ -22,9 +22,13 @@ const MOST_EXITS: usize = 30_000;
 const MOST_LONGER: usize = 4_000;
 /// How many closures are remembered for one constraint.
 const MOST_PLANS: usize = 64;
+/// How many masks of steady closures are remembered for one constraint.
+const MOST_STEADY: usize = 24;
 
 /// A closure as masks.
 struct Plan {
+    /// The addresses of the closure's sets.
+    key: (usize, usize, usize),
     slice: Arc<ClassSlice>,
     reach: u32,
     exits: Exits,
@@ -34,11 +38,15 @@ struct Plan {
 /// Where a class may be left.
 #[derive(Clone, Default)]
 struct Exits {
-    /// The exits in ASCII.
-    bytes: Arc<[u8]>,
+    /// The exits in ASCII that lead to the same state wherever they stand, and the others.
+    steady: Arc<[u8]>,
+    loose: Arc<[u8]>,
     /// Tokens with an exit beyond ASCII, or what may become one.
     tokens: Arc<[u32]>,
 }
+
+/// A closure and the states that its steady exits lead to.
+type SteadyKey = ((usize, usize, usize), Box<[StateId]>);
 
 /// What a closure's class and exits come to; the closure keeps their addresses from being used again.
 struct Known {
@@ -51,7 +59,16 @@ struct Known {
 /// The closures met so far, by the place of their classes in memory, which they keep alive.
 #[derive(Default)]
 pub(super) struct Plans {
-    by_address: FxHashMap<(usize, usize), Known>,
+    by_address: FxHashMap<(usize, usize, usize), Known>,
+    /// Masks of a closure that every token is within: by the closure and where its steady exits lead, the tokens of the
+    /// class and those that leave it by a steady exit.
+    steady: FxHashMap<SteadyKey, Arc<[u32]>>,
+}
+
+/// What a mask is a copy of, EOS aside.
+pub(super) enum Copied {
+    Class(Arc<ClassSlice>),
+    Steady(Arc<[u32]>),
 }
 
 /// What a mask is made from.
@@ -70,23 +87,38 @@ pub(super) struct Maker<'a> {
 impl Plans {
     pub(super) fn clear(&mut self) {
         self.by_address.clear();
+        self.steady.clear();
+    }
+
+    /// The bytes held by what no other part counts.
+    pub(super) fn bytes(&self) -> usize {
+        self.steady.values().map(|words| words.len() * 4 + 64).sum()
     }
 }
 
 impl Maker<'_> {
     /// Writes the tokens that may follow `state`. If that took no more than a copy, what was copied is returned.
-    pub(super) fn fill(&mut self, state: StateId, row: &mut [u32]) -> Result<Option<Arc<ClassSlice>>> {
+    pub(super) fn fill(&mut self, state: StateId, row: &mut [u32]) -> Result<Option<Copied>> {
         self.path[0] = state;
         let plan = self.plan(state, 0)?;
         let mut steps = 0;
         if let Some(plan) = &plan {
-            row.copy_from_slice(&plan.slice.whole);
-            steps += self.keep_within(plan, (state, 0), None, row)?;
-            steps += self.step_each(state, plan.exits.tokens.iter().copied(), row)?;
-            for &byte in plan.exits.bytes.iter() {
-                steps += self.first_byte(state, byte, row)?;
-                steps += self.leave(state, plan, byte, 0..self.vocabulary.trie().nodes().len(), false, row)?;
+            let within = self.slices.longer_than(plan.reach) == 0;
+            if within && !plan.exits.steady.is_empty() {
+                let shared = self.fill_steady(state, plan, row)?;
+                if plan.exits.loose.is_empty()
+                    && plan.exits.tokens.is_empty()
+                    && self.vocabulary.trie().long().is_empty()
+                {
+                    return Ok(Some(Copied::Steady(shared)));
+                }
+            } else {
+                row.copy_from_slice(&plan.slice.whole);
+                steps += self.keep_within(plan, (state, 0), None, row)?;
+                steps += self.leave_by(state, plan, &plan.exits.steady, row)?;
             }
+            steps += self.step_each(state, plan.exits.tokens.iter().copied(), row)?;
+            steps += self.leave_by(state, plan, &plan.exits.loose, row)?;
         } else {
             row.fill(0);
             let live = self.automaton.next_bytes(state)?.unwrap_or([u64::MAX; 4]);
@@ -101,36 +133,73 @@ impl Maker<'_> {
         steps += self.step_each(state, self.vocabulary.trie().long().iter().copied(), row)?;
         self.fuel.spend(steps)?;
         let copied = plan.filter(|plan| {
-            plan.exits.bytes.is_empty() && plan.exits.tokens.is_empty() && self.slices.longer_than(plan.reach) == 0
+            let Exits { steady, loose, tokens } = &plan.exits;
+            steady.is_empty() && loose.is_empty() && tokens.is_empty() && self.slices.longer_than(plan.reach) == 0
         });
-        Ok(copied.map(|plan| plan.slice))
+        Ok(copied.map(|plan| Copied::Class(plan.slice)))
+    }
+
+    /// The tokens that leave a closure by `exits`.
+    fn leave_by(&mut self, state: StateId, plan: &Plan, exits: &[u8], row: &mut [u32]) -> Result<u64> {
+        let mut steps = 0;
+        for &byte in exits {
+            steps += self.first_byte(state, byte, row)?;
+            steps += self.leave(state, plan, byte, 0..self.vocabulary.trie().nodes().len(), false, row)?;
+        }
+        Ok(steps)
+    }
+
+    /// The tokens of a closure that all are within, and of its steady exits: the same for all states whose exits lead to
+    /// the same states. PERF: in `[^"]{0,120}` each character has a state of its own; with this one mask serves them all.
+    fn fill_steady(&mut self, state: StateId, plan: &Plan, row: &mut [u32]) -> Result<Arc<[u32]>> {
+        let mut targets = Vec::with_capacity(plan.exits.steady.len());
+        for &byte in plan.exits.steady.iter() {
+            targets.push(self.automaton.step(state, byte)?);
+        }
+        let key = (plan.key, targets.into_boxed_slice());
+        if let Some(known) = self.plans.steady.get(&key) {
+            row.copy_from_slice(known);
+            return Ok(Arc::clone(known));
+        }
+        row.copy_from_slice(&plan.slice.whole);
+        let steps = self.leave_by(state, plan, &plan.exits.steady, row)?;
+        self.fuel.spend(steps)?;
+        set_duplicates(self.vocabulary, row);
+        if self.plans.steady.len() >= MOST_STEADY {
+            self.plans.steady.clear();
+        }
+        let made: Arc<[u32]> = (&*row).into();
+        self.plans.steady.insert(key, Arc::clone(&made));
+        Ok(made)
     }
 
     /// Where a class may be left, if that is in few places.
-    fn exits(&self, exits: &CodePoints) -> Option<Exits> {
-        let most = if self.always { usize::MAX } else { MOST_EXITS };
-        let ascii = exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80).flat_map(|&(lo, hi)| lo..=hi.min(0x7F));
-        let bytes: Arc<[u8]> = ascii.map(|c| c as u8).collect();
-        let places: usize = bytes.iter().map(|&byte| self.occurrences.of(byte).len()).sum();
-        if places > most {
+    fn exits(&self, closure: &Closure) -> Option<Exits> {
+        let ranges = closure.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
+        let ascii = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8);
+        let (steady, loose): (Vec<u8>, Vec<u8>) = ascii.partition(|&byte| closure.steady.contains(u32::from(byte)));
+        let places: usize = steady.iter().chain(&loose).map(|&byte| self.occurrences.of(byte).len()).sum();
+        if places > MOST_EXITS && !self.always {
             return None;
         }
         let most = if self.always { usize::MAX } else { MOST_LONGER };
-        let tokens = self.slices.with_any(exits, most)?;
-        Some(Exits { bytes, tokens: tokens.into() })
+        let tokens = self.slices.with_any(&closure.exits, most)?;
+        Some(Exits { steady: steady.into(), loose: loose.into(), tokens: tokens.into() })
     }
 
     /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
     fn plan(&mut self, state: StateId, before: u32) -> Result<Option<Plan>> {
         let Some(closure) = self.automaton.closure(state)? else { return Ok(None) };
-        let key = (Arc::as_ptr(&closure.class) as usize, Arc::as_ptr(&closure.exits) as usize);
+        // Empty sets need not share an address.
+        let address = |set: &Arc<CodePoints>| if set.is_empty() { 0 } else { Arc::as_ptr(set) as usize };
+        let key = (address(&closure.class), address(&closure.exits), address(&closure.steady));
         let (slice, exits) = match self.plans.by_address.get(&key) {
             Some(known) => (Arc::clone(&known.slice), known.exits.clone()),
             None => {
                 let slice = self.vocabulary.class(self.slices, &closure.class);
-                let exits = self.exits(&closure.exits);
+                let exits = self.exits(&closure);
                 if self.plans.by_address.len() >= MOST_PLANS {
-                    self.plans.by_address.clear();
+                    self.plans.clear();
                 }
                 let known = Known { _closure: closure.clone(), slice: Arc::clone(&slice), exits: exits.clone() };
                 self.plans.by_address.insert(key, known);
@@ -140,7 +209,7 @@ impl Maker<'_> {
         let Some(exits) = exits else { return Ok(None) };
         let Closure { reach, beyond_is_dead, .. } = closure;
         let cheap = beyond_is_dead || self.slices.longer_than(reach.saturating_add(before)) <= MOST_LONGER;
-        Ok((cheap || self.always).then_some(Plan { slice, reach, exits, beyond_is_dead }))
+        Ok((cheap || self.always).then_some(Plan { key, slice, reach, exits, beyond_is_dead }))
     }
 
     /// Mends `row`, which has the tokens of the plan's class and of those that begin with `begins`, where they have more
@@ -218,7 +287,7 @@ impl Maker<'_> {
             let mut steps = self.keep_within(&plan, (state, 1), Some(begins), row)?;
             let tokens = plan.exits.tokens.iter().copied().filter(|&token| is_set(begins, token));
             steps += self.step_each(state, tokens, row)?;
-            for &exit in plan.exits.bytes.iter() {
+            for &exit in plan.exits.steady.iter().chain(plan.exits.loose.iter()) {
                 steps += self.leave(state, &plan, exit, below.clone(), true, row)?;
             }
             return Ok(steps);
@@ -288,5 +357,14 @@ impl Maker<'_> {
             steps += 1 + self.walk(index + 1..walked_to, row)?;
         }
         Ok(steps)
+    }
+}
+
+/// Of tokens with the same bytes one is in the tree: the others follow it.
+pub(super) fn set_duplicates(vocabulary: &Vocabulary, row: &mut [u32]) {
+    for &(token, same) in vocabulary.trie().duplicates() {
+        if is_set(row, token) {
+            set(row, same);
+        }
     }
 }

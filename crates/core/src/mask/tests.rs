@@ -210,7 +210,18 @@ impl Automaton for Table {
                     }
                 }
                 let class = CodePoints::from_ranges(inside.iter().map(|&c| (u32::from(c), u32::from(c))));
-                return Ok(Some(Closure { class: Arc::new(class), reach, exits: Arc::new(exits), beyond_is_dead }));
+                let mut steady = CodePoints::empty();
+                for character in CHARACTERS.into_iter().filter(|&c| exits.contains(u32::from(c))) {
+                    let mut targets = BTreeSet::new();
+                    for &from in levels.iter().flatten() {
+                        targets.insert(self.run(from, character)?);
+                    }
+                    if targets.len() == 1 {
+                        steady = steady.union(&CodePoints::single(u32::from(character)));
+                    }
+                }
+                let (class, exits, steady) = (Arc::new(class), Arc::new(exits), Arc::new(steady));
+                return Ok(Some(Closure { class, reach, exits, steady, beyond_is_dead }));
             }
             levels.push(next);
         }
