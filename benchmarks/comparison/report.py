@@ -17,7 +17,7 @@ def markdown(results: dict[str, Any]) -> str:
         f"in {results.get('minutes', '?')} minutes.",
         "",
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Python {m['python']}, "
-        f"rustc {m['rustc']}. {versions}.",
+        f"rustc {m['rustc']}; load {m.get('load', '?')} at the start. {versions}.",
         "",
         "The Tekken vocabulary of `mistral-common`, 131,072 tokens; one sample text a pattern, replayed "
         f"token by token. CPU time, medians of up to {results['repeats']} repeats; a cell that takes more "
