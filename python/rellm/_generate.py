@@ -15,7 +15,7 @@ from rellm._generate_forced import Forced
 from rellm._generate_loop import Decoder
 from rellm._generate_processor import ConstraintLogitsProcessor, compiled_over
 from rellm._generate_prompt import encode_prompts, split_prompts
-from rellm._generate_rows import ABANDONED, Row
+from rellm._generate_rows import ABANDONED, LIVE, Row
 from rellm._generate_stop import TextEnd, find_stop, stop_strings
 from rellm._vocabulary import Vocabulary
 
@@ -377,21 +377,23 @@ class _Call:
         return getattr(result, "sequences", result)
 
     def _proposer(self, input_ids: Any) -> Any:
-        """What to draft next, from the tokens so far."""
+        """What to append or to draft next, from the tokens so far."""
         compiled, start = self._compiled[0], input_ids.shape[1]
         if compiled is None or self._forced_text == "off":
-            return lambda written: ([], False)
+            return lambda written: ([], [])
         row = Row(compiled.matcher(), self._eos)
-        forced, certain = self._generator._forced, self._forced_text == "forced"
+        forced, unasked = self._generator._forced, self._forced_text == "forced"
 
-        def propose(written: list[int]) -> tuple[list[int], bool]:
+        def propose(written: list[int]) -> tuple[list[int], list[int]]:
             for token_id in written[start + len(row.tokens) :]:
                 row.push(token_id)
-            if row.status != 0:
-                return [], certain
-            if not certain:
-                return forced.candidates(row.matcher, written), False
-            return self._affordable(row, forced.certain(row.matcher, written)), True
+            if row.status != LIVE:
+                return [], []
+            tokens = forced.candidates(row.matcher, written)
+            if not unasked or not tokens:
+                return [], tokens
+            certain = self._affordable(row, forced.certain(row.matcher, written))
+            return certain, tokens[len(certain) :] if tokens[: len(certain)] == certain else []
 
         return propose
 

@@ -21,8 +21,8 @@ class Decoder:
     Args:
         model: as `generate` hands it to its decoding method.
         input_ids: `(1, length)`.
-        propose: called with the ids so far; tokens to try next, as a list, and whether they are certain. Certain
-            tokens are appended unasked; others are kept as far as the choice from the masked scores agrees.
+        propose: called with the ids so far; tokens to append unasked, and tokens to try after them, which are kept as
+            far as the choice from the masked scores agrees.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Decoder:
         stopping_criteria: Any,
         generation_config: Any,
         model_kwargs: dict[str, Any],
-        propose: Callable[[list[int]], tuple[list[int], bool]],
+        propose: Callable[[list[int]], tuple[list[int], list[int]]],
         streamer: Any = None,
     ) -> None:
         self.model = model
@@ -70,15 +70,12 @@ class Decoder:
 
         written = self.input_ids[0].tolist()
         room = self._config.max_length - len(written)
-        draft, certain = self._propose(written) if self._can_draft or self._first else ([], False)
+        certain, draft = self._propose(written)
         emitted: list[int] = []
-        if certain:
-            for token_id in draft[: max(room - 1, 0)]:
-                if self._append(token_id, emitted):
-                    return self._end(emitted)
-            draft = []
-        else:
-            draft = draft[: max(room - 1, 0)] if self._can_draft else []
+        for token_id in certain[: max(room - 1, 0)]:
+            if self._append(token_id, emitted):
+                return self._end(emitted)
+        draft = draft[: max(room - len(emitted) - 1, 0)] if self._can_draft else []
         asked = torch.cat([self.input_ids, self.input_ids.new_tensor([draft])], dim=-1) if draft else self.input_ids
         outputs = self._forward(asked, len(draft))
         logits = outputs.logits[:, -len(draft) - 1 :].to(copy=True, dtype=torch.float32, device=self.input_ids.device)
