@@ -113,6 +113,8 @@ class Matcher:
     def next_characters(self) -> list[tuple[int, int]]: ...  # inclusive ranges of code points that may follow
     # Distance in tokens (EOS is free):
     # exact least number of tokens to a match; None: more than at_most
+    @property
+    def longest_way(self) -> int | None: ...  # no text is more tokens away from a match; None: nothing is known
     def tokens_to_match(self, at_most: int) -> int | None: ...
     # only tokens after which a match needs at most tokens_left - 1 more
     def fill_mask_within(self, out: Any, row: int, tokens_left: int) -> None: ...

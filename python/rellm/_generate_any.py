@@ -191,6 +191,11 @@ class AnyMatcher:
         known = [completion for completion in found if completion is not None]
         return min(known, key=len) if known and len(known) == len(found) else None
 
+    @property
+    def longest_way(self) -> int | None:
+        ways = [part.longest_way for part in self._parts]
+        return None if None in ways else max(ways)
+
     def tokens_to_match(self, at_most: int) -> int | None:
         known = [count for part in self._alive() if (count := part.tokens_to_match(at_most)) is not None]
         return min(known, default=None)

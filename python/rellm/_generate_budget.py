@@ -43,6 +43,10 @@ def check_budget(matcher: Any, max_new_tokens: int, what: str = "max_new_tokens"
 
 def fill_mask_in_budget(matcher: Any, out: Packed, row: int, left: int) -> None:
     """The mask of `matcher` with `left` tokens still to be written (this one included)."""
+    farthest = matcher.longest_way
+    if farthest is not None and left - SLACK > farthest:  # wherever a token leads, the end stays in reach
+        matcher.fill_mask(out, row)
+        return
     left = max(left, 0)
     if matcher.shortest_completion() is None:
         matcher.fill_mask(out, row)

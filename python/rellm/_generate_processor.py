@@ -269,9 +269,7 @@ class ConstraintLogitsProcessor:
             if group is None:
                 continue
             part = texts[i : i + self._factor]
-            distance = max(
-                len(tokens) - common for tokens, (_, common) in zip(part, group.sources(part), strict=True)
-            )
+            distance = max(len(tokens) - common for tokens, (_, common) in zip(part, group.sources(part), strict=True))
             longest = max(len(row.tokens) for row in group.rows)
             steps_back = any(len(tokens) < longest + min(distance, 1) for tokens in part)
             if distance > 1 or (steps_back and not self._drafting):

@@ -11,9 +11,7 @@ import torch
 
 COLOURS = ("red", "green", "blue")
 PATTERN = "(red|green|blue)( (red|green|blue)){0,2}"
-LANGUAGE = frozenset(
-    " ".join(words).encode() for n in (1, 2, 3) for words in itertools.product(COLOURS, repeat=n)
-)
+LANGUAGE = frozenset(" ".join(words).encode() for n in (1, 2, 3) for words in itertools.product(COLOURS, repeat=n))
 ANSWERS = ("yes", "no", "maybe")
 ANSWER_PATTERN = "yes|no|maybe"
 ANSWER_LANGUAGE = frozenset(answer.encode() for answer in ANSWERS)

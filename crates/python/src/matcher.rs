@@ -121,6 +121,12 @@ impl Matcher {
         self.ask(py, |matcher| matcher.fill_mask_within(row, tokens_left))
     }
 
+    /// No text that can still match is more tokens than this away from a match; None: nothing is known.
+    #[getter]
+    fn longest_way(&self, py: Python<'_>) -> PyResult<Option<u32>> {
+        self.ask(py, |matcher| Ok(matcher.longest_way()))
+    }
+
     fn tokens_to_match(&self, py: Python<'_>, at_most: u32) -> PyResult<Option<u32>> {
         self.ask(py, |matcher| matcher.tokens_to_match(at_most))
     }

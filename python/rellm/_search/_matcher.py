@@ -259,6 +259,11 @@ class SearchMatcher:
         """Always None: the search engine does not know a way to a match."""
         return
 
+    @property
+    def longest_way(self) -> None:
+        """Always None: the search engine does not know how far a match can be."""
+        return
+
     def tokens_to_match(self, at_most: int) -> None:
         """Always None: the search engine does not know how far a match is."""
         return

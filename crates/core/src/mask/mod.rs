@@ -4,6 +4,7 @@ mod cache;
 mod distance;
 mod engine;
 mod fast;
+mod longest_way;
 mod spelled;
 mod walk;
 
@@ -23,6 +24,7 @@ pub struct CompiledConstraint {
     vocabulary: Arc<Vocabulary>,
     engine: Mutex<Engine>,
     closed: Arc<Mutex<Vec<Slot>>>,
+    longest_way: Option<u32>,
 }
 
 impl CompiledConstraint {
@@ -39,7 +41,8 @@ impl CompiledConstraint {
                 return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
             }
         }
-        Self::new(Box::new(compiled), vocabulary, limits)
+        let longest_way = longest_way::longest_way(pattern, &vocabulary);
+        Self::build(Box::new(compiled), vocabulary, limits, longest_way)
     }
 
     /// The constraint that allows exactly `texts`, each given in code points.
@@ -59,6 +62,15 @@ impl CompiledConstraint {
     /// # Errors
     /// [`Error::Unsatisfiable`] if no sequence of tokens spells a text of the language; [`Error::Limit`].
     pub fn new(automaton: Box<dyn Automaton>, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
+        Self::build(automaton, vocabulary, limits, None)
+    }
+
+    fn build(
+        automaton: Box<dyn Automaton>,
+        vocabulary: Arc<Vocabulary>,
+        limits: &Limits,
+        longest_way: Option<u32>,
+    ) -> Result<Arc<Self>> {
         if automaton.start() == StateId::DEAD {
             return Err(Error::Unsatisfiable {
                 message: "no text matches: every way through the constraint contradicts itself".to_owned(),
@@ -69,12 +81,17 @@ impl CompiledConstraint {
         if !engine.can_start()? {
             return Err(unspelled("texts match, but no sequence of this vocabulary's tokens spells any of them"));
         }
-        Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine), closed }))
+        Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine), closed, longest_way }))
     }
 
     /// The vocabulary.
     pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary
+    }
+
+    /// No text that can still match is more tokens than this away from a match; `None`: nothing is known.
+    pub fn longest_way(&self) -> Option<u32> {
+        self.longest_way
     }
 
     /// Chooses how masks are made; for tests and measurements.

@@ -95,6 +95,11 @@ impl Matcher {
         }
     }
 
+    /// No text that can still match is more tokens than this away from a match; `None`: nothing is known.
+    pub fn longest_way(&self) -> Option<u32> {
+        self.constraint.longest_way()
+    }
+
     /// Writes the mask of the tokens after which the text needs at most `tokens_left - 1` more to match; EOS costs nothing.
     /// `out` is as for [`Matcher::fill_mask`].
     ///
@@ -104,6 +109,9 @@ impl Matcher {
         if self.ended {
             self.fill_ended(out);
             return Ok(());
+        }
+        if self.longest_way().is_some_and(|longest| longest < tokens_left) {
+            return self.fill_mask(out);
         }
         self.constraint.engine().fill_within(self.slot, out, tokens_left)
     }

@@ -1,0 +1,194 @@
+"""Never cut off: within any budget that holds a match there comes one, and where none fits, an error says so first."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import rellm
+import torch
+from families import Family, family
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import Oracle, bytes_of
+from rellm._generate_budget import fill_mask_in_budget
+from rellm._generate_mask import packed_words, unpacked
+from vocabularies import vocabulary_of
+
+LETTERS = 'rednogyb {}":,0'
+
+
+def patterns() -> st.SearchStrategy[str]:
+    """Patterns of finite and infinite languages, with branches that take long to end once they are begun."""
+    letter = st.sampled_from([re.escape(letter) for letter in LETTERS] + ["[a-f]", "[^x]", r"\d", "é"])
+    word = st.lists(letter, min_size=1, max_size=6).map("".join)
+
+    def larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        bounds = st.sampled_from(["*", "+", "?", "{3}", "{2,5}", "{8,9}", "{0,30}", "{12}"])
+        return st.one_of(
+            st.tuples(inner, inner).map("".join),
+            st.tuples(inner, inner).map(lambda pair: f"(?:{pair[0]}|{pair[1]})"),
+            st.tuples(inner, bounds).map(lambda pair: f"(?:{pair[0]}){pair[1]}"),
+        )
+
+    return st.recursive(word, larger, max_leaves=5)
+
+
+def fewest_tokens(pattern: str, vocabulary: Any, at_most: int) -> int | None:
+    """The least number of tokens to a match, by trying all sequences level by level, states merged."""
+    compiled = rellm.compile(pattern, vocabulary)
+    level, seen = [compiled.matcher()], set()
+    for depth in range(at_most + 1):
+        if any(matcher.is_accepting for matcher in level):
+            return depth
+        following = []
+        for matcher in level:
+            for token_id in np.flatnonzero(unpacked(matcher.mask(), len(vocabulary))).tolist():
+                if token_id in vocabulary.eos_token_ids:
+                    continue
+                after = matcher.copy()
+                after.advance(token_id)
+                # Equal texts are equal states; equal masks and ways to the end are, for this purpose, too.
+                key = after.text
+                if key not in seen:
+                    seen.add(key)
+                    following.append(after)
+        level = following
+        if len(level) > 3000:
+            return depth + 1 if any(matcher.is_accepting for matcher in level) else -1
+    return None
+
+
+FAMILY_NAMES = st.sampled_from(["gpt2", "llama", "t5"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    pattern=patterns(), budget=st.integers(1, 24), name=FAMILY_NAMES, seed=st.integers(0, 2**20), sample=st.booleans()
+)
+def test_a_text_is_complete_or_no_text_fits(pattern: str, budget: int, name: str, seed: int, sample: bool) -> None:
+    of = family(name)
+    vocabulary = vocabulary_of(of)
+    generator = rellm.Generator(of.model, of.tokenizer, vocabulary=vocabulary)
+    torch.manual_seed(seed)
+    try:
+        completion = generator("The capital of", pattern, budget, do_sample=sample)
+    except rellm.UnsatisfiableError:
+        return  # the vocabulary cannot spell it
+    except rellm.BudgetError as error:
+        found = fewest_tokens(pattern, vocabulary, budget)
+        assert found in (None, -1), f"{found} tokens are enough"
+        needed = error.needed or 0
+        assert needed > budget
+        assert str(needed) in error.args[0]
+        return
+    assert completion.is_complete
+    assert len(completion.token_ids) <= budget
+    assert re.fullmatch(pattern, completion.text)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pattern=patterns(), budget=st.integers(1, 24), name=FAMILY_NAMES, data=st.data())
+def test_whatever_is_chosen_within_the_budget_ends_in_it(
+    pattern: str, budget: int, name: str, data: st.DataObject
+) -> None:
+    vocabulary = vocabulary_of(family(name))
+    try:
+        matcher = rellm.compile(pattern, vocabulary).matcher()
+    except rellm.UnsatisfiableError:
+        return
+    if matcher.tokens_to_match(budget) is None:
+        return
+    row = np.zeros((1, packed_words(len(vocabulary))), dtype=np.uint32)
+    for written in range(budget):
+        way = matcher.longest_way
+        assert way is None or matcher.tokens_to_match(way) is not None, "further from its end than any text can be"
+        fill_mask_in_budget(matcher, row, 0, budget - written)
+        allowed = np.flatnonzero(unpacked(row[0], len(vocabulary))).tolist()
+        assert allowed or matcher.is_finished, "a dead end"
+        text = [token_id for token_id in allowed if token_id not in vocabulary.eos_token_ids]
+        if not text:
+            break
+        matcher.advance(data.draw(st.sampled_from(text)))
+    assert matcher.is_accepting
+
+
+def test_within_the_budget_the_mask_is_the_exhaustive_one() -> None:
+    """The tight end of a budget, where no slack is left: exactly the tokens after which a match still fits."""
+    vocabulary = vocabulary_of(family("gpt2"))
+    language = frozenset({b"red", b"redgreen", b"{" + b"blue " * 4 + b"}"})
+    oracle = Oracle(bytes_of(vocabulary), vocabulary.eos_token_ids, language)
+    compiled = rellm.compile(r"red|redgreen|\{(blue ){4}\}", vocabulary)
+    for left in range(1, 14):
+        matcher = compiled.matcher()
+        row = np.zeros((1, packed_words(len(vocabulary))), dtype=np.uint32)
+        matcher.fill_mask_within(row, 0, left)
+        found = set(np.flatnonzero(unpacked(row[0], len(vocabulary))).tolist())
+        assert found == oracle.allowed(b"", left)
+
+
+def test_a_budget_too_small_is_told_before_the_model_is_asked() -> None:
+    of = family("llama")
+
+    class Never:
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            raise AssertionError("the model was asked")
+
+    generator = rellm.Generator(of.model, of.tokenizer, vocabulary=vocabulary_of(of))
+    hook = of.model.register_forward_pre_hook(Never())
+    try:
+        with pytest.raises(
+            rellm.BudgetError, match=r"no match fits into max_new_tokens=3: the shortest takes \d+"
+        ) as info:
+            generator("a", r"\d{3}-\d{3}-\d{4}", 3)
+    finally:
+        hook.remove()
+    needed = info.value.needed
+    assert needed is not None
+    assert generator("a", r"\d{3}-\d{3}-\d{4}", needed).is_complete
+    with pytest.raises(rellm.BudgetError):
+        generator("a", r"\d{3}-\d{3}-\d{4}", needed - 1)
+
+
+@pytest.mark.parametrize("many", [{"num_beams": 3}, {"num_return_sequences": 3, "do_sample": True}])
+def test_a_budget_holds_for_beams_and_returns(many: dict[str, Any]) -> None:
+    of = family("qwen2")
+    generator = rellm.Generator(of.model, of.tokenizer, vocabulary=vocabulary_of(of))
+    found = generator(["The capital", "a b c d"], r'\{"a": "[a-z ]*", "b": "[a-z ]*"\}', 16, **many)
+    for completion in [one for each in found for one in (each if isinstance(each, list) else [each])]:
+        assert completion.is_complete, completion
+
+
+def _generator(of: Family) -> rellm.Generator:
+    return rellm.Generator(of.model, of.tokenizer, vocabulary=vocabulary_of(of))
+
+
+def test_runs_of_whitespace_and_repetitions_are_bounded_on_request() -> None:
+    class Wants:
+        """Scores that prefer one token."""
+
+        def __init__(self, token_id: int) -> None:
+            self.token_id = token_id
+
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            scores = scores.clone()
+            scores[:, self.token_id] += 1000
+            return scores
+
+    of = family("gpt2")
+    vocabulary = vocabulary_of(of)
+    tokens = bytes_of(vocabulary)
+    space, letter = tokens.index(b" "), tokens.index(b"a")
+    generator = _generator(of)
+    free = generator("a", r"[a-z\s]{40}", 40, logits_processor=[Wants(space)])
+    assert " " * 20 in free.text
+    bounded = generator("a", r"[a-z\s]{40}", 40, max_whitespace=2, logits_processor=[Wants(space)])
+    assert bounded.is_complete
+    assert not re.search(r"\s{3}", bounded.text)
+    repeated = generator("a", r"[a-z\s]{40}", 40, max_repetition=3, logits_processor=[Wants(letter)])
+    assert repeated.is_complete
+    assert not any(len(set(repeated.token_ids[i : i + 4])) == 1 for i in range(len(repeated.token_ids) - 3))
+    # Where the constraint leaves nothing else, it wins.
+    assert generator("a", r" {9}", 9, max_whitespace=2).text == " " * 9
