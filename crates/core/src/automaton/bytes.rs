@@ -1,7 +1,7 @@
 //! The bytes that may come next, all at once.
 
 use super::expr::flag;
-use super::partition::{Bits, Minterm};
+use super::partition::Bits;
 use super::regex::{CharState, DEAD, RegexAutomaton};
 use crate::error::Result;
 
@@ -9,16 +9,14 @@ impl RegexAutomaton {
     /// The bytes with which the characters begin that keep a state alive.
     pub(super) fn live_bytes(&mut self, state: CharState) -> Result<[u64; 4]> {
         let mut live = Bits::default();
-        let plain = self.calculus.arena.is(self.states[state as usize].term, flag::PLAIN);
-        if !plain {
-            self.prime(state)?;
-        }
-        self.calculus.first(self.states[state as usize].term, &mut live);
+        let (term, buffer) = (self.states[state as usize].term, self.states[state as usize].buffer);
+        let plain = self.calculus.arena.is(term, flag::PLAIN);
+        self.calculus.first(term, &self.calculus.captured(buffer), &mut live);
         // What is plain is alive after each of its first characters; elsewhere they are those that may be.
         if !plain {
             let mut proven = Bits::default();
-            for m in live.iter().collect::<Vec<Minterm>>() {
-                if self.walk_any(state, m)? != DEAD {
+            for (m, c) in self.candidates(state) {
+                if live.has(m) && !proven.has(m) && self.walk(state, m, c)? != DEAD {
                     proven.add(m);
                 }
             }

@@ -4,11 +4,16 @@
 //! since the first open group. `Close` cuts the text out of the buffer and binds every backreference to the group in
 //! the tail, and takes the `yes` of every conditional on it. A tail in which the group can open again keeps the bound
 //! backreference, since it may be bound anew; in any other it becomes the text itself.
+//!
+//! A captured text is compared character by character, not minterm by minterm: its characters would cut the minterms
+//! ever finer. So where a state may compare a character, its transitions go by character. Of the characters of one
+//! minterm, those that it would compare with stand for themselves, and one other for all the rest: an automorphism of
+//! the alphabet maps any of these to any other and leaves the state as it is.
 
 use super::derive::Calculus;
 use super::expr::{Expr, ExprId, NOTHING, UNBOUND, flag};
 use crate::codepoints::CodePoints;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::syntax::ast::CaseMapping;
 use rustc_hash::FxHashMap;
 
@@ -22,7 +27,6 @@ pub struct Captures {
     /// Parent and last character; number 0 is the empty buffer.
     buffers: Vec<(u32, u32, u32)>,
     buffer_ids: FxHashMap<(u32, u32), u32>,
-    literals: FxHashMap<(u32, u32), ExprId>,
     memory: usize,
 }
 
@@ -40,6 +44,11 @@ impl Captures {
     /// The group that a kind of backreference asks for.
     pub fn group(&self, reference: u32) -> u32 {
         self.references[reference as usize].0
+    }
+
+    /// Whether a kind of backreference compares characters as they are.
+    pub fn is_exact(&self, reference: u32) -> bool {
+        matches!(self.references[reference as usize].1, CaseMapping::Exact)
     }
 
     /// The number of a set of groups that a conditional asks for.
@@ -102,6 +111,33 @@ impl Captures {
     /// What depends on the pattern alone: everything that was captured is forgotten.
     pub fn blank(&self) -> Captures {
         Captures { references: self.references.clone(), conditions: self.conditions.clone(), ..Captures::default() }
+    }
+
+    /// Whether a character is the next one of a text of which so many are left.
+    pub fn agrees(&self, reference: u32, content: u32, left: u32, c: u32) -> bool {
+        let text = self.text(content);
+        let wanted = text[text.len() - left as usize];
+        self.class(reference, wanted).map_or(wanted == c, |class| class.contains(c))
+    }
+
+    /// The characters that are compared as equal to one.
+    fn class(&self, reference: u32, c: u32) -> Option<&CodePoints> {
+        match &self.references[reference as usize].1 {
+            CaseMapping::Sets(sets) => {
+                sets.binary_search_by_key(&c, |entry| entry.0).ok().and_then(|i| sets.get(i)).map(|entry| &entry.1)
+            }
+            CaseMapping::Exact => None,
+        }
+    }
+
+    /// Adds the characters that are compared as equal to the next one of a text.
+    fn add_next(&self, reference: u32, content: u32, left: u32, out: &mut Vec<u32>) {
+        let text = self.text(content);
+        let Some(&wanted) = text.len().checked_sub(left as usize).and_then(|i| text.get(i)) else { return };
+        out.push(wanted);
+        if let Some(class) = self.class(reference, wanted) {
+            out.extend(class.ranges().iter().flat_map(|r| r.0..=r.1));
+        }
     }
 
     /// A text by its id.
@@ -211,7 +247,7 @@ impl Calculus {
                 if keep {
                     self.arena.intern(Expr::Backref { reference, content })
                 } else {
-                    self.content(reference, content)?.unwrap_or(NOTHING)
+                    self.content(reference, content).unwrap_or(NOTHING)
                 }
             }
             Expr::Cond { groups, yes, .. } if self.captures.conditions[groups as usize].contains(&group) => {
@@ -261,45 +297,65 @@ impl Calculus {
     }
 
     /// The text of a backreference as an expression; `None`: its group has not matched.
-    pub(super) fn content(&mut self, reference: u32, content: u32) -> Result<Option<ExprId>> {
+    pub(super) fn content(&mut self, reference: u32, content: u32) -> Option<ExprId> {
         if content == UNBOUND {
-            return Ok(None);
+            return None;
         }
-        if let Some(&known) = self.captures.literals.get(&(reference, content)) {
-            return Ok(Some(known));
+        let left = self.captures.text(content).len() as u32;
+        Some(self.text(reference, content, left))
+    }
+
+    fn text(&mut self, reference: u32, content: u32, left: u32) -> ExprId {
+        if left == 0 { super::expr::EMPTY } else { self.arena.intern(Expr::Text { reference, content, left }) }
+    }
+
+    /// What is left of a text after the character that is being read, if it agrees.
+    pub(super) fn read_text(&mut self, reference: u32, content: u32, left: u32) -> Option<ExprId> {
+        let agrees = self.captures.agrees(reference, content, left, self.context.character);
+        agrees.then(|| self.text(reference, content, left - 1))
+    }
+
+    /// The characters that a term with a buffer may compare the next one with, sorted.
+    pub(super) fn compared(&self, term: ExprId, buffer: u32) -> Vec<u32> {
+        let mut characters = Vec::new();
+        if self.arena.is(term, flag::FRONT_CAPTURE) {
+            // A group that closes now may be asked for at once: any of its characters may be the first.
+            let text = self.captures.read(buffer, 0);
+            for reference in 0..self.captures.references.len() as u32 {
+                for &c in &text {
+                    if let Some(class) = self.captures.class(reference, c) {
+                        characters.extend(class.ranges().iter().flat_map(|r| r.0..=r.1));
+                    }
+                }
+            }
+            characters.extend(text);
         }
-        let text = self.captures.contents[content as usize].clone();
-        self.spend(text.len() as u64)?;
-        let case = self.captures.references[reference as usize].1.clone();
-        let sets: Vec<CodePoints> = text
-            .iter()
-            .map(|&c| match &case {
-                CaseMapping::Sets(sets) => match sets.binary_search_by_key(&c, |entry| entry.0) {
-                    Ok(index) => sets[index].1.clone(),
-                    Err(_) => CodePoints::single(c),
-                },
-                CaseMapping::Exact => CodePoints::single(c),
-            })
-            .collect();
-        let mut classes = Vec::with_capacity(sets.len());
-        for set in &sets {
-            self.partition.refine(set).ok_or_else(|| Error::Limit {
-                limit: "memory_bytes",
-                allowed: 0,
-                message: "a backreference needs more than 60,000 classes of characters: make the captured text shorter"
-                    .into(),
-            })?;
-            match self.partition.class(set) {
-                Some(class) => classes.push(class),
-                None => return Ok(Some(NOTHING)),
+        let mut stack = vec![term];
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(id) = stack.pop() {
+            if !self.arena.is(id, flag::FRONT_TEXT) || !seen.insert(id) {
+                continue;
+            }
+            match self.arena.get(id) {
+                Expr::Concat(head, tail) => stack.extend([*head, *tail]),
+                Expr::Union(ids) | Expr::Ordered(ids) | Expr::Inter(ids) => stack.extend(ids),
+                Expr::Not(body) | Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { body, .. } => {
+                    stack.push(*body);
+                }
+                Expr::Cond { yes, no, .. } => stack.extend([*yes, *no]),
+                Expr::Atomic(threads) => stack.extend(threads.iter().flat_map(|t| [t.0, t.1])),
+                Expr::Text { reference, content, left } => {
+                    self.captures.add_next(*reference, *content, *left, &mut characters);
+                }
+                Expr::Backref { reference, content } if *content != UNBOUND => {
+                    let left = self.captures.text(*content).len() as u32;
+                    self.captures.add_next(*reference, *content, left, &mut characters);
+                }
+                _ => {}
             }
         }
-        let at = self.arena.pool.len() as u32;
-        let len = classes.len() as u32;
-        self.arena.pool.extend(classes);
-        let literal = self.arena.string(at, len);
-        self.captures.literals.insert((reference, content), literal);
-        self.captures.memory += 32;
-        Ok(Some(literal))
+        characters.sort_unstable();
+        characters.dedup();
+        characters
     }
 }

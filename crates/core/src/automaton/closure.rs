@@ -9,7 +9,7 @@
 
 use super::Closure;
 use super::derive::Calculus;
-use super::expr::{ANYTHING, EMPTY, Expr, ExprId, MANY, flag};
+use super::expr::{ANYTHING, EMPTY, Expr, ExprId, MANY, UNBOUND, flag};
 use super::partition::{ALL, Bits, Minterm, Partition};
 use super::regex::{CharState, RegexAutomaton};
 use crate::error::Result;
@@ -33,8 +33,18 @@ fn is_wide(partition: &Partition, bits: &Bits) -> bool {
 }
 
 impl Calculus {
-    /// The minterms with which a sequence can begin, and perhaps more.
-    pub(super) fn first(&self, sequence: ExprId, into: &mut Bits) {
+    /// The minterms of a buffer's characters.
+    pub(super) fn captured(&self, buffer: u32) -> Bits {
+        let mut captured = Bits::default();
+        for c in self.captures.read(buffer, 0) {
+            captured.add(self.partition.minterm(c));
+        }
+        captured
+    }
+
+    /// The minterms with which a sequence can begin, and perhaps more; `captured`: those of which a text can be that
+    /// a group captures before.
+    pub(super) fn first(&self, sequence: ExprId, captured: &Bits, into: &mut Bits) {
         let mut rest = sequence;
         loop {
             let (head, tail) = self.arena.split(rest);
@@ -54,13 +64,16 @@ impl Calculus {
                     }
                 }
                 Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => {
-                    ids.iter().for_each(|&id| self.first(id, into));
+                    ids.iter().for_each(|&id| self.first(id, captured, into));
                 }
-                Expr::Repeat { body, .. } => self.first(body, into),
-                Expr::Cond { yes, no, .. } => [yes, no].into_iter().for_each(|id| self.first(id, into)),
+                Expr::Repeat { body, .. } => self.first(body, captured, into),
+                Expr::Cond { yes, no, .. } => [yes, no].into_iter().for_each(|id| self.first(id, captured, into)),
                 Expr::Empty | Expr::Nothing | Expr::Done | Expr::End | Expr::Open(_) | Expr::Close { .. } => {}
                 Expr::Before { .. } | Expr::Start { .. } | Expr::Next { .. } => {}
                 Expr::Ahead { .. } | Expr::Behind { .. } => {}
+                Expr::Backref { reference, content: UNBOUND } if self.captures.is_exact(reference) => {
+                    into.extend(captured);
+                }
                 // Every text, a captured one, a race of ways, a Boolean term: anything.
                 _ => into.extend(self.partition.bits(ALL)),
             }
@@ -79,7 +92,7 @@ impl RegexAutomaton {
             return Ok(known.clone());
         }
         let term = self.states[state as usize].term;
-        let closure = match self.by_structure(term) {
+        let closure = match self.by_structure(term, self.states[state as usize].buffer) {
             Some(found) => found,
             None if self.calculus.arena.is(term, flag::GROUPS) => None,
             None => self.by_meaning(state)?,
@@ -89,7 +102,7 @@ impl RegexAutomaton {
     }
 
     /// `Some(None)`: the structure tells that there is none worth having.
-    fn by_structure(&mut self, term: ExprId) -> Option<Option<Closure>> {
+    fn by_structure(&mut self, term: ExprId, buffer: u32) -> Option<Option<Closure>> {
         let (mut head, mut tail) = self.calculus.arena.split(term);
         while let Expr::Open(_) = self.calculus.arena.get(head) {
             (head, tail) = self.calculus.arena.split(tail);
@@ -132,8 +145,10 @@ impl RegexAutomaton {
             }
             return if is_wide(&calculus.partition, &first) { None } else { Some(None) };
         }
+        let mut captured = calculus.captured(buffer);
+        captured.extend(&bits);
         let mut first = Bits::default();
-        calculus.first(tail, &mut first);
+        calculus.first(tail, &captured, &mut first);
         let beyond_is_dead = !first.iter().any(|m| bits.has(m));
         if !beyond_is_dead && reach != MANY && reach <= MOST_CHARACTERS {
             // What follows may go on with the same characters: looking further may tell more.

@@ -1,7 +1,7 @@
 //! The shortest text to a match.
 
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, flag};
-use super::partition::{ClassId, Minterm};
+use super::partition::ClassId;
 use super::regex::{CharState, DEAD, MIDDLE, RegexAutomaton};
 use super::{Automaton, StateId};
 use crate::error::Result;
@@ -53,9 +53,7 @@ impl RegexAutomaton {
                 return Ok(result);
             }
             self.calculus.spend(1)?;
-            self.prime(at)?;
-            for m in 1..self.calculus.partition.len() as Minterm {
-                let c = self.calculus.partition.representative(m);
+            for (m, c) in self.candidates(at) {
                 let next = self.walk(at, m, c)?;
                 if next == DEAD {
                     continue;

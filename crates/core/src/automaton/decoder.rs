@@ -37,11 +37,9 @@ struct Node {
 pub struct Decoder {
     nodes: Vec<Node>,
     ids: FxHashMap<Content, u32>,
-    /// By byte from 0xC2, where known; for one version of the partition.
+    /// By byte from 0xC2, where known.
     leads: Vec<Option<Target>>,
-    version: u32,
     lead_bytes: Vec<u64>,
-    lead_version: u32,
     memory: usize,
 }
 
@@ -54,8 +52,7 @@ impl Decoder {
                 m => Target::Minterm(m),
             };
         }
-        if self.version != partition.version() || self.leads.is_empty() {
-            self.version = partition.version();
+        if self.leads.is_empty() {
             self.leads = vec![None; 256];
         }
         if let Some(target) = self.leads[usize::from(byte)] {
@@ -111,8 +108,7 @@ impl Decoder {
 
     /// By minterm, the bytes from 0xC2 with which its characters beyond ASCII begin, one bit each.
     pub fn lead_bytes(&mut self, partition: &Partition) -> &[u64] {
-        if self.lead_bytes.is_empty() || self.lead_version != partition.version() {
-            self.lead_version = partition.version();
+        if self.lead_bytes.is_empty() {
             self.lead_bytes = vec![0; partition.len()];
             let lead = |c: u32| match c {
                 0..0x800 => 0xC0 | c >> 6,

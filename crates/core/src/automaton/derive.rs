@@ -31,6 +31,8 @@ pub struct Context {
     pub trackers: Vec<ExprId>,
     /// The text that open groups have captured, as an id of [`Captures`].
     pub buffer: u32,
+    /// The character that is being read, one of the minterm; only a captured text asks for it.
+    pub character: u32,
 }
 
 /// Expressions, classes and the means to derive.
@@ -209,7 +211,9 @@ impl Calculus {
     /// A part of a union or an intersection: remembered, since it stands in many of them.
     fn derive_part(&mut self, part: ExprId, m: Minterm) -> Result<ExprId> {
         let info = self.arena.info(part);
-        let free = info.front == 0 && info.trackers == 0 && info.flags & (flag::FRONT_CAPTURE | flag::CAPTURING) == 0;
+        let free = info.front == 0
+            && info.trackers == 0
+            && info.flags & (flag::FRONT_CAPTURE | flag::FRONT_TEXT | flag::CAPTURING) == 0;
         if !free {
             return self.deeper(|this| this.derive(part, m));
         }
@@ -345,14 +349,20 @@ impl Calculus {
                 }
                 Expr::Open(group) => next = Some(self.open(group, tail)),
                 Expr::Close { group, start } => {
-                    // PERF: writing out a capture cuts minterms and makes expressions; most characters end here.
+                    // PERF: putting a capture into the tail makes expressions; most characters end here.
                     if self.may_begin(tail, m) {
                         next = Some(self.close(group, start, tail)?);
                     }
                 }
                 Expr::Backref { reference, content } => {
-                    if let Some(text) = self.content(reference, content)? {
+                    if let Some(text) = self.content(reference, content) {
                         next = Some(self.arena.concat(text, tail));
+                    }
+                }
+                Expr::Text { reference, content, left } => {
+                    if let Some(rest) = self.read_text(reference, content, left) {
+                        let settled = self.settle(tail);
+                        parts.push(self.arena.concat(rest, settled));
                     }
                 }
                 Expr::Cond { no, .. } => next = Some(self.arena.concat(no, tail)),
@@ -379,6 +389,9 @@ impl Calculus {
             match *self.arena.get(head) {
                 Expr::Class(class) => return self.partition.has(class, m),
                 Expr::Str { at, .. } => return self.partition.has(self.arena.pool[at as usize], m),
+                Expr::Text { reference, content, left } => {
+                    return self.captures.agrees(reference, content, left, self.context.character);
+                }
                 Expr::Repeat { body, min, .. } => match *self.arena.get(body) {
                     Expr::Class(class) if self.partition.has(class, m) => return true,
                     Expr::Class(_) if min == 0 => rest = tail,
@@ -448,7 +461,7 @@ impl Calculus {
             }
             let (head, tail) = self.arena.split(at);
             let goes_on = match *self.arena.get(head) {
-                Expr::Nothing | Expr::Done | Expr::Class(_) | Expr::Str { .. } => false,
+                Expr::Nothing | Expr::Done | Expr::Class(_) | Expr::Str { .. } | Expr::Text { .. } => false,
                 Expr::Empty | Expr::End => true,
                 Expr::Literals { .. } => self.arena.is(head, flag::SKIPS),
                 Expr::Ordered(_) if head == ANYTHING => true,
@@ -494,7 +507,7 @@ impl Calculus {
                     false
                 }
                 Expr::Backref { reference, content } => {
-                    if let Some(text) = self.content(reference, content)? {
+                    if let Some(text) = self.content(reference, content) {
                         stack.push(self.arena.concat(text, tail));
                     }
                     false
@@ -610,6 +623,7 @@ impl Calculus {
                 Expr::Open(_)
                 | Expr::Close { .. }
                 | Expr::Backref { .. }
+                | Expr::Text { .. }
                 | Expr::Cond { .. }
                 | Expr::Atomic(_)
                 | Expr::Inter(_)
@@ -826,8 +840,16 @@ impl Calculus {
                 Expr::Open(group) => at = self.open(group, tail),
                 Expr::Close { group, start } => at = self.close(group, start, tail)?,
                 Expr::Backref { reference, content } => {
-                    let Some(text) = self.content(reference, content)? else { return Ok(()) };
+                    let Some(text) = self.content(reference, content) else { return Ok(()) };
                     at = self.arena.concat(text, tail);
+                }
+                Expr::Text { reference, content, left } => {
+                    if let Some(rest) = self.read_text(reference, content, left) {
+                        let settled = self.settle(tail);
+                        let way = self.arena.concat(rest, settled);
+                        out.push((condition, Some(way)));
+                    }
+                    return Ok(());
                 }
                 Expr::Cond { no, .. } => at = self.arena.concat(no, tail),
                 Expr::Atomic(ref threads) => {

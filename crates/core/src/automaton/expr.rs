@@ -81,6 +81,8 @@ pub enum Expr {
     Close { group: u32, start: u32 },
     /// The text of a group: `reference` tells which and how it is compared; `content`: the text, if there is one yet.
     Backref { reference: u32, content: u32 },
+    /// The last `left ≥ 1` characters of a captured text, compared as `reference` tells.
+    Text { reference: u32, content: u32, left: u32 },
     /// `(?(group)yes|no)` while the group has not matched.
     Cond { groups: u32, yes: ExprId, no: ExprId },
     /// The ways in which an atomic group may go on, the preferred first, each with the term under which it exists.
@@ -122,6 +124,8 @@ pub mod flag {
     pub const BOOLEAN: u16 = 256;
     /// Reads no character.
     pub const STANDS: u16 = 512;
+    /// May compare the next character with a captured one.
+    pub const FRONT_TEXT: u16 = 1024;
 }
 
 use flag::*;
@@ -232,7 +236,8 @@ impl Arena {
             ids.iter().fold(start, |mut all, &id| {
                 let one = self.info(id);
                 all.min_len = all.min_len.min(one.min_len);
-                all.flags |= one.flags & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | MARKED);
+                all.flags |= one.flags
+                    & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | FRONT_TEXT | MARKED);
                 all.flags &= one.flags | !(PLAIN | STANDS);
                 all.trackers |= one.trackers;
                 all.front |= one.front;
@@ -263,11 +268,11 @@ impl Arena {
                 info.min_len = if looks { h.min_len.max(t.min_len) } else { h.min_len.saturating_add(t.min_len) };
                 info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
                 info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED);
-                info.flags |= h.flags & FRONT_CAPTURE;
+                info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT);
                 info.trackers |= t.trackers;
                 if h.flags & MAY_SKIP != 0 {
                     info.front |= t.front;
-                    info.flags |= t.flags & FRONT_CAPTURE;
+                    info.flags |= t.flags & (FRONT_CAPTURE | FRONT_TEXT);
                 }
                 info
             }
@@ -311,14 +316,19 @@ impl Arena {
                     min_len: if negated { 0 } else { body.min_len },
                     trackers: body.trackers,
                     front: body.front,
-                    flags: MAY_SKIP | STANDS | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | ENDS_NOW),
+                    flags: MAY_SKIP
+                        | STANDS
+                        | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW),
                 }
             }
             // What a lookbehind may ask for now is not known here: everything.
             Expr::Behind { tracker, .. } => Info { trackers: 1 << tracker, ..zero(0, 0) },
             Expr::Open(_) => zero(0, GROUPS | FRONT_CAPTURE),
             Expr::Close { start, .. } => zero(0, GROUPS | if start == UNBOUND { 0 } else { CAPTURING | FRONT_CAPTURE }),
-            Expr::Backref { .. } => Info { flags: MAY_SKIP | GROUPS, ..Info::default() },
+            Expr::Backref { content, .. } => {
+                Info { flags: MAY_SKIP | GROUPS | if content == UNBOUND { 0 } else { FRONT_TEXT }, ..Info::default() }
+            }
+            Expr::Text { left, .. } => Info { min_len: left, flags: GROUPS | FRONT_TEXT, ..Info::default() },
             Expr::Cond { yes, no, .. } => {
                 let mut info = fold(&[yes, no], Info { min_len: u32::MAX, flags: STANDS, ..Info::default() });
                 info.flags = info.flags & !SKIPS | GROUPS;
@@ -331,7 +341,7 @@ impl Arena {
                     info.min_len = info.min_len.min(t.min_len);
                     info.trackers |= c.trackers | t.trackers;
                     info.front |= c.front | t.front;
-                    info.flags |= (c.flags | t.flags) & (GROUPS | CAPTURING | FRONT_CAPTURE | ENDS_NOW);
+                    info.flags |= (c.flags | t.flags) & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW);
                     info.flags |= t.flags & MAY_SKIP;
                 }
                 info

@@ -7,7 +7,6 @@
 //! patterns, searches end within a few states.)
 
 use super::expr::{EMPTY, Expr, ExprId, NOTHING, UNBOUND, flag};
-use super::partition::Minterm;
 use super::regex::{CharState, DEAD, Life, RegexAutomaton};
 use crate::error::Result;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -38,9 +37,8 @@ impl RegexAutomaton {
                 continue;
             }
             self.calculus.spend(1)?;
-            self.prime(at)?;
-            for m in 1..self.calculus.partition.len() as Minterm {
-                let (next, _) = self.go(at, m, self.calculus.partition.representative(m))?;
+            for (m, c) in self.candidates(at) {
+                let next = self.go(at, m, c)?;
                 if next != DEAD && !parents.contains_key(&next) {
                     parents.insert(next, at);
                     order += 1;
@@ -124,6 +122,7 @@ impl RegexAutomaton {
                     }
                     return ids.iter().any(|&id| self.surely(id, tail, &mut closed.clone(), budget));
                 }
+                Expr::Text { .. } => {}
                 Expr::Close { group, .. } => closed.push(group),
                 Expr::Backref { reference, content } => {
                     if content == UNBOUND && !closed.contains(&self.calculus.captures.group(reference)) {

@@ -2,10 +2,7 @@
 //!
 //! Characters of one minterm cannot be told apart by any expression, so derivatives are taken by minterm
 //! (D'Antoni & Veanes, symbolic automata). Minterm 0 holds what no text can contain: surrogates, and characters that
-//! the vocabulary cannot spell. A backreference may need a class that cuts a minterm in two: then the part inside gets
-//! a new number, and every class that held the whole holds both. States made before such a cut do not tell the two
-//! apart, so what was stored of them stays true.
-
+//! the vocabulary cannot spell.
 use crate::codepoints::{CodePoints, MAX};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -93,10 +90,8 @@ pub struct Partition {
     classes: Vec<Bits>,
     by_bits: FxHashMap<Bits, ClassId>,
     sets: FxHashMap<Bits, Arc<CodePoints>>,
-    /// By minterm: the class of nothing else, as of before the first cut; a cut minterm has that of what it was cut from.
+    /// By minterm: the class of nothing else.
     literals: Vec<Option<ClassId>>,
-    /// Counts the cuts.
-    version: u32,
     memory: usize,
 }
 
@@ -153,7 +148,6 @@ impl Partition {
             by_bits: FxHashMap::default(),
             sets: FxHashMap::default(),
             literals: vec![None; minterms.len() + 1],
-            version: 0,
             memory: 0,
         };
         partition.index();
@@ -166,9 +160,6 @@ impl Partition {
     }
 
     fn index(&mut self) {
-        self.ascii = [0; 128];
-        self.sizes.fill(0);
-        self.representatives.fill(u32::MAX);
         for &(lo, hi, m) in &self.ranges {
             for c in lo..=hi.min(127) {
                 self.ascii[c as usize] = m;
@@ -190,11 +181,6 @@ impl Partition {
     /// The number of minterms, the dead one included.
     pub fn len(&self) -> usize {
         self.sizes.len()
-    }
-
-    /// Counts the cuts: what was made from the ranges before holds only for states made before.
-    pub fn version(&self) -> u32 {
-        self.version
     }
 
     /// The minterm of a character.
@@ -270,61 +256,18 @@ impl Partition {
         self.add_class(bits)
     }
 
-    /// Cuts minterms where `set` needs it, so that [`Partition::class`] can be asked for it. `None`: too many.
-    pub fn refine(&mut self, set: &CodePoints) -> Option<()> {
-        let mut inside: FxHashMap<Minterm, u64> = FxHashMap::default();
-        for &(lo, hi, m) in &self.ranges {
-            let part = set.intersection(&CodePoints::from_ranges([(lo, hi)])).count();
-            if part > 0 {
-                *inside.entry(m).or_default() += part;
-            }
+    /// A character of a minterm that is none of `others`, which are sorted; within `lo..=hi`.
+    pub fn other(&self, m: Minterm, others: &[u32], (lo, hi): (u32, u32)) -> Option<u32> {
+        let best = self.representative(m);
+        if (lo..=hi).contains(&best) && others.binary_search(&best).is_err() {
+            return Some(best);
         }
-        inside.retain(|&m, part| *part < u64::from(self.size(m)));
-        if inside.is_empty() {
-            return Some(());
-        }
-        if self.len() + inside.len() >= MOST {
-            return None;
-        }
-        let mut cut: Vec<Minterm> = inside.into_keys().collect();
-        cut.sort_unstable();
-        let new: FxHashMap<Minterm, Minterm> =
-            cut.iter().enumerate().map(|(i, &m)| (m, (self.len() + i) as Minterm)).collect();
-        let mut ranges = Vec::with_capacity(self.ranges.len() + 2 * set.ranges().len());
-        for &(lo, hi, m) in &self.ranges {
-            let Some(&n) = new.get(&m) else {
-                ranges.push((lo, hi, m));
-                continue;
-            };
-            let whole = CodePoints::from_ranges([(lo, hi)]);
-            let part = whole.intersection(set);
-            let rest = whole.difference(&part);
-            let mut pieces: Vec<(u32, u32, Minterm)> = part.ranges().iter().map(|r| (r.0, r.1, n)).collect();
-            pieces.extend(rest.ranges().iter().map(|r| (r.0, r.1, m)));
-            pieces.sort_unstable();
-            ranges.extend(pieces);
-        }
-        self.ranges = ranges;
-        self.sizes.resize(self.sizes.len() + cut.len(), 0);
-        self.representatives.resize(self.sizes.len(), u32::MAX);
-        for m in cut {
-            self.literals.push(self.literals[usize::from(m)]);
-        }
-        self.index();
-        for class in &mut self.classes {
-            for (&m, &n) in &new {
-                if class.has(m) {
-                    class.add(n);
-                }
-            }
-        }
-        self.by_bits = self.classes.iter().enumerate().map(|(i, b)| (b.clone(), i as ClassId)).collect();
-        self.sets.clear();
-        self.version += 1;
-        Some(())
+        let from = self.ranges.partition_point(|r| r.1 < lo);
+        let of_it = self.ranges[from..].iter().take_while(|r| r.0 <= hi).filter(|r| r.2 == m);
+        of_it.flat_map(|r| r.0.max(lo)..=r.1.min(hi)).find(|c| others.binary_search(c).is_err())
     }
 
-    /// The class that was made of the one minterm that `m` is, or was cut from.
+    /// The class that was made of the one minterm that `m` is.
     pub fn literal(&self, m: Minterm) -> Option<ClassId> {
         self.literals[usize::from(m)]
     }
@@ -412,9 +355,7 @@ mod tests {
         let sets = sets();
         let mut partition = Partition::new(&sets, &CodePoints::scalars()).unwrap();
         assert_eq!(partition.len(), 5);
-        let word = CodePoints::from_ranges([(b'p'.into(), b'r'.into())]);
-        partition.refine(&word).unwrap();
-        for set in sets.iter().chain([&word]) {
+        for set in &sets {
             let class = partition.class(set).unwrap();
             for c in (0..0x300).chain(0x4D00..0x4F00).chain(0xD700..0xE010) {
                 let scalar = char::from_u32(c).is_some();
@@ -422,16 +363,5 @@ mod tests {
             }
             assert_eq!(&*partition.set(&partition.bits(class).clone()), set);
         }
-    }
-
-    #[test]
-    fn classes_survive_a_cut() {
-        let mut partition = Partition::new(&sets(), &CodePoints::scalars()).unwrap();
-        let letters = partition.class(&sets()[0]).unwrap();
-        partition.refine(&CodePoints::single(b'x'.into())).unwrap();
-        let x = partition.class(&CodePoints::single(b'x'.into())).unwrap();
-        assert!(partition.has(letters, partition.minterm(b'x'.into())));
-        assert_eq!(partition.bits(x).only(), Some(partition.minterm(b'x'.into())));
-        assert_eq!(partition.representative(partition.minterm(b'x'.into())), u32::from(b'x'));
     }
 }

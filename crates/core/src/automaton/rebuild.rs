@@ -80,6 +80,10 @@ impl Copier {
                 let text = old.captures.text(content).to_vec();
                 Expr::Backref { reference, content: self.fresh.captures.content(text) }
             }
+            Expr::Text { reference, content, left } => {
+                let text = old.captures.text(content).to_vec();
+                Expr::Text { reference, content: self.fresh.captures.content(text), left }
+            }
             other => other,
         };
         self.fresh.arena.intern(copy)

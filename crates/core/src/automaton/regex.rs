@@ -15,7 +15,7 @@ use super::expr::{ExprId, NOTHING, START_BIT, flag};
 use super::partition::{Bits, ClassId, Minterm};
 use super::translate::translate;
 use super::{Automaton, Closure, StateId};
-use crate::codepoints::CodePoints;
+use crate::codepoints::{CodePoints, MAX};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::syntax::ast::Pattern;
@@ -45,13 +45,13 @@ pub(super) struct State {
     pub(super) term: ExprId,
     before: u64,
     trackers: u32,
-    buffer: u32,
+    pub(super) buffer: u32,
     pub(super) life: Life,
     accepting: Option<bool>,
-    /// Whether the cuts that it needs have been made; see [`RegexAutomaton::prime`].
-    primed: bool,
     /// Whether the minterms that cannot begin its term have been marked dead; see [`RegexAutomaton::sift`].
     sifted: bool,
+    /// Whether it may compare the next character with a captured one: its transitions then go by character.
+    compares: bool,
     pub(super) closure: Option<Option<Closure>>,
 }
 
@@ -111,7 +111,13 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         extra_memory: 0,
         begins: Bits::default(),
     };
-    automaton.widen();
+    let partition = &automaton.calculus.partition;
+    automaton.shift = (partition.len().max(2) as u32).next_power_of_two().trailing_zeros();
+    let holds = |m: Minterm| {
+        let sets = automaton.before_classes.iter().enumerate().filter(|(_, c)| partition.has(**c, m));
+        sets.fold(0, |bits, (i, _)| bits | 1 << i)
+    };
+    automaton.before = (0..partition.len() as Minterm).map(holds).collect();
     automaton.add(State {
         term: NOTHING,
         before: 0,
@@ -119,8 +125,8 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         buffer: 0,
         life: Life::Dead,
         accepting: Some(false),
-        primed: true,
         sifted: true,
+        compares: false,
         closure: Some(None),
     });
     let trackers: Vec<(u8, ExprId)> = translation.trackers.iter().enumerate().map(|(i, &t)| (i as u8, t)).collect();
@@ -132,35 +138,6 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
 }
 
 impl RegexAutomaton {
-    /// Makes room for the minterms there are now.
-    fn widen(&mut self) {
-        let count = self.calculus.partition.len();
-        if count == self.before.len() {
-            return;
-        }
-        let shift = (count.max(2) as u32).next_power_of_two().trailing_zeros();
-        if shift != self.shift || self.transitions.is_empty() {
-            let mut wider = vec![UNKNOWN; self.states.len() << shift];
-            for state in 0..self.states.len() {
-                let width = (1usize << self.shift).min(1 << shift);
-                if !self.transitions.is_empty() {
-                    let from = state << self.shift;
-                    wider[state << shift..(state << shift) + width]
-                        .copy_from_slice(&self.transitions[from..from + width]);
-                }
-            }
-            self.transitions = wider;
-            self.shift = shift;
-        }
-        let partition = &self.calculus.partition;
-        self.before = (0..count as Minterm)
-            .map(|m| {
-                let holds = self.before_classes.iter().enumerate().filter(|(_, c)| partition.has(**c, m));
-                holds.fold(0, |bits, (i, _)| bits | 1 << i)
-            })
-            .collect();
-    }
-
     fn add(&mut self, state: State) -> CharState {
         let id = self.states.len() as CharState;
         self.states.push(state);
@@ -219,8 +196,8 @@ impl RegexAutomaton {
             buffer,
             life: if plain || self.surely_alive(term) { Life::Alive } else { Life::Unknown },
             accepting: plain.then(|| self.calculus.arena.is(term, flag::SKIPS)),
-            primed: false,
             sifted: self.captures || !plain,
+            compares: self.captures && self.calculus.arena.is(term, flag::FRONT_TEXT | flag::FRONT_CAPTURE),
             closure: None,
         });
         self.ids.insert(key, id);
@@ -256,56 +233,45 @@ impl RegexAutomaton {
         }
     }
 
-    /// The state after a character, dead or not, and the character's minterm.
-    ///
-    /// A backreference that is written out may cut minterms, `m` among them; the derivative is then taken again.
-    pub(super) fn go(&mut self, state: CharState, m: Minterm, c: u32) -> Result<(CharState, Minterm)> {
-        let mut m = if self.captures { self.calculus.partition.minterm(c) } else { m };
+    /// The state after a character, dead or not.
+    pub(super) fn go(&mut self, state: CharState, m: Minterm, c: u32) -> Result<CharState> {
         let slot = (state as usize) << self.shift | usize::from(m);
         let known = self.transitions[slot];
         if known != UNKNOWN {
-            return Ok((known & !UNPROVEN, m));
+            return Ok(known & !UNPROVEN);
         }
         if !self.states[state as usize].sifted {
             self.sift(state);
             if self.transitions[slot] == DEAD {
-                return Ok((DEAD, m));
+                return Ok(DEAD);
             }
         }
         if self.captures
             && let Some(&known) = self.by_character.get(&(state, c))
         {
-            return Ok((known, m));
+            return Ok(known);
         }
         self.enter(state);
-        let term = self.states[state as usize].term;
-        let derived = loop {
-            let version = self.calculus.partition.version();
-            let derived = self.calculus.derive(term, m)?;
-            if version == self.calculus.partition.version() {
-                break derived;
-            }
-            self.widen();
-            m = self.calculus.partition.minterm(c);
-        };
-        let capturing = self.calculus.arena.is(derived, flag::CAPTURING);
+        self.calculus.context.character = c;
+        let State { term, compares, trackers: set, .. } = self.states[state as usize];
+        let derived = self.calculus.derive(term, m)?;
         let mut trackers = Vec::new();
-        if derived != NOTHING && self.states[state as usize].trackers != 0 {
-            for (number, tracker) in self.tracker_sets[self.states[state as usize].trackers as usize].clone() {
+        if derived != NOTHING && set != 0 {
+            for (number, tracker) in self.tracker_sets[set as usize].clone() {
                 trackers.push((number, self.calculus.derive(tracker, m)?));
             }
         }
+        let capturing = self.calculus.arena.is(derived, flag::CAPTURING);
         let buffer = if capturing { self.calculus.captures.push(self.calculus.context.buffer, c) } else { 0 };
         let next = self.intern(derived, self.before[usize::from(m)], &trackers, buffer);
-        if capturing {
+        if capturing || compares {
             self.by_character.insert((state, c), next);
-            self.extra_memory += 16;
+            self.extra_memory += 24;
         } else {
-            let slot = (state as usize) << self.shift | usize::from(m);
             self.transitions[slot] = next | UNPROVEN;
         }
         self.check_memory()?;
-        Ok((next, m))
+        Ok(next)
     }
 
     /// Marks as dead all minterms that no text of the state's term begins with.
@@ -314,7 +280,7 @@ impl RegexAutomaton {
     fn sift(&mut self, state: CharState) {
         self.states[state as usize].sifted = true;
         self.begins.clear();
-        self.calculus.first(self.states[state as usize].term, &mut self.begins);
+        self.calculus.first(self.states[state as usize].term, &Bits::default(), &mut self.begins);
         let from = (state as usize) << self.shift;
         for (m, to) in self.transitions[from..from + self.before.len()].iter_mut().enumerate() {
             if !self.begins.has(m as Minterm) {
@@ -330,41 +296,33 @@ impl RegexAutomaton {
         if known & UNPROVEN == 0 {
             return Ok(known);
         }
-        let (next, m) = self.go(state, m, c)?;
+        let next = self.go(state, m, c)?;
         let next = if self.alive(next)? { next } else { DEAD };
         self.accepting(next)?;
-        let slot = (state as usize) << self.shift | usize::from(m);
         if self.transitions[slot] != UNKNOWN {
             self.transitions[slot] = next;
         }
         Ok(next)
     }
 
-    /// The state after some character of a minterm.
-    ///
-    /// Where a capture goes on, that is its representative. Characters of one minterm that the state has not captured
-    /// are interchangeable (an automorphism of the alphabet maps one to the other), and what it has captured is cut
-    /// out by [`Self::prime`]; so one character answers for all.
+    /// The state after some character of a minterm, where captures do not matter.
     pub(super) fn walk_any(&mut self, state: CharState, m: Minterm) -> Result<CharState> {
         self.walk(state, m, self.calculus.partition.representative(m))
     }
 
-    /// Makes the cuts that the captures which the state may close now need.
-    pub(super) fn prime(&mut self, state: CharState) -> Result<()> {
-        if !self.captures || self.states[state as usize].primed {
-            return Ok(());
-        }
-        loop {
-            let version = self.calculus.partition.version();
-            for m in 1..self.calculus.partition.len() as Minterm {
-                self.go(state, m, self.calculus.partition.representative(m))?;
-            }
-            if version == self.calculus.partition.version() {
-                break;
-            }
-        }
-        self.states[state as usize].primed = true;
-        Ok(())
+    /// Characters that stand for all: one of each minterm and, where captured ones are compared, these too.
+    pub(super) fn candidates(&self, state: CharState) -> Vec<(Minterm, u32)> {
+        self.candidates_within(state, (0, MAX))
+    }
+
+    fn candidates_within(&self, state: CharState, (lo, hi): (u32, u32)) -> Vec<(Minterm, u32)> {
+        let State { term, buffer, compares, .. } = self.states[state as usize];
+        let partition = &self.calculus.partition;
+        let compared = if compares { self.calculus.compared(term, buffer) } else { Vec::new() };
+        let own = compared.iter().filter(|c| (lo..=hi).contains(*c)).map(|&c| (partition.minterm(c), c));
+        let others =
+            (1..partition.len() as Minterm).filter_map(|m| Some((m, partition.other(m, &compared, (lo, hi))?)));
+        own.filter(|&(m, _)| m != 0).chain(others).collect()
     }
 
     pub(super) fn accepting(&mut self, state: CharState) -> Result<bool> {
@@ -373,7 +331,6 @@ impl RegexAutomaton {
         }
         self.enter(state);
         let accepting = self.calculus.accepts(self.states[state as usize].term)?;
-        self.widen();
         self.states[state as usize].accepting = Some(accepting);
         Ok(accepting)
     }
@@ -387,27 +344,15 @@ impl RegexAutomaton {
         (at, Some((node, bytes)))
     }
 
-    /// The decoder's node after some bytes of a character, packed with the first one lowest.
-    fn decode(&mut self, bytes: u32) -> Target {
-        let [first, rest @ ..] = bytes.to_le_bytes();
-        let mut target = self.decoder.first(&self.calculus.partition, first);
-        for byte in rest.into_iter().take_while(|&b| b != 0) {
-            if let Target::Node(node) = target {
-                target = self.decoder.next(node, byte);
-            }
-        }
-        target
-    }
-
     fn middle(&mut self, state: CharState, node: u32, bytes: u32) -> Result<StateId> {
         let key = (state, node, if self.captures { bytes } else { 0 });
         if let Some(&id) = self.middle_ids.get(&key) {
             return Ok(StateId(id));
         }
-        let reach: Vec<Minterm> = self.decoder.reach(node).collect();
+        let candidates = self.inside(state, node, bytes);
         let mut alive = false;
-        for m in reach {
-            if self.walk_any(state, m)? != DEAD {
+        for (m, c) in candidates {
+            if self.walk(state, m, c)? != DEAD {
                 alive = true;
                 break;
             }
@@ -422,28 +367,41 @@ impl RegexAutomaton {
         Ok(StateId(id))
     }
 
-    /// The minterms with which some continuation goes on, in the middle of a character those it may still become.
-    fn live(&mut self, state: StateId) -> Result<(CharState, Vec<Minterm>)> {
+    /// Characters that stand for all that one in the middle may still become.
+    fn inside(&self, state: CharState, node: u32, bytes: u32) -> Vec<(Minterm, u32)> {
+        if self.captures {
+            return self.candidates_within(state, block(bytes));
+        }
+        let mut reach: Vec<Minterm> = self.decoder.reach(node).collect();
+        reach.sort_unstable();
+        reach.dedup();
+        reach.into_iter().map(|m| (m, self.calculus.partition.representative(m))).collect()
+    }
+
+    /// The characters with which some continuation goes on.
+    fn live(&mut self, state: StateId) -> Result<CodePoints> {
         let (at, middle) = self.parts(state);
-        let candidates: Vec<Minterm> = match middle {
-            None => {
-                self.prime(at)?;
-                (1..self.calculus.partition.len() as Minterm).collect()
-            }
-            Some((node, _)) => {
-                let mut all: Vec<Minterm> = self.decoder.reach(node).collect();
-                all.sort_unstable();
-                all.dedup();
-                all
-            }
+        let candidates = match middle {
+            None => self.candidates(at),
+            Some((node, bytes)) => self.inside(at, node, bytes),
         };
-        let mut live = Vec::new();
-        for m in candidates {
-            if self.walk_any(at, m)? != DEAD {
-                live.push(m);
+        let (mut kinds, mut own) = (Bits::default(), Vec::new());
+        let compared = if self.states[at as usize].compares {
+            self.calculus.compared(self.states[at as usize].term, self.states[at as usize].buffer)
+        } else {
+            Vec::new()
+        };
+        for (m, c) in candidates {
+            let lives = self.walk(at, m, c)? != DEAD;
+            match (compared.binary_search(&c).is_ok(), lives) {
+                (true, true) => own.push((c, c)),
+                (false, true) => kinds.add(m),
+                (_, false) => {}
             }
         }
-        Ok((at, live))
+        let compared = CodePoints::from_ranges(compared.into_iter().map(|c| (c, c)));
+        let kinds = self.calculus.partition.characters(&kinds).difference(&compared);
+        Ok(kinds.union(&CodePoints::from_ranges(own)))
     }
 }
 
@@ -469,7 +427,6 @@ impl Automaton for RegexAutomaton {
             if state.0 == DEAD {
                 return Ok(StateId::DEAD);
             }
-            self.prime(state.0)?;
             return match self.decoder.first(&self.calculus.partition, byte) {
                 Target::Node(node) => self.middle(state.0, node, byte.into()),
                 _ => Ok(StateId::DEAD),
@@ -477,8 +434,7 @@ impl Automaton for RegexAutomaton {
         }
         let (at, node, bytes) = self.middles[(state.0 & !MIDDLE) as usize];
         let bytes = append(bytes, byte);
-        let target = if self.captures { self.decode(bytes) } else { self.decoder.next(node, byte) };
-        match target {
+        match self.decoder.next(node, byte) {
             Target::Dead | Target::Minterm(0) => Ok(StateId::DEAD),
             Target::Node(node) => self.middle(at, node, bytes),
             Target::Minterm(m) => Ok(StateId(self.walk(at, m, character(bytes))?)),
@@ -496,10 +452,7 @@ impl Automaton for RegexAutomaton {
     }
 
     fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {
-        let (_, live) = self.live(state)?;
-        let mut bits = Bits::default();
-        live.into_iter().for_each(|m| bits.add(m));
-        Ok(self.calculus.partition.characters(&bits))
+        self.live(state)
     }
 
     fn next_bytes(&mut self, state: StateId) -> Result<Option<[u64; 4]>> {
@@ -553,7 +506,6 @@ impl RegexAutomaton {
         let fuel = (self.calculus.fuel, self.calculus.fuel_limit);
         self.calculus = copy.finish();
         (self.calculus.fuel, self.calculus.fuel_limit) = fuel;
-        self.decoder = Decoder::default();
         let dead = self.states[DEAD as usize].clone();
         self.states.clear();
         self.ids.clear();
@@ -564,8 +516,6 @@ impl RegexAutomaton {
         self.tracker_sets.truncate(1);
         self.tracker_ids.clear();
         self.extra_memory = 0;
-        self.before.clear();
-        self.widen();
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());
         for (term, before, trackers, buffer, life) in fresh {
@@ -580,10 +530,7 @@ impl RegexAutomaton {
         for (&at, (_, middle)) in new[1..].iter().zip(parts) {
             ids.push(match middle {
                 None => StateId(at),
-                Some((_, bytes)) if at != DEAD => match self.decode(bytes) {
-                    Target::Node(node) => self.middle(at, node, bytes)?,
-                    _ => StateId::DEAD,
-                },
+                Some((node, bytes)) if at != DEAD => self.middle(at, node, bytes)?,
                 Some(_) => StateId::DEAD,
             });
         }
@@ -595,6 +542,21 @@ impl RegexAutomaton {
 fn append(bytes: u32, byte: u8) -> u32 {
     let len = 4 - bytes.leading_zeros() / 8;
     bytes | u32::from(byte) << (8 * len)
+}
+
+/// The first and the last character that begin with some bytes.
+fn block(bytes: u32) -> (u32, u32) {
+    let [first, rest @ ..] = bytes.to_le_bytes();
+    let (mut bits, mut left) = match first {
+        0xC0..=0xDF => (u32::from(first & 0x1F), 1),
+        0xE0..=0xEF => (u32::from(first & 0x0F), 2),
+        _ => (u32::from(first & 0x07), 3),
+    };
+    for byte in rest.into_iter().take_while(|&b| b != 0) {
+        bits = bits << 6 | u32::from(byte & 0x3F);
+        left -= 1;
+    }
+    (bits << (6 * left), ((bits + 1) << (6 * left)) - 1)
 }
 
 /// The character that some bytes encode.
