@@ -547,16 +547,17 @@ fn append(bytes: u32, byte: u8) -> u32 {
 /// The first and the last character that begin with some bytes.
 fn block(bytes: u32) -> (u32, u32) {
     let [first, rest @ ..] = bytes.to_le_bytes();
-    let (mut bits, mut left) = match first {
-        0xC0..=0xDF => (u32::from(first & 0x1F), 1),
-        0xE0..=0xEF => (u32::from(first & 0x0F), 2),
-        _ => (u32::from(first & 0x07), 3),
+    // What fewer bytes can encode, more bytes must not.
+    let (mut bits, mut left, least) = match first {
+        0xC0..=0xDF => (u32::from(first & 0x1F), 1, 0x80),
+        0xE0..=0xEF => (u32::from(first & 0x0F), 2, 0x800),
+        _ => (u32::from(first & 0x07), 3, 0x1_0000),
     };
     for byte in rest.into_iter().take_while(|&b| b != 0) {
         bits = bits << 6 | u32::from(byte & 0x3F);
         left -= 1;
     }
-    (bits << (6 * left), ((bits + 1) << (6 * left)) - 1)
+    ((bits << (6 * left)).max(least), ((bits + 1) << (6 * left)) - 1)
 }
 
 /// The character that some bytes encode.

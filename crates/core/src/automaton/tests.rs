@@ -75,6 +75,17 @@ fn nothing_that_cannot_match_stays_alive() {
 }
 
 #[test]
+fn a_capture_starts_with_no_byte_of_another_character() {
+    for pattern in [r#"(['"])a\1"#, r"(a|b)\1", "a|b"] {
+        let mut automaton = automaton(pattern);
+        let start = automaton.start();
+        for byte in 0x80..=0xFF {
+            assert_eq!(automaton.step(start, byte).unwrap(), StateId::DEAD, "{pattern} {byte:x}");
+        }
+    }
+}
+
+#[test]
 fn shortest_completions_match() {
     for pattern in ["[a-c]{3}x*", "(?=.*z).{4}", "日本|[^a]{2}", r"(\w\w)-\1", "a*"] {
         let mut automaton = automaton(pattern);
