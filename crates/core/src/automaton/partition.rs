@@ -218,9 +218,7 @@ impl Partition {
             return id;
         }
         let id = self.classes.len() as ClassId;
-        if self.version == 0
-            && let Some(m) = bits.only()
-        {
+        if let Some(m) = bits.only() {
             self.literals[usize::from(m)] = Some(id);
         }
         self.memory += 2 * (bits.0.len() * 8 + 48);
