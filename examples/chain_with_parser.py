@@ -7,7 +7,6 @@ import sys
 
 from langchain_core.output_parsers import JsonOutputParser
 from langchain_core.prompts import PromptTemplate
-
 from rellm.integrations.langchain import RELLM
 
 template = PromptTemplate.from_template(

@@ -5,9 +5,8 @@ python examples/fill_forms.py FOLDER        (a model's folder; `rellm demo --fol
 
 import sys
 
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
 import rellm
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 MESSAGES = [
     "Hi, my parcel 4471 arrived broken. Please send a new one. Anna",

@@ -8,9 +8,8 @@ import sys
 
 import regex  # Note this is the regex library NOT python's re stdlib module
 from langchain_huggingface import HuggingFacePipeline
-from transformers import pipeline
-
 from rellm.integrations.langchain import RELLM
+from transformers import pipeline
 
 logging.basicConfig(level=logging.ERROR)
 prompt = """Human: "What's the capital of the United States?"

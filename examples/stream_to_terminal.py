@@ -5,9 +5,8 @@ python examples/stream_to_terminal.py FOLDER        (a model's folder; `rellm de
 
 import sys
 
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
 import rellm
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
 generator = rellm.Generator(model, AutoTokenizer.from_pretrained(sys.argv[1]))

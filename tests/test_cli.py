@@ -157,8 +157,8 @@ def test_a_reader_that_goes_away_is_no_error():
 @pytest.mark.parametrize(
     "pattern",
     [
-        r"\d+(\.\d{1,2})?", r"[A-Z]{2}-\d{4}", r'"[^"]*"', r"(?s).*", r"日本(語|人)+", r"(?i)straße", r"(?=.*\d)\w{4,8}",
-        r"(['\"])\w+\1", r"\w+@\w+\.(com|org)", r"a?", r"(?!0)\d{3}", r"\bword\b( \w+)*",
+        r"\d+(\.\d{1,2})?", r"[A-Z]{2}-\d{4}", r'"[^"]*"', r"(?s).*", r"日本(語|人)+", r"(?i)straße",
+        r"(?=.*\d)\w{4,8}",        r"(['\"])\w+\1", r"\w+@\w+\.(com|org)", r"a?", r"(?!0)\d{3}", r"\bword\b( \w+)*",
     ],
 )  # fmt: skip
 def test_samples_match_and_differ(capsys, pattern):

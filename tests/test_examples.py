@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("langchain_core")
 pytest.importorskip("transformers")
 
-import real_model  # noqa: E402
+import real_model
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = {path.name for path in (ROOT / "examples").glob("*.py")}

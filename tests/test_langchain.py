@@ -121,9 +121,9 @@ def test_wrong_fields_are_refused_with_the_remedy(fields, message):
 
 
 def test_without_a_model_the_error_says_how_to_give_one():
-    with pytest.raises(ValueError, match="RELLM needs a model: pass pipeline="):
+    with pytest.raises(ValueError, match=r"RELLM needs a model: pass pipeline="):
         RELLM(regex="a")
-    with pytest.raises(ValueError, match="pipeline is object: pass what transformers.pipeline"):
+    with pytest.raises(ValueError, match=r"pipeline is object: pass what transformers\.pipeline"):
         RELLM(regex="a", pipeline=object())
 
 
@@ -162,7 +162,7 @@ def test_a_stop_inside_an_unfinished_answer_raises_where_there_is_no_room_for_a_
         "abatch": lambda: asyncio.run(llm.abatch(["Hello"], **stop)),
         "astream": lambda: asyncio.run(astream(llm, "Hello", **stop)),
     }
-    with pytest.raises(rellm.IncompleteError, match="cut off .* before it matched") as raised:
+    with pytest.raises(rellm.IncompleteError, match=r"cut off .* before it matched") as raised:
         forms[form]()
     assert raised.value.text == "ab"
 

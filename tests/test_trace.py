@@ -17,6 +17,7 @@ from rellm._trace import Trace, trace_completion  # noqa: E402
 EOS = 256
 PAIRS = [b"12", b".5", "é".encode(), b"ab", b"1.", b"\n\n"]
 TOKENS = [*(bytes([byte]) for byte in range(256)), None, *PAIRS]
+SIZE = len(TOKENS)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def vocabulary():
     return rellm.Vocabulary(TOKENS, eos_token_ids=[EOS])
 
 
-def tiny_model(seed=0, width=len(TOKENS) + 9):
+def tiny_model(seed=0, width=SIZE + 9):
     """A random GPT-2 whose logits are wider than the vocabulary, as padded models' are."""
     torch.manual_seed(seed)
     config = transformers.GPT2Config(
@@ -101,7 +102,7 @@ def test_an_encoder_decoder_model_can_be_traced(vocabulary):
         assert math.exp(token.log_probability_before) == pytest.approx(float(scores[token.token_id]), abs=1e-5)
 
 
-def favouring(*token_ids, width=len(TOKENS)):
+def favouring(*token_ids, width=SIZE):
     """A model that gives these tokens nearly all probability, in this order of preference, at every step."""
     model = tiny_model(width=width)
     with torch.no_grad():

@@ -178,13 +178,13 @@ def flags_of(letters: str, dialect: str) -> re.RegexFlag | regex.RegexFlag:
     """The flags behind letters such as "is"."""
     library: Any = re if dialect == "re" else regex
     names = _FLAGS if dialect == "re" else {**_FLAGS, **_MORE_FLAGS}
-    found = library.RegexFlag(0)
+    found: re.RegexFlag | regex.RegexFlag = library.RegexFlag(0)
     for letter in letters:
         if letter not in names:
             known = ", ".join(f"{known} ({name})" for known, name in names.items())
             raise ValueError(f"--flags {letters}: {dialect} has no flag {letter!r} here; there are {known}")
         found |= getattr(library, names[letter])
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _positive(text: str) -> int:

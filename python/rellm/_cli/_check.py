@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     text = sys.stdin.read() if arguments.text == "-" else arguments.text
     constraint = rellm.Regex(arguments.pattern, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
     compiled = compiled_for(constraint)
-    rows = [
+    rows: list[tuple[str, str, str | None]] = [
         ("pattern", arguments.pattern, None),
         ("read as", _library(arguments.dialect), None),
         ("engine", engine_of(compiled), None if compiled.engine == "automaton" else "yellow"),
@@ -30,9 +30,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if text is not None:
         verdict, style, status = judge(compiled, text)
         rows.append(("text", verdict, style))
-    for name, value, style in rows:
+    for name, value, color in rows:
         terminal.print(f"{name:<9}", "bold", end="")
-        terminal.print(value, style)
+        terminal.print(value, color)
     return status
 
 

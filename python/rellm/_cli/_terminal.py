@@ -44,8 +44,8 @@ class Terminal:
             return
         texts = [heads, *([text for text, _ in row] for row in rows)]
         widths = [max(len(row[i]) for row in texts) for i in range(len(heads))]
-        for row in texts:
-            self.print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        for line in texts:
+            self.print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
     def note(self, text: str) -> None:
         """Tell something on stderr that is no result."""

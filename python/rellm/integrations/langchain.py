@@ -316,7 +316,8 @@ class RELLM(BaseLLM):
     ) -> str:
         config = ensure_config(config)
         options = {**_options([config]), "run_id": config.pop("run_id", None), **kwargs}
-        return _text(self.generate_prompt([self._convert_input(input)], stop=stop, **options).generations[0])
+        text: str = _text(self.generate_prompt([self._convert_input(input)], stop=stop, **options).generations[0])
+        return text
 
     async def ainvoke(
         self, input: Any, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
@@ -324,7 +325,8 @@ class RELLM(BaseLLM):
         config = ensure_config(config)
         options = {**_options([config]), "run_id": config.pop("run_id", None), **kwargs}
         result = await self.agenerate_prompt([self._convert_input(input)], stop=stop, **options)
-        return _text(result.generations[0])
+        text: str = _text(result.generations[0])
+        return text
 
     def batch(
         self,
@@ -451,7 +453,8 @@ def _load_pipeline(model_id: str, task: str, model_kwargs: Mapping[str, Any] | N
             name="transformers",
         ) from error
     given = {name: value for name, value in placement.items() if value is not None}
-    return transformers.pipeline(task, model=model_id, model_kwargs=dict(model_kwargs or {}), **given)
+    make: Any = transformers.pipeline  # its overloads know each task as a literal
+    return make(task, model=model_id, model_kwargs=dict(model_kwargs or {}), **given)
 
 
 def _name_of(model: Any) -> str:
