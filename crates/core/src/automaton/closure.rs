@@ -112,6 +112,7 @@ impl RegexAutomaton {
         }
         let plain = self.calculus.arena.is(term, flag::PLAIN) && head == self.calculus.arena.split(term).0;
         let calculus = &mut self.calculus;
+        let mut captured = calculus.captured(buffer);
         // What else an iteration can begin with, if it is not one character of the class.
         let mut others = Bits::default();
         let (bits, reach, min) = match *calculus.arena.get(head) {
@@ -127,7 +128,7 @@ impl RegexAutomaton {
                     });
                     let Some((member, class)) = class else { return None };
                     let bits = calculus.partition.bits(class).clone();
-                    ids.iter().filter(|&&id| id != member).for_each(|&id| calculus.first(id, &mut others));
+                    ids.iter().filter(|&&id| id != member).for_each(|&id| calculus.first(id, &captured, &mut others));
                     if others.iter().any(|m| bits.has(m)) {
                         return None;
                     }
@@ -141,11 +142,10 @@ impl RegexAutomaton {
             // What may be skipped may hide a wide class behind it (`\s*\w+`).
             let mut first = Bits::default();
             if calculus.arena.is(head, flag::MAY_SKIP) {
-                calculus.first(tail, &mut first);
+                calculus.first(tail, &captured, &mut first);
             }
             return if is_wide(&calculus.partition, &first) { None } else { Some(None) };
         }
-        let mut captured = calculus.captured(buffer);
         captured.extend(&bits);
         let mut first = Bits::default();
         calculus.first(tail, &captured, &mut first);
