@@ -86,6 +86,9 @@ def test_a_least_number_of_errors_loses_no_token():
         (r"(?P<x>\((?&x)*\))", "(", {b"(", b")"}, False),
         (r"(?:(?V1)a|b)(?1)?(c)?", "a", {b"c"}, True),
         (r"(a|b(?1)c)", "bb", {b"a", b"b"}, False),
+        (r"(?:b[ac])*(?<=a)c(?R)?", "bc", {b"b"}, False),
+        (r"(?:b|(?!$)a)*(?<!b)c(?R)?", "b", {b"a", b"b"}, False),
+        (r"a(?!$)b(?R)?", "a", {b"b"}, False),
     ],
 )
 def test_what_partial_matching_gets_wrong_is_put_right(pattern, text, after, accepting):
@@ -297,6 +300,10 @@ def test_masks_are_written_into_rows():
     [
         ("(?R", 0, PatternError, "missing"),
         ("(?b)(?:ab){e}", 0, UnsupportedError, "BESTMATCH"),
+        (r"(?:a(?:b){e<=1}){e<=1}", 0, UnsupportedError, "inside a fuzzy item"),
+        (r"(?:a\b){e<=1}", 0, UnsupportedError, "put it before or behind"),
+        (r"(?w)\ba(?=b)(?R)?", 0, UnsupportedError, "together with lookaround"),
+        ("(?R)a|b", 0, UnsupportedError, "calls itself before it reads a character"),
         ("ab(?R)?", regex.REVERSE, UnsupportedError, "REVERSE"),
         ("(?!)a(?R)?", 0, UnsatisfiableError, "nothing can match"),
         ("é(?:a(?R))?", 0, UnsatisfiableError, "no token of this vocabulary"),

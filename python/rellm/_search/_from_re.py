@@ -17,6 +17,7 @@ import regex
 from rellm._errors import LimitExceededError, PatternError, UnsupportedError
 from rellm._search._alphabet import Alphabet, Ranges, cased, scan_re, singles
 from rellm._search._languages import Language
+from rellm._search._rewording import NO_MORE, NO_MORE_BUT_NEWLINE, NO_MORE_ON_LINE, asking
 
 _ENCODINGS: Final = int(re.ASCII | re.UNICODE)
 
@@ -43,6 +44,7 @@ class _Writer:
         self.pattern = pattern
         self.kinds: set[str] = set()
         self.protecting = 0  # how many constructs around match once and for all
+        self.in_lookbehind = 0
         self.classes: list[Ranges] = [((10, 10),)]
 
     def sequence(self, items: Iterable[tuple[Any, Any]], flags: int) -> str:
@@ -102,7 +104,11 @@ class _Writer:
     def _assert(self, argument: Any, flags: int, sign: str = "=") -> str:
         self.kinds.add("lookaround")
         direction, body = argument
-        return f"(?{'<' if direction < 0 else ''}{sign}{self.protected(body, flags)})"
+        is_behind = direction < 0
+        self.in_lookbehind += is_behind
+        written = f"(?{'<' if is_behind else ''}{sign}{self.protected(body, flags)})"
+        self.in_lookbehind -= is_behind
+        return self.asking(written) if is_behind or sign == "!" else written
 
     def _assert_not(self, argument: Any, flags: int) -> str:
         return self._assert(argument, flags, "!")
@@ -127,7 +133,10 @@ class _Writer:
         group, yes, no = argument
         otherwise = "" if no is None else "|" + self.sequence(no, flags)
         # A branch of its own for `yes`: a bar inside would be read as the conditional's.
-        return f"(?({group})(?:{self.sequence(yes, flags)}){otherwise})"
+        return self.asking(f"(?({group})(?:{self.sequence(yes, flags)}){otherwise})")
+
+    def asking(self, written: str) -> str:
+        return written if self.in_lookbehind else asking(written)
 
     def _at(self, argument: Any, flags: int) -> str:
         name = str(argument)
@@ -138,10 +147,11 @@ class _Writer:
                 return f"(?:(?<={word})(?!{word})|(?<!{word})(?={word}))"
             return f"(?:(?<={word})(?={word})|(?<!{word})(?!{word}))"
         self.kinds.add("line anchor")
-        if name in ("AT_BEGINNING_STRING", "AT_END_STRING"):
-            return r"\A" if name == "AT_BEGINNING_STRING" else r"\Z"
-        sign = "^" if name == "AT_BEGINNING" else "$"
-        return f"(?m:{sign})" if flags & re.MULTILINE else f"(?:{sign})"
+        if name == "AT_END_STRING":
+            return NO_MORE
+        if name == "AT_END":
+            return NO_MORE_ON_LINE if flags & re.MULTILINE else NO_MORE_BUT_NEWLINE
+        return self.asking("(?m:^)" if name == "AT_BEGINNING" and flags & re.MULTILINE else r"\A")
 
 
 class _Atom:

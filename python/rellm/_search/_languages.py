@@ -17,7 +17,7 @@ from rellm._search._stacks import Stacks
 from rellm._search._tokens import Symbols
 
 _MOST_CLASSES: Final = 20_000
-_MISREAD: Final = regex.compile(r"\\[bBmM]|[0-9]<=?[deis]<")
+_MISREAD: Final = regex.compile(r"\\[bBmMzZ]|[$^]|\(\?(?:<?[=!]|\()|[0-9]<=?[deis]<")
 # Around these, matching more inside can be matching less outside.
 _NOT_MONOTONE: Final = frozenset({"lookaround", "atomic group", "possessive quantifier", "conditional", "verb"})
 _REFUSED: Final = {
@@ -85,9 +85,9 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
     except UnreadableError as error:
         if _MISREAD.search(pattern):
             raise UnsupportedError(
-                f"the search engine cannot read {error} of this pattern, and partial matching is wrong about its "
-                r"boundaries or least numbers of errors: write \b as (?:(?<=\w)(?!\w)|(?<!\w)(?=\w)), and leave out "
-                "the least number",
+                f"the search engine cannot read {error} of this pattern, and partial matching is wrong about what "
+                "reads nothing (anchors, boundaries, lookarounds, conditionals) and about least numbers of errors: "
+                "write it without these, or the other part in plainer words",
                 pattern=pattern,
             ) from None
         return Language(own, own, frozenset({"unread"}), None, None)
@@ -104,13 +104,19 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
             "matching is wrong about it: put it before or behind the fuzzy item",
             pattern=pattern,
         )
-    if reading.is_widened and reading.kinds & _NOT_MONOTONE:
+    if "fuzzy item in a fuzzy item" in reading.kinds:
         raise UnsupportedError(
-            "boundaries under flag WORD, and least numbers of errors, are not supported together "
+            "a fuzzy item inside a fuzzy item is not supported: partial matching is wrong about it: "
+            "give one of them the costs of both",
+            pattern=pattern,
+        )
+    if reading.rewording.is_widened and reading.kinds & _NOT_MONOTONE:
+        raise UnsupportedError(
+            "anchors and boundaries under flag WORD, and least numbers of errors, are not supported together "
             f"with {' and '.join(sorted(reading.kinds & _NOT_MONOTONE))}: partial matching is wrong about them",
             pattern=pattern,
         )
-    partial = compiled(reading.edited(pattern), flags, lists) if reading.is_edited else own
+    partial = own if reading.rewording.is_empty else compiled(reading.rewording.of(pattern), flags, lists)
     alphabet = alphabet_of(reading, scan_regex)
     if alphabet is not None and alphabet.size > _MOST_CLASSES:
         alphabet = None

@@ -284,7 +284,7 @@ def _leads(node: Node, empty: set[int], calls: set[int]) -> bool:
         case Branch(items):
             found = [_leads(item, empty, calls) for item in items]  # all of them: calls are collected
             return any(found)
-        case Repeat(body, low, _, _):
+        case Repeat(body, low):
             return _leads(body, empty, calls) or low == 0
         case Group(_, body):
             return _leads(body, empty, calls)
@@ -309,7 +309,7 @@ def _shortest(node: Node) -> int:
             return sum(map(_shortest, items))
         case Branch(items):
             return min(map(_shortest, items))
-        case Repeat(body, low, _, _):
+        case Repeat(body, low):
             return low * _shortest(body)
         case Group(_, body) | Fuzzy(body=body):
             return _shortest(body)

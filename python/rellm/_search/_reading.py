@@ -9,10 +9,12 @@ pattern with recursion and nothing else out of the ordinary (`_stacks`). A const
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import regex
+
+from rellm._search._rewording import NO_MORE, NO_MORE_BUT_NEWLINE, NO_MORE_ON_LINE, WORDS, Rewording
 
 IGNORE_CASE: Final = int(regex.IGNORECASE)
 FULL_CASE: Final = int(regex.FULLCASE)
@@ -93,7 +95,8 @@ class Repeat:
     body: Node
     low: int
     high: int | None
-    possessive: bool
+    possessive: bool = False
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,42 +151,12 @@ class Reading:
     atoms: set[Atom]
     literals: set[str]  # characters of named lists
     kinds: set[str]  # of constructs that are out of the ordinary
-    boundaries: list[tuple[int, str]] = field(default_factory=list)  # where, and which letter; "" for those of WORD
-    least_errors: list[tuple[int, int]] = field(default_factory=list)  # where a least number of errors is asked for
+    rewording: Rewording  # of what partial matching gets wrong
 
     @property
     def folds_fully(self) -> bool:
         """Whether a letter may stand for several."""
         return any(atom.flags & IGNORE_CASE and atom.flags & (FULL_CASE | _VERSION_1) for atom in self.atoms)
-
-    @property
-    def is_edited(self) -> bool:
-        """Whether partial matching would get something wrong."""
-        return bool(self.boundaries or self.least_errors)
-
-    @property
-    def is_widened(self) -> bool:
-        """Whether what it would get wrong cannot be put in equal words, but only in words that match more."""
-        return bool(self.least_errors) or any(not letter for _, letter in self.boundaries)
-
-    def edited(self, source: str) -> str:
-        """The source with what partial matching gets wrong put in other words: equal ones, or ones that match more."""
-        edits = [(start, end, "") for start, end in self.least_errors]
-        for start, letter in self.boundaries:
-            edits.append((start, start + 2, "(?:)" if self.is_widened else _BOUNDARIES[letter]))
-        for start, end, replacement in sorted(edits, reverse=True):
-            source = source[:start] + replacement + source[end:]
-        return source
-
-
-# `partial=True` tests a boundary at the end of the text as if nothing could follow, and so loses live texts (`a` of
-# `a\Bb`). Lookarounds are not at fault there.
-_BOUNDARIES: Final = {
-    "b": r"(?:(?<=\w)(?!\w)|(?<!\w)(?=\w))",
-    "B": r"(?:(?<=\w)(?=\w)|(?<!\w)(?!\w))",
-    "m": r"(?:(?<!\w)(?=\w))",
-    "M": r"(?:(?<=\w)(?!\w))",
-}
 
 
 def read(pattern: regex.Pattern[str], flags: int) -> Reading:
@@ -199,7 +172,7 @@ def read(pattern: regex.Pattern[str], flags: int) -> Reading:
         raise UnreadableError("nested too deeply") from None
     if reader.at != len(pattern.pattern) or reader.groups != pattern.groups:
         raise UnreadableError("groups")
-    return Reading(tree, reader.atoms, reader.literals, reader.kinds, reader.boundaries, reader.least_errors)
+    return Reading(tree, reader.atoms, reader.literals, reader.kinds, reader.rewording)
 
 
 class _Reader:
@@ -213,9 +186,10 @@ class _Reader:
         self.literals: set[str] = set()
         self.kinds: set[str] = set()
         self.last_without_width = -1
+        self.last_fuzzy = -1
         self.last_compared = -1  # a backreference, or a call that may lead to one
-        self.boundaries: list[tuple[int, str]] = []
-        self.least_errors: list[tuple[int, int]] = []
+        self.rewording = Rewording()
+        self.in_lookbehind = 0
         self.seen_names: set[str] = set()
 
     def branches(self, flags: int) -> Node:
@@ -258,12 +232,7 @@ class _Reader:
             elif character == "\\":
                 items.append(self.escape(flags))
             elif character in "^$":
-                self.at += 1
-                self.line_ends(flags)
-                if flags & (_MULTILINE | _WORD):
-                    items.append(self.opaque("line anchor"))
-                else:
-                    items.append(self.opaque("start of text" if character == "^" else "end of text or last line"))
+                items.append(self.line_anchor(character, flags))
             else:
                 items.append(self.atom(self.at + 1, flags))
 
@@ -303,21 +272,37 @@ class _Reader:
         else:
             self.atoms.add(Atom("\n", 0))
 
+    def line_anchor(self, character: str, flags: int) -> Opaque:
+        at = self.at
+        self.at += 1
+        self.line_ends(flags)
+        if flags & _WORD:
+            self.rewording.widen(at, self.at)
+            return self.opaque("line anchor")
+        if character == "^":
+            self.asks(at)
+            return self.opaque("line anchor" if flags & _MULTILINE else "start of text")
+        if flags & _MULTILINE:
+            self.rewording.put(at, self.at, NO_MORE_ON_LINE)
+            return self.opaque("line anchor")
+        self.rewording.put(at, self.at, NO_MORE_BUT_NEWLINE)
+        return self.opaque("end of text or last line")
+
     # quantifiers and costs
 
     def quantify(self, items: list[Node], low: int, high: int | None, flags: int, start: int) -> None:
-        possessive = False
         if flags & _VERBOSE:
             self.skip_blanks()
-        if self.source[self.at : self.at + 1] in ("?", "+"):
-            possessive = self.source[self.at] == "+"
+        suffix = self.source[self.at : self.at + 1]
+        possessive, lazy = suffix == "+", suffix == "?"
+        if possessive or lazy:
             self.at += 1
         if possessive:
             self.kinds.add("possessive quantifier")
             self.protected(start)
         if not items:
             raise UnreadableError("a quantifier on nothing")
-        items[-1] = Repeat(items[-1], low, high, possessive)
+        items[-1] = Repeat(items[-1], low, high, possessive, lazy)
 
     def brace(self, items: list[Node], flags: int, start: int) -> None:
         """A quantifier, or the costs of a fuzzy item that begins at `start`, or a brace."""
@@ -355,9 +340,13 @@ class _Reader:
         if not self.source.startswith("}", at) or not items:
             raise UnreadableError("a brace")
         self.at = at + 1
-        self.least_errors += least_errors
+        for first, last in least_errors:
+            self.rewording.widen(first, last, "")
         if self.last_without_width >= start:
             self.kinds.add("fuzzy item without width")
+        if self.last_fuzzy > start:
+            self.kinds.add("fuzzy item in a fuzzy item")
+        self.last_fuzzy = self.at
         self.kinds.add("fuzzy")
         items[-1] = Opaque("least errors") if least_errors else Fuzzy(items[-1], _costs(limits), test)
 
@@ -390,16 +379,12 @@ class _Reader:
         if source.startswith("(?#", at):
             self.comment()
             return None, flags
-        for opening, kind in (
-            ("(?=", "lookaround"),
-            ("(?!", "lookaround"),
-            ("(?<=", "lookaround"),
-            ("(?<!", "lookaround"),
-        ):
+        for opening in ("(?=", "(?!", "(?<=", "(?<!"):
             if source.startswith(opening, at):
-                self.body(at + len(opening), flags)
-                self.protected(at)
-                return self.opaque(kind), flags
+                self.lookaround(at, len(opening), flags, is_behind="<" in opening)
+                if opening != "(?=":
+                    self.asks(at)
+                return self.opaque("lookaround"), flags
         if source.startswith("(?>", at):
             body = self.body(at + 3, flags)
             self.protected(at)
@@ -418,7 +403,9 @@ class _Reader:
 
     def atomic(self, node: Node) -> Node:
         if isinstance(node, Repeat) and isinstance(node.body, Atom):
-            return Repeat(node.body, node.low, node.high, True)
+            if node.lazy:  # the fewest, once and for all
+                return Repeat(node.body, node.low, node.low)
+            return Repeat(node.body, node.low, node.high, possessive=True)
         return node if isinstance(node, Atom) else self.opaque("atomic group")
 
     def call(self, found: re.Match[str]) -> Call:
@@ -439,15 +426,28 @@ class _Reader:
             at += 2 if self.source[at] == "\\" else 1
         self.at = at + 1
 
+    def lookaround(self, at: int, opening: int, flags: int, is_behind: bool) -> None:
+        self.in_lookbehind += is_behind
+        self.body(at + opening, flags)
+        self.in_lookbehind -= is_behind
+        self.protected(at)
+
+    def asks(self, start: int) -> None:
+        """What was read since `start` may fail at the end of the text without asking for more."""
+        if not self.in_lookbehind:
+            self.rewording.ask(start, self.at)
+
     def conditional(self, flags: int) -> Node:
         source, at = self.source, self.at
         if source.startswith("(?(DEFINE)", at):
             return Define(self.body(at + len("(?(DEFINE)"), flags))
         if source.startswith(("(?(?=", "(?(?!", "(?(?<=", "(?(?<!"), at):
-            self.body(at + (6 if source[at + 4] == "<" else 5), flags)
+            is_behind = source[at + 4] == "<"
+            self.lookaround(at, 6 if is_behind else 5, flags, is_behind)
         else:
             self.at = source.index(")", at) + 1
         self.body(self.at, flags)
+        self.asks(at)
         return self.opaque("conditional")
 
     def flagged(self, flags: int) -> tuple[Node | None, int]:
@@ -488,13 +488,18 @@ class _Reader:
                 self.literals.update(text)
                 self.atoms.update(Atom(regex.escape(c), flags) for c in text)
             return self.opaque("named list")
-        if following in _BOUNDARIES:
+        if following in WORDS:
             self.at += 2
             self.atoms.add(Atom(r"\w", flags))
-            self.boundaries.append((at, "" if flags & _WORD else following))
-            return self.opaque("default word boundary" if flags & _WORD else "boundary")
+            if flags & _WORD:
+                self.rewording.widen(at, self.at)
+                return self.opaque("default word boundary")
+            self.rewording.put(at, self.at, WORDS[following])
+            return self.opaque("boundary")
         if following in "AZzGK":
             self.at += 2
+            if following in "Zz":
+                self.rewording.put(at, self.at, NO_MORE)
             return self.opaque({"A": "start of text", "G": "start of text", "K": "keep"}.get(following, "end of text"))
         if following == "R":
             self.at += 2
