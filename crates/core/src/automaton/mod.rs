@@ -2,12 +2,14 @@
 //!
 //! Nothing above this trait may know that an automaton is finite, or that it comes from a regular expression.
 
+mod atomic;
 mod bytes;
 mod captures;
 mod closure;
 mod completion;
 mod decoder;
 mod derive;
+mod ends;
 mod expr;
 mod liveness;
 mod partition;
