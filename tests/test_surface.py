@@ -61,8 +61,8 @@ def in_a_new_process(code: str) -> str:
 
 def test_importing_needs_numpy_and_regex_only() -> None:
     code = (
-        "import sys; before = set(sys.modules); import numpy, regex; basis = set(sys.modules); import rellm, json; "
-        + ("print(json.dumps(sorted({name.partition('.')[0] for name in set(sys.modules) - basis})))")
+        "import sys, numpy, regex, json; basis = set(sys.modules); import rellm; "
+        "print(json.dumps(sorted({name.partition('.')[0] for name in set(sys.modules) - basis})))"
     )
     new = set(json.loads(in_a_new_process(code))) - set(sys.stdlib_module_names)
     assert new == {"rellm"}

@@ -1,0 +1,135 @@
+"""Errors as people read them, word for word, and as programs do."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import regex
+import rellm
+
+VOCABULARY = rellm.Vocabulary([bytes([byte]) for byte in range(256)] + [b"the ", None], [257])
+
+
+def test_the_hierarchy_is_the_one_that_is_drawn() -> None:
+    below = {
+        rellm.PatternError: (rellm.RellmError, ValueError),
+        rellm.UnsupportedError: (rellm.PatternError, ValueError),
+        rellm.UnsatisfiableError: (rellm.RellmError, ValueError),
+        rellm.VocabularyError: (rellm.RellmError, ValueError),
+        rellm.TokenRejectedError: (rellm.RellmError, ValueError),
+        rellm.LimitExceededError: (rellm.RellmError,),
+        rellm.BudgetError: (rellm.RellmError,),
+        rellm.DeadEndError: (rellm.RellmError,),
+        rellm.IncompleteError: (rellm.RellmError,),
+    }
+    for error, bases in below.items():
+        assert issubclass(error, bases)
+        assert error.__module__ in ("rellm._errors", "rellm")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        rellm.PatternError("m", pattern="a(", position=1),
+        rellm.UnsupportedError("m", pattern="a", position=None),
+        rellm.LimitExceededError("m", limit="fuel", allowed=5),
+        rellm.BudgetError("m", text="so far", needed=7),
+        rellm.DeadEndError("m", text="so far"),
+        rellm.IncompleteError("m", text="so far"),
+        rellm.UnsatisfiableError("m"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_keep_what_they_carry_when_they_are_pickled(error: rellm.RellmError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (str(again), vars(again)) == (str(error), vars(error))
+
+
+def compile_regex(pattern: str) -> object:
+    return rellm.compile(rellm.Regex(pattern, dialect="regex"), VOCABULARY)
+
+
+MESSAGES = {
+    "unbalanced": (
+        lambda: rellm.compile(r"\d+(abc", VOCABULARY),
+        rellm.PatternError,
+        r"""unbalanced parenthesis at position 7 of '\d+(abc': add ")" or escape "(" as "\(" """.strip(),
+    ),
+    "nesting": (
+        lambda: rellm.compile("(" * 30_000, VOCABULARY),
+        rellm.LimitExceededError,
+        "groups are nested more than 500 deep (Limits.nesting) at position 501 of the pattern: "
+        "nest less or raise the limit",
+    ),
+    "length": (
+        lambda: rellm.compile("a" * 30, VOCABULARY, limits=rellm.Limits(pattern_length=20)),
+        rellm.LimitExceededError,
+        "the pattern has 30 characters, and Limits.pattern_length is 20: shorten it or raise the limit",
+    ),
+    "empty": (
+        lambda: rellm.compile("a(?!)b", VOCABULARY),
+        rellm.UnsatisfiableError,
+        "no text matches: every way through the constraint contradicts itself",
+    ),
+    "not spelled": (
+        lambda: rellm.compile("x+", rellm.Vocabulary([b"a"])),
+        rellm.UnsatisfiableError,
+        "texts match, but each has a character that no token of this vocabulary spells: "
+        "allow a text that its tokens can write, or take another tokenizer",
+    ),
+    "not spelled by whole tokens": (
+        lambda: rellm.compile("a", rellm.Vocabulary([b"aa"])),
+        rellm.UnsatisfiableError,
+        "texts match, but no sequence of this vocabulary's tokens spells any of them: "
+        "allow a text that its tokens can write, or take another tokenizer",
+    ),
+    "reverse": (
+        lambda: compile_regex("(?r)ab"),
+        rellm.UnsupportedError,
+        "the flag REVERSE in '(?r)ab': leave it out: text is written forwards",
+    ),
+    "best match": (
+        lambda: compile_regex("(?b)(?:ab){e<=1}"),
+        rellm.UnsupportedError,
+        "the flag BESTMATCH in '(?b)(?:ab){e<=1}': leave it out: a full match has no better or worse",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+def test_messages_say_what_where_and_what_to_do(case: str) -> None:
+    make, kind, message = MESSAGES[case]
+    with pytest.raises(kind) as raised:
+        make()
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("flag", [regex.REVERSE, regex.BESTMATCH])
+def test_flags_given_beside_the_pattern_are_refused_as_well(flag: regex.RegexFlag) -> None:
+    with pytest.raises(rellm.UnsupportedError):
+        rellm.compile(rellm.Regex("ab", flag), VOCABULARY)
+
+
+def test_a_rejected_token_says_where_it_fails_and_what_was_expected() -> None:
+    matcher = rellm.compile(r"\d+(\.\d{1,2})?", VOCABULARY).matcher()
+    matcher.advance_bytes(b"12.")
+    with pytest.raises(rellm.TokenRejectedError) as raised:
+        matcher.advance(256)
+    expected = "a digit, or one of 650 characters beyond ASCII"
+    assert str(raised.value) == f'token 256 ("the ") is not allowed after "12.": expected {expected}'
+    assert matcher.text == b"12."
+    rejection = matcher.explain(256)
+    assert rejection is not None
+    assert (rejection.token_bytes, rejection.failed_at, rejection.text_before) == (b"the ", 0, "12.")
+    assert matcher.explain(ord("5")) is None
+
+
+def test_taking_back_too_much_is_an_index_error_and_changes_nothing() -> None:
+    matcher = rellm.compile("ab", VOCABULARY).matcher()
+    matcher.advance(ord("a"))
+    with pytest.raises(IndexError):
+        matcher.rollback(2)
+    assert matcher.text == b"a"
+    assert not matcher.allows(10**9)

@@ -1,0 +1,113 @@
+"""Patterns that have brought down others: each ends as an answer or as the fitting error, in a second and 256 MB."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+SECONDS = 1.0
+MEGABYTES = 256
+
+# By name: an expression that makes the constraint, the text that is written, and the errors that fit (none: an answer).
+CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "exponential states": ("'(a|b)*a(a|b){20}'", "'ab' * 40", ()),
+    "exponential states of classes": ("'[ab]*a[ab]{18}'", "'ab' * 40", ()),
+    "nested counters": ("'((a{1,100}){1,100}){1,100}'", "'a' * 200", ()),
+    "a counter of two thousand million": ("'a{1,2147483647}'", "'a' * 200", ()),
+    "a counter that does not fit": ("'a{1,99999999999999999999}'", "'a'", ("PatternError", "LimitExceededError")),
+    "a hundred thousand of anything": ("'.{0,100000}'", "'né🙂' * 50", ()),
+    "30,000 open parentheses": ("'(' * 30000", "''", ("PatternError", "LimitExceededError")),
+    "5,000 nested groups": ("'(' * 5000 + 'a' + ')' * 5000", "'a'", ("LimitExceededError",)),
+    "5,000 nested sets": (
+        "rellm.Regex('(?V1)' + '[' * 5000 + 'a' + ']' * 5000, dialect='regex')", "'a'", ("LimitExceededError",),
+    ),
+    "500 word characters": (r"r'\w{1,500}'", "'naïve日本' * 20", ()),
+    "5,000 alternatives": ("'|'.join(f'word{n * 7919}' for n in range(5000))", "'word791'", ()),
+    "50,000 alternatives": ("'|'.join(f'word{n * 7919}' for n in range(50000))", "'word791'", ()),
+    "60,000 choices": ("rellm.Choice([f'item number {n}' for n in range(60000)])", "'item number 5'", ()),
+    "an empty class": (r"r'[^\s\S]'", "''", ("UnsatisfiableError",)),
+    "an empty lookahead": ("'(?!)'", "''", ("UnsatisfiableError",)),
+    "an empty lookahead between": ("'a(?!)b'", "''", ("UnsatisfiableError",)),
+    "an end before the end": ("'$a'", "''", ("UnsatisfiableError",)),
+    "optional, then required": ("'(a?){200}a{200}'", "'a' * 300", ()),
+    "nested repetition": ("'((a+)+)+b'", "'a' * 300", ()),
+    "nested repetition of overlapping ways": ("'(a|aa|a*)*(a|b)*c'", "'a' * 300", ()),
+    "twelve lookaheads": ("''.join(f'(?=.*{c})' for c in 'abcdefghijkl') + '.*'", "'abcdefghijkl' * 3", ()),
+    "twelve lookaheads of repetitions": (
+        "''.join(f'(?=(.{{{n}}})*$)' for n in (2, 3, 5, 7, 11, 13)) + 'a*'", "'a' * 40", ("LimitExceededError",),
+    ),
+    "a backreference to a long word": (r"r'(\w+) \1'", "'abcdefghij' * 20 + ' abc'", ()),
+    "two backreferences": (r"r'(\w*)(\w*) \1\2'", "'abab abab'", ("LimitExceededError",)),
+    "200 words ignoring case": (
+        "'(?i)' + '|'.join('straßeİıſK' + chr(0x3b1 + n % 20) * (n % 7 + 1) + str(n) for n in range(200))",
+        "'STRASSE'[:4]", (),
+    ),
+    "300 letters": (r"rellm.Regex(r'\p{L}{1,300}', dialect='regex')", "'aé日' * 40", ()),
+    "a pattern of 1 MB": ("'abc def ' * 131072", "'abc def abc'", ()),
+    "classes of 1 MB": (r"r'[a-z]\d' * 150000", "'a1b2'", ()),
+    "a pattern of 3 MB": ("'a' * 3000000", "''", ("LimitExceededError",)),
+    "100,000 empty alternatives": ("'|' * 100000", "''", ()),
+    "NUL": (r"'a\0b'", r"'a\0b'", ()),
+    "a lone surrogate": (r"'\ud800'", "''", ("UnsatisfiableError",)),
+    "a lone surrogate beside": (r"'\ud800|a'", "'a'", ()),
+    "nested sets and differences": (
+        r"rellm.Regex(r'(?V1)[[a-z]--[aeiou]&&[^xyz]||\d]+', dialect='regex')", "'bcd12'", (),
+    ),
+    "graphemes": (r"rellm.Regex(r'\X{1,5}', dialect='regex')", "'e\u0301🙂'", ()),
+    "line breaks": (r"rellm.Regex(r'(\R|a)+', dialect='regex')", r"'a\r\n\na'", ()),
+    "recursion": (r"rellm.Regex(r'\((?:[^()]|(?R))*\)', dialect='regex')", "'(a(b'", ()),
+}  # fmt: skip
+
+PROGRAM = """
+import resource, sys, time, warnings
+warnings.simplefilter("ignore")
+import rellm
+tokens = [bytes([byte]) for byte in range(256)]
+tokens += [(first + second).encode() for first in "abcdeé日 1" for second in "abcdeé日 1"]
+tokens += [b"the ", b"word", b"a" * 60]
+vocabulary = rellm.Vocabulary([*tokens, None], [len(tokens)])
+rellm.compile("a", vocabulary); rellm.compile(rellm.Regex("a", dialect="regex"), vocabulary)  # the tables are read
+given, text = {constraint}, {text}
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before, start = peak(), time.process_time()
+try:
+    matcher = rellm.compile(given, vocabulary).matcher()
+    for character in text:
+        mask = matcher.mask()
+        assert mask.any(), "an empty mask for a live text"
+        matcher.advance_bytes(character.encode("utf-8", "surrogatepass"))
+    matcher.mask(); matcher.forced_bytes(); matcher.shortest_completion(); matcher.explain(0)
+    outcome = "answer"
+except rellm.RellmError as error:
+    assert len(str(error)) < 2000, len(str(error))
+    if isinstance(error, rellm.LimitExceededError):
+        assert error.limit in ("memory_bytes", "fuel", "nesting", "pattern_length") and "imit" in str(error), error
+    outcome = type(error).__name__
+print(outcome, time.process_time() - start, peak() - before)
+"""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_ends_in_a_second_and_256_mb(case: str) -> None:
+    constraint, text, fitting = CASES[case]
+    program = textwrap.dedent(PROGRAM).replace("{constraint}", constraint).replace("{text}", text)
+
+    def bounded() -> None:  # a crash or a runaway must not take the machine with it
+        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, preexec_fn=bounded
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcome, seconds, megabytes = done.stdout.split()
+    if "PatternError" in fitting or "UnsatisfiableError" in fitting:
+        assert outcome in fitting
+    else:
+        assert outcome in ("answer", *fitting)
+    assert float(seconds) <= SECONDS
+    assert float(megabytes) <= MEGABYTES
