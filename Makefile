@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo test lint format rust-test set-up set-up-demo python clean
+.PHONY: help demo test lint format rust-test set-up set-up-demo python clean screenshots notebook
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,12 @@ format: set-up ## puts all sources into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	cargo fmt --all
+
+screenshots: set-up ## the pictures in docs/ (needs chromium and chromedriver)
+	@$(BIN)/python dev/screenshots.py
+
+notebook: set-up ## docs/rellm.ipynb, executed anew
+	@$(BIN)/python dev/notebook.py
 
 set-up: python ## the environment for tests and linters
 	@$(PYTHON) dev/set_up.py dev

@@ -35,6 +35,7 @@ class RefusedToken:
         probability: what the model gave it, before masking.
         reason: why it was refused, in words.
         expected: what could have stood there ("a digit, or the end of the text"); empty where that is not the reason.
+        is_end: it would have ended the text.
     """
 
     token_id: int
@@ -42,6 +43,7 @@ class RefusedToken:
     probability: float
     reason: str
     expected: str = ""
+    is_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,8 @@ def _refused(
         )
     else:
         reason = f"expected {rejection.expected}"
-    return RefusedToken(token_id, readable(data), probability, reason, rejection.expected if rejection else "")
+    expected = rejection.expected if rejection is not None else ""
+    return RefusedToken(token_id, readable(data), probability, reason, expected, token_id in ends)
 
 
 def _character_start(data: bytes, index: int) -> int:

@@ -112,6 +112,7 @@ def _details(token: TracedToken) -> dict[str, Any]:
         "refused": [
             {
                 "text": other.text,
+                "end": other.is_end,
                 "id": other.token_id,
                 "p": _percent(other.probability),
                 "why": other.reason,

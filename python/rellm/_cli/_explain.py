@@ -56,7 +56,7 @@ def _show(trace: Trace, terminal: Terminal, best: int) -> None:
 def _refused(token: TracedToken, best: int) -> str:
     lines = []
     for other in token.refused[:best]:
-        what = repr(other.text) if other.text else f"token {other.token_id}"
+        what = "the end" if other.is_end else repr(other.text) if other.text else f"token {other.token_id}"
         lines.append(f"{what} ({percent(other.probability)}): {other.reason}")
     return "\n".join(lines)
 
