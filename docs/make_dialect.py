@@ -23,36 +23,38 @@ ENGINES = {
 HEAD = """\
 # The dialects, construct by construct
 
-Made from `testdata/dialect.toml` by `python docs/make_dialect.py --write`; the tests run every line of it against the
-library and against rellm.
+Made from `testdata/dialect.toml` by `python docs/make_dialect.py --write`; the tests run every line of it against
+the library and against rellm.
 
 A pattern means what its own library says: an `re.Pattern` (or a `str`) what the running interpreter's `re` says, a
-`regex.Pattern` (or a `str` with `dialect="regex"`) what the installed `regex` says. A constraint is the set of texts that
-the library would `fullmatch`. Classes of characters and case come from the library itself, by a scan over all code points.
+`regex.Pattern` (or a `str` with `dialect="regex"`) what the installed `regex` says. A constraint is the set of
+texts that the library would `fullmatch`. Classes of characters and case come from the library itself, by a scan
+over all code points.
 
-**automaton**: exact, no dead ends, all promises. **search**: served by partial matching with the `regex` library; what is
-returned matches, but its masks may allow a token that turns out to be a dead end. **refused**: a `PatternError` with the
-position, or an `UnsupportedError` where only rellm refuses.
+**automaton**: exact, no dead ends, all promises. **search**: served by partial matching with the `regex` library;
+what is returned matches, but its masks may allow a token that turns out to be a dead end. **refused**: a
+`PatternError` with the position, or an `UnsupportedError` where only rellm refuses.
 
 """
 
 TAIL = """
 ## What goes to the search engine besides
 
-- Backreferences that the automaton cannot hold exactly, such as to a group inside of itself, or where captures are tested
-  inside atomic groups and lookarounds.
-- A property such as `\\p{Lu}` outside of a set, with case ignored, in ASCII or behind an uncertain beginning: the library
-  answers differently there from one place in a pattern to the next.
-- A literal of hundreds of characters that folds in very many ways under full case folding (`(?if)` and `s` a thousand
-  times).
+- Backreferences that the automaton cannot hold exactly, such as to a group inside of itself, or where captures are
+  tested inside atomic groups and lookarounds.
+- A property such as `\\p{Lu}` outside of a set, with case ignored, in ASCII or behind an uncertain beginning: the
+  library answers differently there from one place in a pattern to the next.
+- A literal of hundreds of characters that folds in very many ways under full case folding (`(?if)` and `s` a
+  thousand times).
 
 ## Where we do not follow the libraries
 
-- `regex` takes a set that holds a property and its opposite for all characters, even if the set is negated: its `[^\\w\\W]`
-  matches every character. Ours matches none.
-- `regex` splits a common beginning off alternatives before it folds them in full, with a slip for foldings of three
-  characters at the end of an alternative.
-- `re` refuses a pattern of some thousand nested groups with a `RecursionError`; both dialects end in `Limits.nesting` here.
+- `regex` takes a set that holds a property and its opposite for all characters, even if the set is negated: its
+  `[^\\w\\W]` matches every character. Ours matches none.
+- `regex` splits a common beginning off alternatives before it folds them in full, with a slip for foldings of
+  three characters at the end of an alternative.
+- `re` refuses a pattern of some thousand nested groups with a `RecursionError`; both dialects end in
+  `Limits.nesting` here.
 - `(?(1)…)` with a number that is not written in ASCII digits is refused.
 """
 

@@ -9,16 +9,15 @@ import pytest
 
 from .texts import REFUSALS, library, outcome
 
-PIECES = (
-    r"""
-a b s é ß \d \w \b \B ^ $ \A \Z . [a-z] [^a] [ []a] ] ( ) (?: (?P<n> (?<n> (?P=n) \1 \2 \10 (?= (?! (?<= (?<! (?> (?| * +
-? {2} {,3} {1,} { } | (?i) (?s: (?-i: (?a) (?u) (?x) # \x41 \u00e9 \N{DASH} \N \8 \07 \400 \q \p{L} \p{Foo} \pL \X \R \K \G
-\m \M \h (?(1) (?(n) (?(DEFINE) (?R) (?1) (?&n) {e<=1} {e} {s<=1,i<=2} {1<=e<=2} {e<=0} [[:alpha:]] [a&&b] [a--b] [a||b
-[[a-z]--[b]] (*FAIL) (*PRUNE) \g<1> \g<n> (?V1) (?V0) (?r) (?b) (?e) (?w) (?f) - , : && -- ~~ || \ 1 n < > = ! (?#c) (?#
-\L<x> (?-1) (?+1) \] \- (?P>n) P ?: (? (?- (?im-s: (?L) \z 1e<=2} 2i+1d<4} {i<=1:[ab]} \x4 \U0010FFFF \U00110000
-""".split()
-    + [" ", "\n", "\ud800", "(?x) # c\n"]
-)
+_PIECES = r"""
+a b s é ß \d \w \b \B ^ $ \A \Z . [a-z] [^a] [ []a] ] ( ) (?: (?P<n> (?<n> (?P=n) \1 \2 \10 (?= (?! (?<= (?<! (?> (?|
+* + ? {2} {,3} {1,} { } | (?i) (?s: (?-i: (?a) (?u) (?x) # \x41 \u00e9 \N{DASH} \N \8 \07 \400 \q \p{L} \p{Foo} \pL
+\X \R \K \G \m \M \h (?(1) (?(n) (?(DEFINE) (?R) (?1) (?&n) {e<=1} {e} {s<=1,i<=2} {1<=e<=2} {e<=0} [[:alpha:]]
+[a&&b] [a--b] [a||b [[a-z]--[b]] (*FAIL) (*PRUNE) \g<1> \g<n> (?V1) (?V0) (?r) (?b) (?e) (?w) (?f) - , : && -- ~~ || \ 1
+n < > = ! (?#c) (?# \L<x> (?-1) (?+1) \] \- (?P>n) P ?: (? (?- (?im-s: (?L) \z 1e<=2} 2i+1d<4} {i<=1:[ab]} \x4
+\U0010FFFF \U00110000
+"""
+PIECES = [*_PIECES.split(), " ", "\n", "\ud800", "(?x) # c\n"]
 FLAGS = {"re": (0, 2, 8, 0x40, 0x100, 0x102), "regex": (0, 2, 0x100, 0x102, 0x40, 0x142, 0x80, 0x800, 0x20)}
 COUNT = int(os.environ.get("RELLM_TEST_PATTERNS", "3000"))
 
@@ -53,6 +52,7 @@ def test_the_same_patterns_are_refused(dialect: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "limit"),
     [("(" * 30_000, "nesting"), ("(" * 5_000 + ")" * 5_000, "nesting"), ("a" * 2_000_001, "pattern_length")],
+    ids=["unclosed", "nested", "long"],
 )
 @pytest.mark.parametrize("dialect", ["re", "regex"])
 def test_hostile_patterns_end_in_a_named_limit(dialect: str, pattern: str, limit: str) -> None:

@@ -35,7 +35,7 @@ def library(dialect: str, pattern: str, flags: int, lists: Mapping[str, Sequence
 def outcome(
     dialect: str, pattern: str, flags: int = 0, lists: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[str, str, int | None]:
-    """What rellm's parser makes of it: ("automaton" | "search" | "refused" | "unsupported" | "limit", message, position)."""
+    """What rellm's parser makes of it: "automaton", "search", "refused", "unsupported" or "limit"; message; position."""
     native = _tables.re_dialect() if dialect == "re" else _tables.regex_dialect()
     return native.outcome(pattern, flags, lists or {})
 
@@ -54,10 +54,17 @@ class Language:
     compiled: rellm.CompiledConstraint | None
 
     @classmethod
-    def of(cls, dialect: str, pattern: str, flags: int, lists: Mapping[str, Sequence[str]]) -> Language:
+    def of(
+        cls,
+        dialect: str,
+        pattern: str,
+        flags: int,
+        lists: Mapping[str, Sequence[str]],
+        limits: rellm.Limits = LIMITS,
+    ) -> Language:
         constraint = rellm.Regex(pattern, flags, dialect=dialect, **lists)
         try:
-            return cls(rellm.compile(constraint, BYTES, LIMITS))
+            return cls(rellm.compile(constraint, BYTES, limits))
         except rellm.UnsatisfiableError:
             return cls(None)
 

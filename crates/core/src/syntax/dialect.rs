@@ -147,6 +147,19 @@ impl Dialect {
         self.folding_inverse.get_or_init(|| self.tables.folding.single_targets().inverse())
     }
 
+    /// The value of a decimal digit of any script. Unicode has them in runs of ten.
+    pub(super) fn digit_value(&self, c: u32) -> Option<u64> {
+        let ranges = self.tables.digit.ranges();
+        let (lo, _) = ranges.get(ranges.partition_point(|r| r.1 < c)).filter(|r| r.0 <= c)?;
+        Some(u64::from(c - lo) % 10)
+    }
+
+    /// The number that these digits of any script write; `None` if one is no digit, or there is none.
+    pub(super) fn number(&self, digits: &[u32]) -> Option<u64> {
+        let add = |n: u64, c: &u32| Some(n.saturating_mul(10).saturating_add(self.digit_value(*c)?));
+        digits.iter().try_fold(0, add).filter(|_| !digits.is_empty())
+    }
+
     /// Whether a name may be a group's.
     pub(super) fn is_identifier(&self, name: &[u32]) -> Result<bool> {
         let is_start = |c: u32| c == 0x5F || (c < 0x80 && (c as u8).is_ascii_alphabetic());

@@ -453,18 +453,19 @@ impl<'a> Parser<'a> {
 
     /// The number that a condition names, as this version of the library reads it.
     fn number(&self, name: &[u32]) -> Option<u64> {
-        let text: String = name.iter().map(|&c| char::from_u32(c)).collect::<Option<_>>()?;
-        let mut digits = text.as_str();
-        if self.minor < 12 {
-            // 3.11 takes what `int` takes, and warns.
-            digits = digits.trim_matches([' ', '\t', '\n', '\r', '\x0B', '\x0C']);
-            digits = digits.strip_prefix('+').unwrap_or(digits);
-            let well_placed = !digits.starts_with('_') && !digits.ends_with('_') && !digits.contains("__");
-            if digits.contains('_') && well_placed {
-                return parse_saturating(&digits.replace('_', ""));
-            }
+        if self.minor >= 12 {
+            return self.dialect.number(name).filter(|_| name.iter().all(|&c| c < 0x80));
         }
-        parse_saturating(digits)
+        // 3.11 takes what `int` takes, and warns.
+        let is_space = |c: &u32| matches!(c, 0x09..=0x0D | 0x20);
+        let start = name.iter().position(|c| !is_space(c))?;
+        let end = name.iter().rposition(|c| !is_space(c))? + 1;
+        let digits = name[start..end].strip_prefix(&[point('+')]).unwrap_or(&name[start..end]);
+        let parts: Vec<&[u32]> = digits.split(|&c| c == point('_')).collect();
+        if parts.iter().any(|part| part.is_empty()) {
+            return None;
+        }
+        self.dialect.number(&parts.concat())
     }
 
     fn close(&mut self) -> Result<()> {
@@ -609,11 +610,4 @@ impl<'a> Parser<'a> {
 
 fn is_plain_group(item: &Item) -> bool {
     matches!(item, Item::Group { index: None, on: 0, off: 0, .. })
-}
-
-fn parse_saturating(digits: &str) -> Option<u64> {
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    Some(digits.parse().unwrap_or(u64::MAX))
 }

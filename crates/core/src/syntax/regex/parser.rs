@@ -680,8 +680,7 @@ impl<'a> Parser<'a> {
     }
 
     pub fn parsed_name(&self, name: &[u32], allow_number: bool) -> Result<Option<GroupName>> {
-        if !name.is_empty() && name.iter().all(|&c| as_char(c).is_ascii_digit()) {
-            let number = name.iter().fold(0u64, |n, &d| n.saturating_mul(10).saturating_add(u64::from(d - 0x30)));
+        if let Some(number) = self.dialect.number(name) {
             return Ok(if allow_number && number >= 1 { Some(GroupName::Number(number)) } else { None });
         }
         Ok(if self.dialect.is_identifier(name)? { Some(GroupName::Name(name.to_vec())) } else { None })
