@@ -91,23 +91,28 @@ def _property(name: str | None, value: str, posix: bool, encoding: str) -> tuple
 
 def re_tables() -> bytes:
     """The sections of the running interpreter's `re`."""
-    minor = sys.version_info.minor
-    return _load(f"re-3.{minor}-{unicodedata.unidata_version}", _scan_re)
+    return _load(_re_key(), _scan_re)
+
+
+def _re_key() -> str:
+    return f"re-3.{sys.version_info.minor}-{unicodedata.unidata_version}"
+
+
+def _regex_key() -> str:
+    import regex
+
+    return f"regex-{regex.__version__}"
 
 
 def regex_tables() -> bytes:
-    """The sections of the installed `regex`, as of the running interpreter (its white space is Python's)."""
-    import regex
-
-    return _load(f"regex-{regex.__version__}-{unicodedata.unidata_version}", _scan_regex)
+    """The sections of the installed `regex`."""
+    return _load(_regex_key(), _scan_regex)
 
 
 def _load(key: str, scan: Callable[[], bytes]) -> bytes:
     name = f"{key}.tables"
-    try:
-        shipped = _body(resources.files("rellm").joinpath("_data", name).read_bytes(), key)
-    except OSError:
-        shipped = None
+    data = _shipped(name)
+    shipped = None if data is None else _body(data, key)
     if shipped is not None:
         return shipped
     folder = _cache_folder()
@@ -120,6 +125,13 @@ def _load(key: str, scan: Callable[[], bytes]) -> bytes:
     body = scan()
     _write(folder / name, _file(key, body))
     return body
+
+
+def _shipped(name: str) -> bytes | None:
+    try:
+        return resources.files("rellm").joinpath("_data", name).read_bytes()
+    except OSError:
+        return None
 
 
 def _file(key: str, body: bytes) -> bytes:
@@ -285,15 +297,9 @@ def _main(arguments: Sequence[str]) -> int:
     if list(arguments) != ["--write"]:
         sys.stderr.write(f"{__doc__}\n")
         return 2
-    import regex
-
     folder = Path(__file__).parent / "_data"
     folder.mkdir(exist_ok=True)
-    unidata = unicodedata.unidata_version
-    for key, scan in (
-        (f"re-3.{sys.version_info.minor}-{unidata}", _scan_re),
-        (f"regex-{regex.__version__}-{unidata}", _scan_regex),
-    ):
+    for key, scan in ((_re_key(), _scan_re), (_regex_key(), _scan_regex)):
         path = folder / f"{key}.tables"
         _write(path, _file(key, scan()))
         sys.stdout.write(f"{path} ({path.stat().st_size} bytes)\n")

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-
 import rellm
 
 from .texts import BYTES, REFUSALS, Language, flags_of, library
@@ -76,7 +75,7 @@ def variants(text: str, chance: random.Random) -> list[str]:
 
 
 def sampled(compiled: rellm.CompiledConstraint, chance: random.Random) -> str | None:
-    """A text that the automaton takes, chosen at random."""
+    """A text that the automaton takes, chosen at random; None where finding its end takes more than the limits."""
     matcher = compiled.matcher()
     text = ""
     for _ in range(chance.randint(0, 12)):
@@ -86,7 +85,10 @@ def sampled(compiled: rellm.CompiledConstraint, chance: random.Random) -> str | 
         low, high = chance.choice(ranges)
         text += chr(chance.randint(low, min(high, low + 400)))
         matcher.advance_bytes(text[-1].encode())
-    completion = matcher.shortest_completion()
+    try:
+        completion = matcher.shortest_completion()
+    except rellm.LimitExceededError:
+        return None
     return None if completion is None else text + completion.decode()
 
 
@@ -132,8 +134,8 @@ def _disagreement(language: Language, pattern: Any, usage: Usage, chance: random
                 return f"{whole!r}: said to complete a text, and does not match"
     if language.engine == "automaton" and language.compiled is not None:
         for _ in range(SAMPLES):
-            text = sampled(language.compiled, chance) or ""
-            if pattern.fullmatch(text) is None:
+            text = sampled(language.compiled, chance)
+            if text is not None and pattern.fullmatch(text) is None:
                 return f"{text!r}: sampled from the automaton, and does not match"
         return _mask_disagreement(language.compiled, usage, chance)
     return None
@@ -141,7 +143,9 @@ def _disagreement(language: Language, pattern: Any, usage: Usage, chance: random
 
 def _mask_disagreement(compiled: rellm.CompiledConstraint, usage: Usage, chance: random.Random) -> str | None:
     """A vocabulary thrown together: a token is allowed if and only if its bytes are, one by one."""
-    pieces = [text[i : i + n].encode("utf-8", "ignore") for text in usage.texts[:4] for i, n in ((0, 2), (1, 3), (2, 5))]
+    pieces = [
+        text[i : i + n].encode("utf-8", "ignore") for text in usage.texts[:4] for i, n in ((0, 2), (1, 3), (2, 5))
+    ]
     pieces += [bytes(chance.choices(b"ab1 \n\xc3\xa9<>-", k=chance.randint(2, 4))) for _ in range(20)]
     tokens = [bytes([byte]) for byte in range(256)] + [piece for piece in pieces if piece]
     vocabulary = rellm.Vocabulary([*tokens, None], eos_token_ids=[len(tokens)])

@@ -35,7 +35,7 @@ def library(dialect: str, pattern: str, flags: int, lists: Mapping[str, Sequence
 def outcome(
     dialect: str, pattern: str, flags: int = 0, lists: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[str, str, int | None]:
-    """What rellm's parser makes of it: "automaton", "search", "refused", "unsupported" or "limit"; message; position."""
+    """What becomes of it, "automaton", "search", "refused", "unsupported" or "limit"; the message; the position."""
     native = _tables.re_dialect() if dialect == "re" else _tables.regex_dialect()
     return native.outcome(pattern, flags, lists or {})
 
