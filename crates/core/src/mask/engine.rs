@@ -4,7 +4,7 @@ use super::cache::{Mask, MaskCache};
 use super::distance::{Distances, Ground};
 use super::fast::{Maker, Plans, set_duplicates};
 use super::spelled::Liveness;
-use super::walk::{Fuel, Path, step_bytes, walk_all};
+use super::walk::{Fuel, Path, walk_all};
 use crate::automaton::{Automaton, StateId};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
@@ -13,6 +13,9 @@ use crate::vocabulary::Vocabulary;
 use crate::vocabulary::trie::MAX_DEPTH;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many bytes are stepped over with one filling of fuel.
+pub(crate) const CHUNK: usize = 256;
 
 /// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,21 +207,42 @@ impl Engine {
 
     /// Where `bytes` lead from `state`.
     pub(crate) fn step(&mut self, state: StateId, bytes: &[u8]) -> Result<Step> {
+        match self.step_bytes(state, bytes)? {
+            Ok(last) => Ok(if self.is_live(last)? { Step::To(last) } else { Step::NotSpelled(last) }),
+            Err((index, last)) => Ok(Step::FailedAt(index, last)),
+        }
+    }
+
+    /// The state after `bytes`; or the index of the byte that is dead, with the state before it.
+    fn step_bytes(&mut self, state: StateId, bytes: &[u8]) -> Result<std::result::Result<StateId, (usize, StateId)>> {
         let mut last = state;
         for (index, &byte) in bytes.iter().enumerate() {
             let next = self.automaton.step(last, byte)?;
             if next == StateId::DEAD {
-                return Ok(Step::FailedAt(index, last));
+                return Ok(Err((index, last)));
             }
             last = next;
         }
-        Ok(if self.is_live(last)? { Step::To(last) } else { Step::NotSpelled(last) })
+        Ok(Ok(last))
     }
 
-    /// The state after `text`, from the start. The text has been written before, so it is alive.
-    pub(crate) fn replay(&mut self, text: &[u8]) -> Result<StateId> {
-        let start = self.automaton.start();
-        Ok(step_bytes(&mut *self.automaton, start, text)?.0)
+    /// Where `bytes` lead from `from`, however many they are: what is passed through need not stay in memory.
+    pub(crate) fn step_long(&mut self, from: StateId, bytes: &[u8]) -> Result<Step> {
+        let here = self.open(Some(from));
+        let step = self.step_chunks(here, bytes);
+        self.close(here);
+        step
+    }
+
+    fn step_chunks(&mut self, here: Slot, bytes: &[u8]) -> Result<Step> {
+        for (index, chunk) in bytes.chunks(CHUNK).enumerate() {
+            match self.attempt(|engine| engine.step_bytes(engine.state(here), chunk))? {
+                Ok(next) => self.set_state(here, next),
+                Err((at, last)) => return Ok(Step::FailedAt(index * CHUNK + at, last)),
+            }
+        }
+        let live = self.attempt(|engine| engine.is_live(engine.state(here)))?;
+        Ok(if live { Step::To(self.state(here)) } else { Step::NotSpelled(self.state(here)) })
     }
 
     /// Copies the mask of the slot's state, if it is ready.

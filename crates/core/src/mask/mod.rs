@@ -9,7 +9,7 @@ mod spelled;
 mod walk;
 
 pub use engine::FastPaths;
-pub(crate) use engine::{Engine, Slot, Step};
+pub(crate) use engine::{CHUNK, Engine, Slot, Step};
 
 use crate::automaton::{self, Automaton, StateId};
 use crate::codepoints::CodePoints;

@@ -11,7 +11,7 @@ pub use error::{MatchError, Rejection};
 use crate::automaton::StateId;
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
-use crate::mask::{CompiledConstraint, Engine, Slot, Step};
+use crate::mask::{CHUNK, CompiledConstraint, Engine, Slot, Step};
 use std::sync::Arc;
 
 /// How many bytes [`Matcher::forced_bytes`] looks ahead.
@@ -205,10 +205,13 @@ impl Matcher {
         let slot = self.slot;
         let (before, step, generation) = {
             let mut engine = self.constraint.engine();
-            let (before, step) = engine.attempt(|engine| {
-                let before = engine.state(slot);
-                Ok((before, engine.step(before, bytes)?))
-            })?;
+            let step = if bytes.len() <= CHUNK {
+                engine.attempt(|engine| engine.step(engine.state(slot), bytes))?
+            } else {
+                let from = engine.state(slot);
+                engine.step_long(from, bytes)?
+            };
+            let before = engine.state(slot);
             if let Step::To(after) = step {
                 engine.set_state(slot, after);
             }
@@ -244,7 +247,11 @@ impl Matcher {
             let state = if call.state != StateId::DEAD && self.generation == engine.generation() {
                 call.state
             } else {
-                engine.attempt(|engine| engine.replay(&self.text[..call.length]))?
+                let start = engine.start();
+                match engine.step_long(start, &self.text[..call.length])? {
+                    // It has been written before, so it is alive.
+                    Step::To(state) | Step::NotSpelled(state) | Step::FailedAt(_, state) => state,
+                }
             };
             engine.set_state(self.slot, state);
         }
