@@ -126,7 +126,7 @@ impl RegexAutomaton {
                         }
                         _ => None,
                     });
-                    let Some((member, class)) = class else { return None };
+                    let (member, class) = class?;
                     let bits = calculus.partition.bits(class).clone();
                     ids.iter().filter(|&&id| id != member).for_each(|&id| calculus.first(id, &captured, &mut others));
                     if others.iter().any(|m| bits.has(m)) {
