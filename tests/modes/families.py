@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
     GemmaConfig,
     GemmaForCausalLM,
     GPT2Config,
@@ -33,6 +35,7 @@ CORPUS = [
 ] * 8
 
 FAMILIES = ("gpt2", "llama", "gemma", "qwen2", "t5")
+REAL = "smollm2"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Family:
 @functools.cache
 def family(name: str) -> Family:
     """The family of this name; made once."""
+    if name == REAL:
+        return _real()
     torch.manual_seed(FAMILIES.index(name))
     tokenizer = _TOKENIZERS[name]()
     size = len(tokenizer) + 7  # padded, as real models are
@@ -94,6 +99,15 @@ def family(name: str) -> Family:
         for parameter in model.parameters():  # sharper than the usual initialisation: choices must differ
             parameter.mul_(3.0)
     return Family(name, model.eval(), tokenizer)
+
+
+def _real() -> Family:
+    """SmolLM2-135M-Instruct, the demonstration's model."""
+    from rellm import _demo
+
+    folder = _demo.model_folder()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return Family(REAL, AutoModelForCausalLM.from_pretrained(folder).eval(), tokenizer)
 
 
 def _byte_level() -> Any:
