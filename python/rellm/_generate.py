@@ -59,7 +59,11 @@ class Generator:
                 'with transformers.pipeline("text-generation", model=…)'
             )
         generator = cls(model, tokenizer)
-        given = getattr(pipeline, "_forward_params", None) or {}
+        given: dict[str, Any] = {}
+        for where in ("_forward_params", "_generate_kwargs"):  # transformers keeps them in one or the other
+            given.update(getattr(pipeline, where, None) or {})
+        if getattr(pipeline, "assistant_model", None) is not None:
+            given["assistant_model"] = pipeline.assistant_model
         known = model.generation_config.to_dict().keys() | {"generation_config", "assistant_model"}
         generator._defaults = {name: value for name, value in given.items() if name in known}
         return generator
@@ -106,7 +110,7 @@ class Generator:
         """
         call = _Call(
             self, prompt, constraint, max_new_tokens, stop, stop_after_match, forced_text, trace,
-            max_whitespace, max_repetition, {**self._defaults, **generate_kwargs},
+            max_whitespace, max_repetition, self._with_defaults(generate_kwargs),
         )  # fmt: skip
         completions = call.run()
         per_prompt = call.returns
@@ -115,6 +119,11 @@ class Generator:
         if per_prompt == 1:
             return completions
         return [completions[i : i + per_prompt] for i in range(0, len(completions), per_prompt)]
+
+    def _with_defaults(self, generate_kwargs: dict[str, Any]) -> dict[str, Any]:
+        if "generation_config" in generate_kwargs:  # as in a pipeline, it stands in place of them
+            return dict(generate_kwargs)
+        return {**self._defaults, **generate_kwargs}
 
     def stream(
         self,
@@ -138,7 +147,7 @@ class Generator:
         """
         call = _Call(
             self, prompt, constraint, max_new_tokens, stop, stop_after_match, forced_text, trace,
-            max_whitespace, max_repetition, {**self._defaults, **generate_kwargs},
+            max_whitespace, max_repetition, self._with_defaults(generate_kwargs),
         )  # fmt: skip
         if not call.is_single:
             raise TypeError("stream takes one prompt: call the generator itself for a list of them")

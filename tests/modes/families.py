@@ -27,6 +27,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+torch.set_num_threads(1)  # the models are so small that a second thread only waits
+
 CORPUS = [
     "The capital of France is Paris, and 12.50 is a number.",
     '{"action": "Final Answer", "action_input": "yes or no"}',
