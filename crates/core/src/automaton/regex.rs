@@ -62,6 +62,8 @@ pub struct RegexAutomaton {
     pub(super) decoder: Decoder,
     pub(super) states: Vec<State>,
     ids: FxHashMap<(ExprId, u64, u32, u32), CharState>,
+    /// By term: the states that are nothing else; the others are in `ids`.
+    bare: Vec<CharState>,
     /// By character state and minterm, `1 << shift` apart.
     transitions: Vec<u32>,
     shift: u32,
@@ -96,6 +98,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         decoder: Decoder::default(),
         states: Vec::new(),
         ids: FxHashMap::default(),
+        bare: Vec::new(),
         transitions: Vec::new(),
         shift: 0,
         by_character: FxHashMap::default(),
@@ -185,7 +188,10 @@ impl RegexAutomaton {
         };
         let before = before & front;
         let key = (term, before, set, buffer);
-        if let Some(&id) = self.ids.get(&key) {
+        // PERF: most states are a term and nothing else, and terms are numbered: no hashing for them.
+        let bare = before == 0 && set == 0 && buffer == 0;
+        let known = if bare { self.bare.get(term as usize) } else { self.ids.get(&key) };
+        if let Some(&id) = known.filter(|&&id| id != UNKNOWN) {
             return id;
         }
         let plain = self.calculus.arena.is(term, flag::PLAIN);
@@ -200,7 +206,14 @@ impl RegexAutomaton {
             compares: self.captures && self.calculus.arena.is(term, flag::FRONT_TEXT | flag::FRONT_CAPTURE),
             closure: None,
         });
-        self.ids.insert(key, id);
+        if !bare {
+            self.ids.insert(key, id);
+            return id;
+        }
+        if self.bare.len() <= term as usize {
+            self.bare.resize(self.calculus.arena.len().max(term as usize + 1), UNKNOWN);
+        }
+        self.bare[term as usize] = id;
         id
     }
 
@@ -282,10 +295,10 @@ impl RegexAutomaton {
         self.begins.clear();
         self.calculus.first(self.states[state as usize].term, &Bits::default(), &mut self.begins);
         let from = (state as usize) << self.shift;
-        for (m, to) in self.transitions[from..from + self.before.len()].iter_mut().enumerate() {
-            if !self.begins.has(m as Minterm) {
-                *to = DEAD;
-            }
+        let row = &mut self.transitions[from..from + self.before.len()];
+        row.fill(DEAD);
+        for m in self.begins.iter() {
+            row[usize::from(m)] = UNKNOWN;
         }
     }
 
@@ -479,6 +492,7 @@ impl Automaton for RegexAutomaton {
             + self.decoder.memory_bytes()
             + self.states.len() * (size_of::<State>() + 40)
             + self.transitions.len() * 4
+            + self.bare.len() * 4
             + self.extra_memory
     }
 
@@ -509,6 +523,7 @@ impl RegexAutomaton {
         let dead = self.states[DEAD as usize].clone();
         self.states.clear();
         self.ids.clear();
+        self.bare.clear();
         self.transitions.clear();
         self.by_character.clear();
         self.middles.clear();
