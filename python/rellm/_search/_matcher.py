@@ -67,6 +67,9 @@ class SearchMatcher:
         self._ended = False
         self._steps: list[_Step] = []
         self._excluded: dict[int, frozenset[int]] = {}  # by the number of steps
+        # The last mask, as it came from the constraint: what it allows is taken, even if the mask has been forgotten
+        # there and a test of the token alone would say otherwise.
+        self._known: tuple[str, bytes, npt.NDArray[np.uint32]] | None = None
         self._lock = RLock()
 
     @property
@@ -105,7 +108,9 @@ class SearchMatcher:
         constraint = self._constraint
         if self._ended:
             return constraint.eos_mask.copy()
-        mask = constraint.mask_after(self._text, self._tail).copy()
+        known = constraint.mask_after(self._text, self._tail)
+        self._known = self._text, self._tail, known
+        mask = known.copy()
         for token in self._excluded.get(len(self._steps), ()):
             mask[token >> 5] &= ~np.uint32(1 << (token & 31))
         if self._accepts():
@@ -145,6 +150,8 @@ class SearchMatcher:
             return self._ended or self._accepts()
         if self._ended:
             return False
+        if self._known is not None and self._known[0] is self._text and self._known[1] == self._tail:
+            return bool(self._known[2][token >> 5] & np.uint32(1 << (token & 31)))
         return constraint.allows_after(self._text, self._tail, token)
 
     def advance(self, token_id: int) -> None:
@@ -217,6 +224,7 @@ class SearchMatcher:
             other = SearchMatcher(self._constraint)
             other._text, other._tail, other._ended = self._text, self._tail, self._ended
             other._steps, other._excluded = list(self._steps), dict(self._excluded)
+            other._known = self._known
             return other
 
     __copy__ = copy
