@@ -255,7 +255,7 @@ def _given_flags(pattern: regex.Pattern[str], lists: dict[str, tuple[str, ...]])
             except (regex.error, ValueError):
                 continue
             if same:
-                return candidate
+                return int(candidate)
     raise UnsupportedError(
         "the flags that the pattern was compiled with cannot be told from those in its text: "
         "pass its source and its flags instead",
