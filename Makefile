@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo test lint format rust-test set-up set-up-demo python clean screenshots notebook
+.PHONY: help demo test lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,10 @@ format: set-up ## puts all sources into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	cargo fmt --all
+
+bench-quick: set-up ## the benchmarks in short: do they run, and are all masks right? Nothing is judged by time
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python benchmarks/compare.py --quick --rellm-python $(BIN)/python
+	for bench in $(wildcard benchmarks/search.py benchmarks/generate.py); do $(BIN)/python $$bench --quick; done
 
 screenshots: set-up ## the pictures in docs/ (needs chromium and chromedriver)
 	@$(BIN)/python dev/screenshots.py

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import rellm
 import tokenizers_at_hand as at_hand
+from brute_force import Oracle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import Oracle
 from strategies import ALPHABET, patterns, vocabularies
 
 EXAMPLES = int(os.environ.get("RELLM_EXAMPLES", "400"))
