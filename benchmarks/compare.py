@@ -6,7 +6,7 @@
 Each engine is installed from its own release into an environment of its own under target/benchmarks, and measured in a
 process of its own: the same vocabulary, patterns, sample texts and token ids, in CPU time. Its masks are compared with
 an oracle's first. Results go to benchmarks/RESULTS.md, results.json and two plots. Exit code 1: a goal is missed or a
-mask of rellm is wrong. Needs uv, and Rust for rellm itself.
+mask of rellm is wrong.
 """
 
 import argparse
@@ -28,6 +28,13 @@ def main() -> int:
         "--quick", action="store_true", help="few patterns and engines; nothing is written or judged by time"
     )
     parser.add_argument("--engines", nargs="+", metavar="NAME", help=f"rellm and any of: {', '.join(PEERS)}")
+    parser.add_argument(
+        "--keep",
+        nargs="+",
+        metavar="NAME",
+        default=[],
+        help="peers whose cells are taken from the last results, and marked so",
+    )
     parser.add_argument("--cases", nargs="+", metavar="NAME", help="only these patterns, by name")
     parser.add_argument("--repeats", type=int, default=5, help="repeats of what is fast enough (default: 5)")
     parser.add_argument(
@@ -46,7 +53,8 @@ def main() -> int:
     out = options.out or (HERE if whole else HERE.parent / "target" / "benchmarks" / "partial")
     began = time.monotonic()
 
-    pythons = environments.create(HERE.parent, engines, options.rellm_python, with_torch=not options.quick)
+    measured = [e for e in engines if e not in options.keep]
+    pythons = environments.create(HERE.parent, measured, options.rellm_python, with_torch=not options.quick)
     data = environments.ROOT / "data"
     cases = measure.prepare(pythons["tools"], data, options.cases, options.quick)
     results = {
@@ -56,7 +64,12 @@ def main() -> int:
         "cases": [{k: c[k] for k in ("name", "pattern", "sample")} | {"tokens": len(c["ids"])} for c in cases],
         "engines": {},
     }
+    before = json.loads((out / "results.json").read_text()) if options.keep else {}
     for engine in engines:
+        if engine in options.keep:
+            kept = before["engines"][engine]
+            results["engines"][engine] = {"measured": before["machine"]["date"], **kept}
+            continue
         results["engines"][engine] = measure.engine(
             pythons[engine],
             engine,

@@ -1,4 +1,4 @@
-"""One environment an engine, made by uv under target/benchmarks, each from the engine's own release."""
+"""One environment an engine, made under target/benchmarks, each from the engine's own release."""
 
 import ast
 import hashlib
@@ -9,6 +9,8 @@ from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
 ROOT = _HERE.parent.parent / "target" / "benchmarks"
+_UV = shutil.which("uv")
+"""Without uv, the environments are made by venv and pip, which takes longer."""
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 TOOLS = ["mistral-common", "regex", "numpy", "matplotlib"]
@@ -27,8 +29,6 @@ def requirements(engine: str) -> list[str]:
 
 def create(checkout: Path, engines: list[str], rellm_python: Path | None, *, with_torch: bool) -> dict[str, Path]:
     """The interpreter of each engine, and of the tools."""
-    if shutil.which("uv") is None:
-        raise SystemExit("uv is missing: install it with `pip install uv`")
     unknown = [e for e in engines if not (_HERE.parent / "engines" / f"{e}.py").exists()]
     if unknown:
         raise SystemExit(f"no adapter for {', '.join(unknown)} in benchmarks/engines")
@@ -42,17 +42,7 @@ def create(checkout: Path, engines: list[str], rellm_python: Path | None, *, wit
             extra = [*FIGURES, *(["torch"] if with_torch else [])]
             pythons[engine] = _environment("rellm" + ("-torch" if with_torch else ""), requirements(engine) + extra)
             print("building rellm", file=sys.stderr)
-            _uv(
-                "pip",
-                "install",
-                "--python",
-                str(pythons[engine]),
-                "--reinstall-package",
-                "rellm",
-                "--refresh-package",
-                "rellm",
-                str(checkout),
-            )
+            _install(pythons[engine], ["--reinstall-package", "rellm", "--refresh-package", "rellm", str(checkout)])
     return pythons
 
 
@@ -62,13 +52,25 @@ def _environment(name: str, packages: list[str]) -> Path:
     stamp, key = folder / "made-from", hashlib.sha256(repr((packages, PYTHON)).encode()).hexdigest()
     if not (stamp.exists() and stamp.read_text() == key):
         print(f"environment {name}: {' '.join(packages)}", file=sys.stderr)
-        _uv("venv", "--clear", "--python", PYTHON, str(folder))
-        _uv("pip", "install", "--python", str(python), *packages)
+        if _UV:
+            _run([_UV, "--quiet", "venv", "--clear", "--python", PYTHON, str(folder)])
+        else:
+            _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+        _install(python, packages)
         stamp.write_text(key)
     return python
 
 
-def _uv(*arguments: str) -> None:
-    done = subprocess.run(["uv", "--quiet", *arguments], capture_output=True, text=True, check=False)
+def _install(python: Path, packages: list[str]) -> None:
+    if _UV:
+        _run([_UV, "--quiet", "pip", "install", "--python", str(python), *packages])
+        return
+    options = {"--reinstall-package": "--force-reinstall", "--refresh-package": "--no-deps"}
+    wanted = [options.get(p, p) for p in packages if p != "rellm"]
+    _run([str(python), "-m", "pip", "install", "--quiet", *wanted])
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"uv {' '.join(arguments)} failed:\n{done.stderr}")
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

@@ -25,6 +25,10 @@ def markdown(results: dict[str, Any]) -> str:
         "For every repeat rellm gets a new vocabulary object, so that nothing is left of the last one.",
         "",
     ]
+    kept = {e: f["measured"] for e, f in results["engines"].items() if "measured" in f}
+    if kept:
+        names = ", ".join(f"{e.replace('_', '-')} ({date})" for e, date in kept.items())
+        lines += [f"Not measured again, but kept from an earlier run on the same machine: {names}.", ""]
     if results.get("goals"):
         lines += ["## Goals", "", "| figure | goal | got | |", "|---|---|---|---|"]
         lines += [
