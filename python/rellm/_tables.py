@@ -73,12 +73,19 @@ def _property(name: str | None, value: str, posix: bool, encoding: str) -> tuple
         found = _regex_core.lookup_property(name, value, True, None, posix)
     except regex.error:
         return None
-    full = value if name is None else f"{name}={value}"
     negated = not found.positive
-    if posix:
-        pattern = f"[[:{'^' * negated}{full}:]]"
-    else:
-        pattern = rf"\{'pP'[negated]}{{{full}}}"
+    full = value if name is None else f"{name}={value}"
+    pattern = f"[[:{'^' * negated}{full}:]]" if posix else rf"\{'pP'[negated]}{{{full}}}"
+    key = f"{_regex_key()}-property-{found.value:x}-{encoding.replace(' ', '-')}"
+    body = _load(key, lambda: _scan_property(pattern, encoding))
+    length = int.from_bytes(body[:4], "little")
+    return found.value, negated, body[4 : 4 + length], body[4 + length :]
+
+
+def _scan_property(pattern: str, encoding: str) -> bytes:
+    """The members as they are and with case ignored, the former with their length before them."""
+    import regex
+
     if encoding == "ascii part":
         pattern = f"(?a:{pattern})"
     flags = regex.V0 | (regex.ASCII if encoding == "ascii" else regex.UNICODE)
@@ -86,7 +93,7 @@ def _property(name: str | None, value: str, posix: bool, encoding: str) -> tuple
         _encode_ranges(_runs(regex.compile(f"(?:{pattern})+", flags | more).finditer(_everything())))
         for more in (0, regex.IGNORECASE)
     )
-    return found.value, negated, members, ignoring_case
+    return len(members).to_bytes(4, "little") + members + ignoring_case
 
 
 def re_tables() -> bytes:

@@ -17,3 +17,13 @@ pub fn re() -> &'static Dialect {
         Dialect::new(Library::Re { minor: 11 }, tables, Box::new(NoResolver))
     })
 }
+
+/// The `regex` library, without names and properties.
+pub fn regex() -> &'static Dialect {
+    static REGEX: OnceLock<Dialect> = OnceLock::new();
+    REGEX.get_or_init(|| {
+        let file = include_bytes!("../../../../python/rellm/_data/regex-2026.11.15.tables");
+        let tables = Tables::from_bytes(&file[header_length(file)..]).expect("the shipped tables are good");
+        Dialect::new(Library::Regex, tables, Box::new(NoResolver))
+    })
+}

@@ -101,3 +101,40 @@ fn finish(tree: tree::Node, mut parser: Parser<'_>) -> Result<Pattern> {
     let root = lowering.node(&tree)?;
     Ok(Pattern { root, groups: parser.groups.count })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Error;
+    use crate::limits::Limits;
+    use crate::syntax::ast::Node;
+    use crate::syntax::failure::MAX_NESTING;
+    use crate::syntax::{parse_str, testing};
+
+    #[test]
+    fn the_deepest_nesting_fits_on_a_small_stack() {
+        let limits = Limits { nesting: u32::MAX, ..Limits::default() };
+        let deep = MAX_NESTING as usize;
+        for dialect in [testing::re(), testing::regex()] {
+            for (open, close) in [("(", ")"), ("(?:a|(?=", "))"), ("(?i:", ")")] {
+                let depth = if open.len() > 5 { deep / 2 } else { deep };
+                let pattern = format!("{}a{}", open.repeat(depth), close.repeat(depth));
+                let parsed = std::thread::Builder::new().stack_size(2 << 20).spawn({
+                    let pattern = pattern.clone();
+                    move || parse_str(&pattern, 0x102, dialect, &limits).map(drop)
+                });
+                parsed.expect("a thread starts").join().expect("it ends").expect(open);
+                let deeper = format!("({pattern})");
+                let error = parse_str(&deeper, 0, dialect, &limits).unwrap_err();
+                assert!(matches!(error, Error::Limit { limit: "nesting", .. }), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn strings_fold_in_full_only_where_they_are_compared_as_strings() {
+        let parsed = |pattern: &str| parse_str(pattern, 0, testing::regex(), &Limits::default()).expect(pattern).root;
+        assert!(matches!(parsed("(?if)ss"), Node::Alternation(_)));
+        assert!(matches!(parsed("(?i)ss"), Node::Sequence(_)));
+        assert!(matches!(parsed("(?if)(s)s"), Node::Sequence(_)));
+    }
+}
