@@ -27,7 +27,7 @@ pub fn too_deep(limits: &Limits, position: usize) -> Error {
 }
 
 /// No limit is honoured beyond this depth: the parsers call themselves once a level, and the stack is finite.
-pub const MAX_NESTING: u32 = 1_000;
+pub const MAX_NESTING: u32 = 500;
 
 /// A piece of a pattern for a message.
 pub fn shown(points: &[u32]) -> String {

@@ -111,14 +111,14 @@ mod tests {
     use crate::syntax::{parse_str, testing};
 
     #[test]
-    fn the_deepest_nesting_fits_on_a_small_stack() {
+    fn the_deepest_nesting_fits_on_half_a_stack() {
         let limits = Limits { nesting: u32::MAX, ..Limits::default() };
         let deep = MAX_NESTING as usize;
         for dialect in [testing::re(), testing::regex()] {
             for (open, close) in [("(", ")"), ("(?:a|(?=", "))"), ("(?i:", ")")] {
                 let depth = if open.len() > 5 { deep / 2 } else { deep };
                 let pattern = format!("{}a{}", open.repeat(depth), close.repeat(depth));
-                let parsed = std::thread::Builder::new().stack_size(2 << 20).spawn({
+                let parsed = std::thread::Builder::new().stack_size(4 << 20).spawn({
                     let pattern = pattern.clone();
                     move || parse_str(&pattern, 0x102, dialect, &limits).map(drop)
                 });
