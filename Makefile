@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo test lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
+.PHONY: help demo test modes lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ demo: set-up-demo ## the seeds' prompt on a real model, unconstrained and constr
 
 test: set-up ## all Python tests, on the wheel (ARGS="-k name" chooses)
 	@$(BIN)/python -m pytest $(ARGS)
+
+modes: set-up ## every mode of generate, pass or fail a cell, beside other libraries' processors
+	@$(BIN)/python tests/modes/report.py $(ARGS)
 
 rust-test: python ## the tests of the Rust core
 	cargo test --package rellm-core --release --quiet $(ARGS)
