@@ -173,6 +173,56 @@ def test_tokens_that_are_half_a_character_are_shown_as_bytes(vocabulary):
     assert [token.text for token in trace] == [r"\xc3", r"\xa9"]
 
 
+def test_the_search_engine_can_be_traced_too(vocabulary):
+    compiled = rellm.compile(rellm.Regex(r"\((?:[ab]|(?R))*\)", dialect="regex"), vocabulary)
+    assert compiled.engine == "search"
+    trace = trace_completion(favouring(ord("x"), ord(")")), [1], list(b"(a)"), compiled, max_new_tokens=9)
+    assert trace.text == "(a)"
+    assert [token.refused[0].text for token in trace] == ["x", "x", "x"]
+    assert all(token.refused[0].reason.startswith("expected") for token in trace)
+
+
+# What `Generator` returns.
+
+
+@pytest.fixture(scope="module")
+def generator():
+    import real_model
+
+    return rellm.Generator.from_pipeline(real_model.pipeline())
+
+
+PERSON = r'(?a)\{"name": "[A-Z][a-z]{1,9}", "age": [1-9]\d?\}'
+
+
+@pytest.mark.parametrize("options", [{}, {"forced_text": "forced"}, {"do_sample": True}, {"max_new_tokens": 14}])
+def test_a_completion_carries_a_trace_on_request(generator, options):
+    completion = generator("A person as JSON: ", rellm.Regex(PERSON), trace=True, **options)
+    trace = completion.trace
+    assert trace.text == completion.text
+    assert tuple(token.token_id for token in trace if not token.is_end) == completion.token_ids
+    assert trace.forced > 0
+    assert trace.constraint == PERSON
+    assert all(0.0 <= token.removed_mass <= 1.0 for token in trace)
+    assert all(token.log_probability_before <= token.log_probability_after <= 1e-6 for token in trace)
+
+
+def test_without_the_request_there_is_none_and_the_model_is_asked_no_more(generator):
+    plain = generator("A person as JSON: ", rellm.Regex(PERSON))
+    traced = generator("A person as JSON: ", rellm.Regex(PERSON), trace=True)
+    assert plain.trace is None
+    assert (plain.text, plain.forward_passes) == (traced.text, traced.forward_passes)
+
+
+def test_the_rows_of_a_padded_batch_have_the_traces_that_they_have_alone(generator):
+    prompts = ["A person as JSON: ", "Here is one more of these people, as JSON, on one line: "]
+    for prompt, completion in zip(prompts, generator(prompts, rellm.Regex(PERSON), trace=True), strict=True):
+        alone = generator(prompt, rellm.Regex(PERSON), trace=True)
+        assert completion.text == alone.text == completion.trace.text
+        masses = [[token.removed_mass for token in one.trace] for one in (completion, alone)]
+        assert masses[0] == pytest.approx(masses[1], abs=1e-4)
+
+
 # The page.
 
 
