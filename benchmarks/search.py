@@ -141,7 +141,10 @@ def naive(case: Case, vocabulary: rellm.Vocabulary, length: int) -> float:
     tested, before = 0, time.thread_time()
     # A sample: after 4,000 characters all of them can take minutes.
     while tested < len(texts) and time.thread_time() < before + _NAIVE_SECONDS:
-        pattern.fullmatch(text + texts[tested], partial=True)
+        try:
+            pattern.fullmatch(text + texts[tested], partial=True, timeout=10)
+        except TimeoutError:
+            return float("inf")
         tested += 1
     return 1e3 * (time.thread_time() - before) * len(vocabulary) / tested
 
