@@ -6,7 +6,7 @@
 //! it ever ends, `¬(way Σ*)` for each of them, and cuts off those behind it. (Such groups are regular, and can need
 //! exponentially many states: Berglund et al. 2017.)
 
-use super::derive::Calculus;
+use super::derive::{Calculus, STEP};
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT, flag};
 use super::partition::Minterm;
 use crate::error::Result;
@@ -112,7 +112,7 @@ impl Calculus {
         let mut at = sequence;
         let mut condition = condition;
         loop {
-            self.spend(1)?;
+            self.spend(STEP)?;
             if !seen.insert((at, condition)) {
                 return Ok(());
             }

@@ -10,7 +10,7 @@
 //! minterm, those that it would compare with stand for themselves, and one other for all the rest: an automorphism of
 //! the alphabet maps any of these to any other and leaves the state as it is.
 
-use super::derive::Calculus;
+use super::derive::{Calculus, STEP};
 use super::expr::{Expr, ExprId, NOTHING, UNBOUND, flag};
 use crate::codepoints::CodePoints;
 use crate::error::Result;
@@ -175,7 +175,7 @@ impl Calculus {
             UNBOUND
         } else {
             let characters = self.captures.read(self.context.buffer, start);
-            self.spend(characters.len() as u64 / 8)?;
+            self.spend(STEP + characters.len() as u64)?;
             self.captures.content(characters)
         };
         let mut again = FxHashMap::default();
@@ -223,7 +223,7 @@ impl Calculus {
         if let Some(&bound) = done.get(&id) {
             return Ok(bound);
         }
-        self.spend(1)?;
+        self.spend(STEP)?;
         let mut heads = Vec::new();
         let mut rest = id;
         // The spine is walked, not recursed into: it may be long.

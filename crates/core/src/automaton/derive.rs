@@ -54,6 +54,9 @@ pub struct Calculus {
     depth: u32,
 }
 
+/// What one element of a sequence costs: about as much time as so many nodes of a vocabulary's trie.
+pub(super) const STEP: u64 = 16;
+
 /// Recursion into lookarounds and atomic groups; each level takes less than 1 KiB of stack.
 const MOST_DEPTH: u32 = 700;
 
@@ -260,7 +263,7 @@ impl Calculus {
         let mut branched = false;
         let mut next = Some(sequence);
         while let Some(at) = next.take().or_else(|| stack.pop()) {
-            self.spend(1)?;
+            self.spend(STEP)?;
             if branched && !seen.insert(at) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! What a term says of the text's end, and a lookbehind's tracker of the present position.
 
-use super::derive::Calculus;
+use super::derive::{Calculus, STEP};
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT, flag};
 use crate::error::Result;
 use rustc_hash::FxHashSet;
@@ -14,7 +14,7 @@ impl Calculus {
         if self.arena.info(term).min_len > 0 || !self.arena.is(term, flag::MAY_SKIP) {
             return Ok(false);
         }
-        self.spend(1)?;
+        self.spend(STEP)?;
         match *self.arena.get(term) {
             Expr::Inter(ref parts) => {
                 for part in parts.clone() {
@@ -33,7 +33,7 @@ impl Calculus {
         let mut stack = vec![sequence];
         let mut seen: FxHashSet<ExprId> = FxHashSet::default();
         while let Some(at) = stack.pop() {
-            self.spend(1)?;
+            self.spend(STEP)?;
             if at == EMPTY || self.arena.is(at, flag::SKIPS) && !self.arena.is(at, flag::GROUPS) {
                 return Ok(true);
             }
@@ -124,7 +124,7 @@ impl Calculus {
             // What a lookahead inside the lookbehind left: it already speaks of the remaining text.
             return Ok(term);
         }
-        self.spend(1)?;
+        self.spend(STEP)?;
         match *self.arena.get(term) {
             Expr::Union(ref parts) => {
                 let mut all = Vec::with_capacity(parts.len());
@@ -154,7 +154,7 @@ impl Calculus {
         let mut stack = vec![sequence];
         let mut seen: FxHashSet<ExprId> = FxHashSet::default();
         while let Some(at) = stack.pop() {
-            self.spend(1)?;
+            self.spend(STEP)?;
             if !seen.insert(at) {
                 continue;
             }

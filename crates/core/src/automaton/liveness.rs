@@ -36,7 +36,7 @@ impl RegexAutomaton {
             if self.states[at as usize].life == Life::Dead {
                 continue;
             }
-            self.calculus.spend(1)?;
+            self.calculus.spend(super::derive::STEP)?;
             for (m, c) in self.candidates(at) {
                 let next = self.go(at, m, c)?;
                 if next != DEAD && !parents.contains_key(&next) {
