@@ -235,3 +235,25 @@ def test_a_batch_is_filled_row_by_row_whatever_the_engines(threads: int | None, 
     assert (out[-1] == 0xFFFFFFFF).all()
     with pytest.raises(ValueError, match="threads: must be at least 1"):
         rellm.fill_masks(matchers, out, threads=0)
+
+
+def test_a_buffer_in_another_byte_order_or_out_of_alignment_is_refused() -> None:
+    matcher = rellm.compile("a+", ASCII).matcher()
+    order = ">" if sys.byteorder == "little" else "<"
+    with pytest.raises(TypeError, match="expected elements of int32 or uint32, not of format"):
+        matcher.fill_mask(np.zeros((1, 5), dtype=f"{order}u4"))
+    unaligned = np.frombuffer(bytearray(4 * 5 + 1), dtype=np.uint32, offset=1)
+    with pytest.raises(ValueError, match="aligned"):
+        matcher.fill_mask(unaligned)
+    with pytest.raises(ValueError, match="aligned"):
+        rellm.fill_masks([matcher], unaligned)
+    between = np.zeros(2, dtype=np.dtype([("row", np.uint32, 5), ("more", np.uint8)]))["row"]
+    with pytest.raises(ValueError, match="aligned"):
+        matcher.fill_mask(between, 1)
+    assert not between.any()
+
+
+def test_a_batch_of_something_else_than_matchers_is_refused() -> None:
+    matcher = rellm.compile("a+", ASCII).matcher()
+    with pytest.raises(TypeError, match=r"matchers\[1\] is CompiledConstraint: pass matchers"):
+        rellm.fill_masks([matcher, rellm.compile("a+", ASCII)], np.zeros((2, 5), dtype=np.uint32))

@@ -117,6 +117,12 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
     if all(type(matcher) is _core.Matcher for matcher in matchers):
         _core.fill_masks(matchers, out, threads)
         return
+    for index, matcher in enumerate(matchers):
+        if not hasattr(matcher, "fill_mask"):
+            raise TypeError(
+                f"matchers[{index}] is {type(matcher).__name__}: pass matchers, as the matcher() of a compiled "
+                "constraint makes them"
+            )
     if threads is not None and threads < 1:
         raise ValueError("threads: must be at least 1")
     for row, matcher in enumerate(matchers):

@@ -41,7 +41,10 @@ impl Rows {
             ElementType::from_format(buffer.format()),
             ElementType::SignedInteger { bytes: 4 } | ElementType::UnsignedInteger { bytes: 4 }
         );
-        if !is_word || buffer.item_size() != 4 {
+        // numpy marks an order that is not the machine's, and also what is not aligned, in front of the letter.
+        let swapped = if cfg!(target_endian = "little") { b">!".as_slice() } else { b"<".as_slice() };
+        let is_swapped = buffer.format().to_bytes().first().is_some_and(|first| swapped.contains(first));
+        if !is_word || buffer.item_size() != 4 || is_swapped {
             let format = buffer.format().to_string_lossy();
             return Err(PyTypeError::new_err(format!(
                 "out: expected elements of int32 or uint32, not of format {format:?}"
@@ -63,6 +66,11 @@ impl Rows {
                 "out: rows must be contiguous: pass an array without steps or transposition",
             ));
         }
+        let address = buffer.buf_ptr() as usize;
+        let word = align_of::<u32>();
+        if address % word != 0 || (rows > 1 && stride.unsigned_abs() % word != 0) {
+            return Err(PyValueError::new_err("out: rows must be aligned to their elements: pass a copy of the array"));
+        }
         if rows > 1 && stride.unsigned_abs() < columns * 4 {
             return Err(PyValueError::new_err("out: rows must not overlap"));
         }
@@ -81,7 +89,8 @@ impl Rows {
             return Err(PyIndexError::new_err(format!("row {row} is out of range: out has {} rows", self.rows)));
         }
         // SAFETY: `buffer` keeps the memory alive and in place; it is writable, its items are 4 bytes, and the row
-        // has `columns` of them, contiguous, as `of` has checked. Exporters of 32-bit items align them.
+        // has `columns` of them, contiguous, and each row is aligned, as `of` has
+        // checked.
         Ok(unsafe {
             let start = self.buffer.buf_ptr().byte_offset(self.stride * row as isize).cast::<u32>();
             std::slice::from_raw_parts_mut(start, self.columns)
