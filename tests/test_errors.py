@@ -47,6 +47,15 @@ def test_errors_keep_what_they_carry_when_they_are_pickled(error: rellm.RellmErr
     assert (str(again), vars(again)) == (str(error), vars(error))
 
 
+def test_a_rejected_token_keeps_its_rejection_when_it_is_pickled() -> None:
+    with pytest.raises(rellm.TokenRejectedError) as raised:
+        rellm.compile("a+", VOCABULARY).matcher().advance_bytes(b"ab")
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert str(again) == str(raised.value)
+    for name in ("token_id", "token_bytes", "failed_at", "text_before", "expected", "message"):
+        assert getattr(again.rejection, name) == getattr(raised.value.rejection, name), name
+
+
 def compile_regex(pattern: str) -> object:
     return rellm.compile(rellm.Regex(pattern, dialect="regex"), VOCABULARY)
 

@@ -37,6 +37,24 @@ impl From<core::Rejection> for Rejection {
 
 #[pymethods]
 impl Rejection {
+    #[new]
+    fn new(
+        token_id: Option<u32>,
+        token_bytes: Py<PyBytes>,
+        failed_at: usize,
+        text_before: String,
+        expected: String,
+        message: String,
+    ) -> Self {
+        Rejection { token_id, token_bytes, failed_at, text_before, expected, message }
+    }
+
+    /// For `pickle`: an error that carries a rejection crosses from one process to another.
+    fn __getnewargs__(&self, py: Python<'_>) -> (Option<u32>, Py<PyBytes>, usize, &str, &str, &str) {
+        let token_bytes = self.token_bytes.clone_ref(py);
+        (self.token_id, token_bytes, self.failed_at, &self.text_before, &self.expected, &self.message)
+    }
+
     fn __str__(&self) -> &str {
         &self.message
     }
