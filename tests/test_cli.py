@@ -43,6 +43,7 @@ def text_line(out):
     [
         ("a+", "aa", 0, "'aa' matches in full, and may go on"),
         ("ab", "ab", 0, "'ab' matches in full"),
+        ("a*", "", 0, "the empty text matches in full, and may go on"),
         ("(?a)\\d+(\\.\\d+)?", "13.5x", 1,
          "stops matching at position 4, 'x' (U+0078), after '13.5': expected a digit, or the end of the text"),
         ("(?a)\\d+(\\.\\d+)?", "13.", 1, "is only the beginning of a match: after '13.', expected a digit"),

@@ -55,7 +55,7 @@ def judge(compiled: rellm.CompiledConstraint, text: str) -> tuple[str, str, int]
             return f"{where}, after {_tail(text[:position])}: expected {_expected(matcher)}", "red", 1
     if matcher.is_accepting:
         ending = "matches in full" if matcher.is_finished else "matches in full, and may go on"
-        return f"{_tail(text)} {ending}", "green", 0
+        return f"{_tail(text) if text else 'the empty text'} {ending}", "green", 0
     return f"is only the beginning of a match: after {_tail(text)}, expected {_expected(matcher)}", "red", 1
 
 
