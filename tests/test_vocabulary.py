@@ -516,3 +516,7 @@ def test_a_vocabulary_by_hand() -> None:
         rellm.Vocabulary([b"a", "b"])  # type: ignore[list-item]
     with pytest.raises(rellm.VocabularyError):
         rellm.Vocabulary([])
+
+
+def test_one_eos_id_needs_no_list():
+    assert rellm.Vocabulary([b"a", None], eos_token_ids=1) == rellm.Vocabulary([b"a", None], eos_token_ids=[1])

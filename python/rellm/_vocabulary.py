@@ -25,8 +25,8 @@ class Vocabulary:
     fingerprint: bytes
     """16 bytes: equal for equal content."""
 
-    def __init__(self, tokens: Sequence[bytes | None], eos_token_ids: Iterable[int] | None = None) -> None:
-        self._native = _core.Vocabulary(tokens, eos_token_ids)
+    def __init__(self, tokens: Sequence[bytes | None], eos_token_ids: int | Iterable[int] | None = None) -> None:
+        self._native = _core.Vocabulary(tokens, _ids(eos_token_ids))
         self.fingerprint = bytes(self._native.fingerprint)
 
     @classmethod
