@@ -33,7 +33,7 @@ def main() -> int:
         nargs="+",
         metavar="NAME",
         default=[],
-        help="peers whose cells are taken from the last results, and marked so",
+        help="engines whose cells are taken from the last results, and marked so",
     )
     parser.add_argument("--cases", nargs="+", metavar="NAME", help="only these patterns, by name")
     parser.add_argument("--repeats", type=int, default=5, help="repeats of what is fast enough (default: 5)")
@@ -53,7 +53,7 @@ def main() -> int:
     out = options.out or (HERE if whole else HERE.parent / "target" / "benchmarks" / "partial")
     began = time.monotonic()
 
-    measured = [e for e in engines if e not in options.keep]
+    measured = [e for e in engines if e not in options.keep or e == "rellm"]
     pythons = environments.create(HERE.parent, measured, options.rellm_python, with_torch=not options.quick)
     data = environments.ROOT / "data"
     cases = measure.prepare(pythons["tools"], data, options.cases, options.quick)

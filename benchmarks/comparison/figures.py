@@ -80,7 +80,6 @@ def vocabulary_figures(repeats: int) -> dict[str, float]:
 
 def in_child(work: Callable[[], Any], seconds: float) -> dict[str, Any]:
     """What `work` returns in a fork of this process, or how the fork ended; and the memory that it took."""
-    at_first = resident()
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -88,6 +87,7 @@ def in_child(work: Callable[[], Any], seconds: float) -> dict[str, Any]:
         try:
             # A fork begins with the memory of its parent as its peak.
             Path("/proc/self/clear_refs").write_text("5")
+            at_first = resident()
             found = work()
             peak = next(int(x.split()[1]) for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
             found["memory"] = max(peak * 1024 - at_first, 0)
