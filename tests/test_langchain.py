@@ -138,6 +138,20 @@ def test_stops_are_literal_and_cut_before_the_stop():
     assert re.fullmatch(r"[a-z]+[.(|][a-z]+", llm.invoke("Hello", stop=["[a-z]"]))
 
 
+def test_a_single_stop_is_not_a_list_of_its_characters():
+    llm = model(regex=r"(?a)ab1(Human:)?", max_new_tokens=20)
+    assert llm.predict("Hello", stop="never b") in ("ab1", "ab1Human:")
+    assert llm.invoke("Hello", stop="Human:") == "ab1"
+    assert "".join(llm.stream("Hello", stop="Human:")) == "ab1"
+
+
+def test_a_budget_of_nothing_is_refused_in_a_call_too():
+    llm = model(regex="yes|no")
+    for ask in (lambda: llm.invoke("Hello", max_new_tokens=0), lambda: list(llm.stream("Hello", max_new_tokens=0))):
+        with pytest.raises(ValueError, match="max_new_tokens is 0: it must be a whole number from 1 on"):
+            ask()
+
+
 def test_a_stop_inside_an_unfinished_answer_is_marked_where_there_is_room_for_a_mark():
     llm = model(regex=r"ab\.cd")
     (row,) = llm.generate(["Hello"], stop=["."]).generations

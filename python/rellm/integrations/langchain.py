@@ -202,7 +202,7 @@ class RELLM(BaseLLM):
         merged = {**(self.pipeline_kwargs or {}), **(of_call.pop("pipeline_kwargs", None) or {})}
         for name in ("max_new_tokens", "return_full_text", "batch_size"):  # the last two are the pipeline's own
             merged.pop(name, None)
-        return {"max_new_tokens": self.max_new_tokens, **merged, **of_call, "stop": list(stop) if stop else None}
+        return {"max_new_tokens": self.max_new_tokens, **merged, **of_call, "stop": _listed(stop)}
 
     def generate(
         self, prompts: list[str], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
@@ -224,7 +224,9 @@ class RELLM(BaseLLM):
             return self
         self._get_generator()  # shared with the copy
         given = dict(arguments)
-        budget = given.pop("max_new_tokens", None) or self.max_new_tokens
+        budget = given.pop("max_new_tokens", None)
+        if budget is None:  # 0 is a mistake, which the generator reports
+            budget = self.max_new_tokens
         of_call = given.pop("pipeline_kwargs", None) or {}
         merged = {**(self.pipeline_kwargs or {}), **of_call, **given}
         return self.model_copy(update={"max_new_tokens": budget, "pipeline_kwargs": merged})
@@ -305,7 +307,7 @@ class RELLM(BaseLLM):
 
     def predict(self, text: str, *, stop: Sequence[str] | None = None, **kwargs: Any) -> str:
         """One answer, under the name that LangChain had for it before 1.0."""
-        return self.invoke(text, stop=list(stop) if stop else None, **kwargs)
+        return self.invoke(text, stop=_listed(stop), **kwargs)
 
     def __call__(self, prompt: str, stop: Sequence[str] | None = None, **kwargs: Any) -> str:
         """One answer, as `predict`."""
@@ -390,6 +392,13 @@ class RELLM(BaseLLM):
 
 
 _RUN_OPTIONS = ("tags", "metadata", "run_name", "run_id")
+
+
+def _listed(stop: str | Sequence[str] | None) -> list[str] | None:
+    """Stop strings as a list; a single one is not a list of its characters."""
+    if not stop:
+        return None
+    return [stop] if isinstance(stop, str) else list(stop)
 
 
 def _taken_out(arguments: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
