@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 
 from rellm import _core
 
+_DEEPEST = 500  # MAX_NESTING of crates/core/src/syntax
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -17,7 +19,7 @@ class Limits:
         memory_bytes: bytes that expressions, states, transitions and cached masks of one constraint may hold together.
         fuel: units of work (derivatives taken, nodes of the vocabulary's tree visited) of one call: a compilation, a
             mask, an advance. The default is below a second on today's machines.
-        nesting: depth of nested groups in a pattern.
+        nesting: depth of nested groups in a pattern, 500 at most: more might not fit on a thread's stack.
         pattern_length: length of a pattern in characters.
     """
 
@@ -31,7 +33,7 @@ class Limits:
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"Limits.{field.name} is a whole number, not {type(value).__name__}")
-            highest = 2**32 - 1 if field.name == "nesting" else 2**64 - 1
+            highest = _DEEPEST if field.name == "nesting" else 2**64 - 1
             if not 0 < value <= highest:
                 raise ValueError(f"Limits.{field.name} is between 1 and {highest}, not {value}")
 
