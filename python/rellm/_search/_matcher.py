@@ -118,8 +118,8 @@ class SearchMatcher:
         elif not mask.any():
             raise DeadEndError(
                 f'nothing can be written after "{self._shown()}", and it does not match: the search engine cannot see '
-                "every dead end before it is reached; generate again, or with Generator and without streaming, which "
-                "backs up by itself",
+                "every dead end before it is reached; generate again, or take back the last token of the matcher and "
+                "exclude it",
                 text=self._shown(),
             )
         return mask
