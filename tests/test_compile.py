@@ -258,3 +258,27 @@ def test_a_batch_of_something_else_than_matchers_is_refused() -> None:
     matcher = rellm.compile("a+", ASCII).matcher()
     with pytest.raises(TypeError, match=r"matchers\[1\] is CompiledConstraint: pass matchers"):
         rellm.fill_masks([matcher, rellm.compile("a+", ASCII)], np.zeros((2, 5), dtype=np.uint32))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches", "misses"),
+    [
+        (r"[ab](?<=(?(?=\B)a|b))", ["b"], ["a"]),
+        (r"ab(?<=(?(?=\B)a|b))", ["ab"], []),
+        (r"b(?<=(?(?<=b)b|a))", ["b"], []),
+        (r"[ab]b(?<=b+b?+)", ["bb"], []),
+        (r"[ab](?<=b++b?+|a)", ["a"], ["b"]),
+    ],
+)
+def test_lookbehinds_of_regex_are_read_from_their_end(pattern, matches, misses):
+    vocabulary = rellm.Vocabulary([b"a", b"b", None], eos_token_ids=[2])
+    matcher = rellm.compile(rellm.Regex(pattern, dialect="regex"), vocabulary).matcher()
+    for text in (*matches, *misses):
+        assert bool(regex.fullmatch(pattern, text)) == (text in matches)
+        matcher.reset()
+        try:
+            matcher.advance_bytes(text.encode())
+        except rellm.TokenRejectedError:
+            assert text in misses
+        else:
+            assert matcher.is_accepting == (text in matches)

@@ -278,7 +278,12 @@ impl Translator {
                 let Node::Look { direction, negated, node } = &**test else { return self.node(yes, mode) };
                 let (holds, fails) = (self.look(*direction, *negated, node)?, self.look(*direction, !*negated, node)?);
                 let (yes, no) = (self.node(yes, mode)?, self.node(no, mode)?);
-                let ways = vec![self.sequence(vec![holds, yes]), self.sequence(vec![fails, no])];
+                // A lookbehind is read from its end: there, the test comes before what stands to its left.
+                let ways = if mode.behind {
+                    vec![self.sequence(vec![yes, holds]), self.sequence(vec![no, fails])]
+                } else {
+                    vec![self.sequence(vec![holds, yes]), self.sequence(vec![fails, no])]
+                };
                 self.either(ways, mode)
             }
         })
@@ -376,8 +381,15 @@ impl Translator {
         if let Node::Char(_) | Node::Class(_) = node {
             let body = self.node(node, mode)?;
             let repeat = self.calculus.arena.repeat(body, min, max, false);
-            if min == max || mode.behind {
+            if min == max {
                 return Ok(repeat);
+            }
+            if mode.behind {
+                // Read from its end, it takes what a repetition to its left would need.
+                return Err(Error::NotRegular {
+                    construct: "a possessive repetition of variable length in a lookbehind".into(),
+                    position: None,
+                });
             }
             if let Expr::Class(class) = *self.calculus.arena.get(body) {
                 let stop = self.calculus.arena.intern(Expr::Next { class, negated: true });
