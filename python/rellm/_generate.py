@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
+from rellm._errors import DeadEndError
 from rellm._generate_budget import check_budget
 from rellm._generate_completion import Completion, FinishReason
 from rellm._generate_forced import Forced
@@ -22,6 +23,7 @@ from rellm._vocabulary import Vocabulary
 ForcedText = Literal["verified", "forced", "off"]
 
 _DEFAULT_MAX_NEW_TOKENS = 200
+_MOST_RETREATS = 64  # out of dead ends of the search engine, a call
 
 
 class Generator:
@@ -312,7 +314,7 @@ class _Call:
 
     def run(self) -> list[Completion]:
         if self.runs_own_loop:
-            decoder = self._prepare(lazily=False)
+            decoder = self._out_of_dead_ends()
             rows = [decoder.input_ids[0].tolist()]
             start = decoder.prompt_length
         else:
@@ -320,6 +322,22 @@ class _Call:
             rows = sequences.tolist()
             start = self._prompt_length if self._prompt_length is not None else self._decoder_start()
         return [self._completion(row[start:], i // self.returns) for i, row in enumerate(rows)]
+
+    def _out_of_dead_ends(self) -> Decoder:
+        """The decoder of a single row, run to its end.
+
+        The search engine may allow a token after which nothing can match. Where nobody has read the text yet, it is
+        written again without that token at that place.
+        """
+        compiled = self._compiled[0]
+        searched = compiled is not None and compiled.engine == "search" and self._extra.get("streamer") is None
+        for _ in range(_MOST_RETREATS if searched else 0):
+            try:
+                return self._prepare(lazily=False)
+            except DeadEndError:
+                if not self._processor.exclude_last():
+                    raise
+        return self._prepare(lazily=False)
 
     def stream(self) -> Pieces[str, None, Completion]:
         decoder = self._prepare(lazily=True)

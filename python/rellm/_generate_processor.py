@@ -75,6 +75,7 @@ class ConstraintLogitsProcessor:
         self._other_eos = frozenset(vocabulary.eos_token_ids) ^ self._eos
         self._vocabulary = vocabulary
         self._runs = RunLimits(max_whitespace, max_repetition)
+        self._excluded: dict[tuple[int, ...], set[int]] = {}  # by the tokens before: what led into a dead end
         self._limit = max_new_tokens
         self._fixed_prompt_length = prompt_length
         self._is_list = isinstance(constraint, (list, tuple))
@@ -100,6 +101,14 @@ class ConstraintLogitsProcessor:
         """Forget the last call; in the next one, texts begin after `prompt_length` tokens."""
         self.reset()
         self._fixed_prompt_length = prompt_length
+
+    def exclude_last(self) -> bool:
+        """Never again write the last token of the only row after those before it; False: it has none."""
+        row = next((row for row in self._flat() if row is not None), None)
+        if row is None or not row.tokens:
+            return False
+        self._excluded.setdefault(tuple(row.tokens[:-1]), set()).add(row.tokens[-1])
+        return True
 
     # -- the call ----------------------------------------------------------------------------------------------
 
@@ -162,6 +171,10 @@ class ConstraintLogitsProcessor:
             for i, row in enumerate(rows):
                 if row.status == LIVE:
                     self._correct_eos(packed[i], row)
+        if self._excluded:
+            for i, row in enumerate(rows):
+                for token_id in self._excluded.get(tuple(row.tokens), ()):
+                    packed[i, token_id >> 5] &= ~np.uint32(1 << (token_id & 31))
         if self._runs:
             for i, row in enumerate(rows):
                 if row.status == LIVE:

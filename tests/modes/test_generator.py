@@ -324,3 +324,27 @@ def test_streams_refuse_what_cannot_be_streamed() -> None:
         generator().stream(["a", "b"], "yes", 9)
     with pytest.raises(ValueError, match="beams"):
         generator().stream("a", "yes", 9, num_beams=2)
+
+
+class _PrefersA:
+    """Raises the scores of the tokens that write nothing but "a"."""
+
+    def __init__(self, vocabulary: rellm.Vocabulary) -> None:
+        self._ids = [i for i in range(len(vocabulary)) if set(vocabulary.token_bytes(i) or b"-") == {ord("a")}]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores = scores.clone()
+        scores[:, self._ids] += 1000
+        return scores
+
+
+def test_a_dead_end_of_the_search_engine_is_left_unless_the_text_is_being_read() -> None:
+    write = generator()
+    pattern = rellm.Regex(r"(?:(?=a{3}bc)a{3}bd|ab)(?R)?", dialect="regex")
+    assert rellm.compile(pattern, write.vocabulary).engine == "search"
+    prefers = {"logits_processor": [_PrefersA(write.vocabulary)]}
+    completion = write("The capital of", pattern, 20, stop_after_match=True, **prefers)
+    assert completion.is_complete
+    assert completion.text == "ab"
+    with pytest.raises(rellm.DeadEndError):
+        drained(write.stream("The capital of", pattern, 20, **prefers))
