@@ -6,6 +6,7 @@
 
 pub mod ast;
 mod class_cache;
+mod control;
 pub mod dialect;
 mod failure;
 mod re;

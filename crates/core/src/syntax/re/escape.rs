@@ -4,21 +4,8 @@ use super::class::{Category, Class, Member};
 use super::parser::{Parser, Token};
 use super::tree::{At, Item};
 use crate::error::Result;
+use crate::syntax::control::control;
 use crate::syntax::failure::{refused, shown};
-
-/// The character of `\a \b \f \n \r \t \v`.
-fn control(c: char) -> Option<u32> {
-    Some(match c {
-        'a' => 0x07,
-        'b' => 0x08,
-        'f' => 0x0C,
-        'n' => 0x0A,
-        'r' => 0x0D,
-        't' => 0x09,
-        'v' => 0x0B,
-        _ => return None,
-    })
-}
 
 fn category(c: char) -> Option<Member> {
     Some(match c {

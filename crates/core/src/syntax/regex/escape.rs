@@ -5,20 +5,8 @@ use super::parser::Parser;
 use super::source::{as_char, as_text};
 use super::tree::{Any, At, Encoding, GroupName, Node, PropertyRef, Set, SetKind};
 use crate::error::Result;
+use crate::syntax::control::control;
 use crate::syntax::failure::{refused, shown};
-
-fn control(c: char) -> Option<u32> {
-    Some(match c {
-        'a' => 0x07,
-        'b' => 0x08,
-        'f' => 0x0C,
-        'n' => 0x0A,
-        'r' => 0x0D,
-        't' => 0x09,
-        'v' => 0x0B,
-        _ => return None,
-    })
-}
 
 fn is_octal(c: Option<char>) -> Option<u32> {
     c.and_then(|c| c.to_digit(8))
