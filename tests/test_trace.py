@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import rellm  # noqa: E402
-from rellm._trace import Trace, trace_completion  # noqa: E402
+from rellm._trace import Trace, TracedToken, trace_completion  # noqa: E402
 
 EOS = 256
 PAIRS = [b"12", b".5", "é".encode(), b"ab", b"1.", b"\n\n"]
@@ -221,6 +221,21 @@ def test_the_rows_of_a_padded_batch_have_the_traces_that_they_have_alone(generat
         assert completion.text == alone.text == completion.trace.text
         masses = [[token.removed_mass for token in one.trace] for one in (completion, alone)]
         assert masses[0] == pytest.approx(masses[1], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("overruled", "words"),
+    [
+        ([], "0 tokens, 0 forced; the model's first choice was never refused; 0.0% of the probability removed"),
+        ([False], "1 token, 1 forced; the model's first choice was never refused; 0.0%"),
+        ([True, False], "2 tokens, 2 forced; the model's first choice was refused once; 0.0%"),
+        ([True, False, True], "3 tokens, 3 forced; the model's first choice was refused 2 times; 0.0%"),
+    ],
+)
+def test_a_trace_is_summed_up_in_a_sentence(overruled, words):
+    tokens = tuple(TracedToken(97, "a", 0.0, 0.0, 0.0, 0.0, (), refused, True, False) for refused in overruled)
+    assert str(Trace(tokens)).startswith(words)
+    assert str(Trace(tokens)).endswith(", 0.0 bits in all")  # and not -0.0
 
 
 # The page.

@@ -33,7 +33,11 @@ class RunLimits:
     def __post_init__(self) -> None:
         for name in ("max_whitespace", "max_repetition"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name} is a whole number, or None for no bound, not {type(value).__name__} {value!r}")
+            if value < 1:
                 raise ValueError(f"{name} is {value}: it must be at least 1, or None for no bound")
 
     def __bool__(self) -> bool:

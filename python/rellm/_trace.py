@@ -121,7 +121,7 @@ class Trace:
     @property
     def bits(self) -> float:
         """How far the constraint bent the model: −log2 of the chance that nothing was refused on the way."""
-        return -math.fsum(token.log_kept_mass for token in self.tokens) / math.log(2)
+        return math.fsum(-token.log_kept_mass for token in self.tokens) / math.log(2) + 0.0  # never -0.0
 
     @property
     def log_probability_before(self) -> float:
@@ -145,8 +145,9 @@ class Trace:
         return notebook_frame(self)
 
     def __str__(self) -> str:
+        tokens = "1 token" if len(self.tokens) == 1 else f"{len(self.tokens)} tokens"
         return (
-            f"{len(self.tokens)} tokens, {self.forced} forced; first choice refused at {self.overruled}; "
+            f"{tokens}, {self.forced} forced; the model's first choice was {_times(self.overruled)}; "
             f"{self.mean_removed_mass:.1%} of the probability removed on average, {self.bits:.1f} bits in all"
         )
 
@@ -296,6 +297,10 @@ def _character(data: bytes) -> str:
 def readable(data: bytes) -> str:
     """Bytes as text; what is not UTF-8 as `\\xNN`."""
     return data.decode("utf-8", "backslashreplace")
+
+
+def _times(refused: int) -> str:
+    return {0: "never refused", 1: "refused once"}.get(refused, f"refused {refused} times")
 
 
 def in_words(constraint: Any) -> str:

@@ -194,3 +194,7 @@ def test_runs_of_whitespace_and_repetitions_are_bounded_on_request() -> None:
     assert not any(len(set(repeated.token_ids[i : i + 4])) == 1 for i in range(len(repeated.token_ids) - 3))
     # Where the constraint leaves nothing else, it wins.
     assert generator("a", r" {9}", 9, max_whitespace=2).text == " " * 9
+    for wrong, words in [("1", "str '1'"), (1.0, "float 1.0"), (True, "bool True")]:
+        for name in ("max_whitespace", "max_repetition"):
+            with pytest.raises(TypeError, match=f"^{name} is a whole number, or None for no bound, not {words}$"):
+                generator("a", " {9}", 9, **{name: wrong})
