@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
+import pickle
 import random
 import re
 import sys
@@ -216,6 +219,69 @@ def test_threads_that_step_one_constraint_get_the_masks_of_one_thread(cache: _co
     finally:
         sys.setswitchinterval(switch)
     assert [together[seed] for seed in range(12)] == alone
+
+
+# --- copies ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        rellm.Regex(r"a+\d", re.I | re.A),
+        rellm.Regex(r"\L<word>", dialect="regex", word=["ab", "b"]),
+        rellm.Regex(r"a(?R)?b", dialect="regex"),
+        rellm.Choice(["red", "green"]),
+        rellm.Literal("a.c"),
+    ],
+    ids=repr,
+)
+def test_a_compiled_constraint_is_pickled_as_what_it_was_made_from(
+    cache: _compile._Cache, constraint: rellm.Regex | rellm.Choice | rellm.Literal
+) -> None:
+    compiled = rellm.compile(constraint, ASCII, limits=rellm.Limits(fuel=5_000_000))
+    sent = pickle.dumps(compiled)
+    assert pickle.loads(sent) is compiled, "in this process it is known already"
+    cache.clear()
+    again = pickle.loads(sent)
+    assert again is not compiled
+    assert (again.constraint, again.vocabulary, again.limits) == (constraint, ASCII, rellm.Limits(fuel=5_000_000))
+    assert (again.engine, again.engine_reason) == (compiled.engine, compiled.engine_reason)
+    assert np.array_equal(again.matcher().mask(), compiled.matcher().mask())
+
+
+def test_a_compiled_constraint_crosses_to_another_process(cache: _compile._Cache) -> None:
+    compiled = rellm.compile("[ab]{3}", ASCII)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(accepts_bytes, (compiled, b"aba")) is True
+        assert pool.apply(accepts_bytes, (compiled, b"ab")) is False
+
+
+def accepts_bytes(compiled: rellm.CompiledConstraint, data: bytes) -> bool:
+    matcher = compiled.matcher()
+    matcher.advance_bytes(data)
+    return matcher.is_accepting
+
+
+def test_what_cannot_change_is_its_own_copy() -> None:
+    compiled = rellm.compile("a+", ASCII)
+    for one in (compiled, ASCII):
+        assert copy.copy(one) is one
+        assert copy.deepcopy([one])[0] is one
+
+
+@pytest.mark.parametrize("pattern", ["(ab)+", r"(?:ab)+|a(?R)b"])
+def test_a_matcher_is_copied_with_its_text_and_refuses_to_be_pickled(pattern: str) -> None:
+    matcher = rellm.compile(rellm.Regex(pattern, dialect="regex"), ASCII).matcher()
+    matcher.advance_bytes(b"ab")
+    for again in (copy.copy(matcher), copy.deepcopy([matcher])[0]):
+        again.advance_bytes(b"a")
+        assert (again.text, matcher.text) == (b"aba", b"ab")
+    with pytest.raises(TypeError) as raised:
+        pickle.dumps(matcher)
+    assert str(raised.value) == (
+        "a matcher cannot be pickled: pickle its compiled constraint and the tokens that it has taken, and there "
+        "make one with compiled.matcher() and advance it by them"
+    )
 
 
 # --- batches --------------------------------------------------------------------------------------------------

@@ -132,7 +132,23 @@ WRONG = {
     "unknown flag": (
         lambda: rellm.Regex("a", re.I | 0x4000),
         rellm.PatternError,
-        "flags=0x4002: re has no flag 0x4000",
+        "flags=0x4002: re has no flag 0x4000; it is regex.FULLCASE: write all flags as members of regex",
+    ),
+    "flags of both": (
+        lambda: rellm.Regex("a", re.I | regex.F | regex.W),
+        rellm.PatternError,
+        "flags=0x4802: re has no flag 0x4800; it is regex.WORD | regex.FULLCASE: write all flags as members of regex",
+    ),
+    "a flag of neither": (
+        lambda: rellm.Regex("a", re.RegexFlag(0x100002)),
+        rellm.PatternError,
+        "flags=0x100002: re has no flag 0x100000",
+    ),
+    "a flag that only prints, or one of regex": (
+        lambda: rellm.Regex("a", re.I | regex.A),
+        rellm.PatternError,
+        "re.DEBUG prints while re compiles, and here nothing is printed: leave it out. regex.ASCII is the same number: "
+        "with flags of re (re.I | regex.A) write all of them as members of regex",
     ),
     "flags twice": (
         lambda: rellm.Regex(re.compile("a"), re.I),

@@ -93,6 +93,23 @@ MESSAGES = {
         "texts match, but no sequence of this vocabulary's tokens spells any of them: "
         "allow a text that its tokens can write, or take another tokenizer",
     ),
+    "a surrogate": (
+        lambda: rellm.compile("a\udcff", VOCABULARY),
+        rellm.UnsatisfiableError,
+        "no text matches: the pattern has the lone surrogate U+DCFF at position 1, and no text can hold one; "
+        "if the pattern was read from a file or a command line, decode that as UTF-8",
+    ),
+    "an escaped surrogate": (
+        lambda: compile_regex(r"\\\ud83d+"),
+        rellm.UnsatisfiableError,
+        "no text matches: the pattern has the lone surrogate U+D83D at position 2, and no text can hold one; "
+        "if the pattern was read from a file or a command line, decode that as UTF-8",
+    ),
+    "an escaped backslash": (
+        lambda: rellm.compile(r"\\ud83d(?!)", VOCABULARY),
+        rellm.UnsatisfiableError,
+        "no text matches: every way through the constraint contradicts itself",
+    ),
     "reverse": (
         lambda: compile_regex("(?r)ab"),
         rellm.UnsupportedError,
@@ -132,6 +149,39 @@ def test_a_rejected_token_says_where_it_fails_and_what_was_expected() -> None:
     assert rejection is not None
     assert (rejection.token_bytes, rejection.failed_at, rejection.text_before) == (b"the ", 0, "12.")
     assert matcher.explain(ord("5")) is None
+
+
+@pytest.mark.parametrize("pattern", ["a+", r"a+|b(?R)b"])
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        (-1, "token -1, which is not in the vocabulary (ids 0 to 258),"),
+        (259, "token 259, which is not in the vocabulary (ids 0 to 258),"),
+        (2**32 - 1, "token 4294967295, which is not in the vocabulary (ids 0 to 258),"),
+        (-(2**70), "token -1180591620717411303424, which is not in the vocabulary (ids 0 to 258),"),
+        (257, "token 257, which ends the text,"),
+        (258, "token 258, which is not text,"),
+    ],
+)
+def test_a_token_that_is_no_text_is_called_what_it_is(pattern: str, token: int, words: str) -> None:
+    vocabulary = rellm.Vocabulary([bytes([byte]) for byte in range(256)] + [b"the ", None, None], [257])
+    matcher = rellm.compile(rellm.Regex(pattern, dialect="regex"), vocabulary).matcher()
+    expected = '"a"' if pattern == "a+" else '"a", or "b"'
+    with pytest.raises(rellm.TokenRejectedError) as raised:
+        matcher.advance(token)
+    assert str(raised.value) == f'{words} is not allowed after "": expected {expected}'
+    rejection = matcher.explain(token)
+    assert rejection is not None
+    assert (rejection.token_id, str(rejection)) == (token, str(raised.value))
+    assert raised.value.rejection.token_id == token
+
+
+@pytest.mark.parametrize("token", [-1, 258, 2**70])
+def test_a_token_out_of_range_is_named(token: int) -> None:
+    message = f"^token id {token} is out of range: this vocabulary has ids from 0 to 257$"
+    for ask in (VOCABULARY.token_bytes, lambda token: VOCABULARY.tokens_bytes([97, token])):
+        with pytest.raises(IndexError, match=message):
+            ask(token)
 
 
 def test_taking_back_too_much_is_an_index_error_and_changes_nothing() -> None:

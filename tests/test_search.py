@@ -221,7 +221,7 @@ def test_a_rejected_token_says_why_and_changes_nothing():
     assert (rejection.token_id, rejection.token_bytes, rejection.failed_at) == (1, b"ab]", 2)
     assert (rejection.text_before, rejection.expected) == ("(", 'a lowercase letter from a to z, "(", or ")"')
     assert matcher.text == b"("
-    assert str(matcher.explain(3)).startswith('token 3, which is not text, is not allowed after "("')
+    assert str(matcher.explain(3)).startswith('token 3, which ends the text, is not allowed after "("')
     assert matcher.explain(2) is None
     with pytest.raises(TokenRejectedError, match='"a!" is not allowed'):
         matcher.advance_bytes(b"a!")

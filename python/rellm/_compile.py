@@ -6,11 +6,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 from typing import Literal as OneOf
 
 from rellm import _core
-from rellm._constraints import Choice, Constraint, Dialect, Literal, Regex, as_constraint
+from rellm._constraints import Choice, Constraint, Dialect, Literal, Regex, as_constraint, lone_surrogate
+from rellm._errors import UnsatisfiableError
 from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary, as_vocabulary
 
@@ -33,6 +34,8 @@ class _Served(Protocol):
 class CompiledConstraint:
     """A constraint over a vocabulary, made by `rellm.compile`. Immutable and thread-safe; its matchers are not shared.
 
+    It is pickled as what it was made from, and made again where it is read.
+
     Attributes:
         constraint: the constraint.
         vocabulary: the vocabulary.
@@ -42,7 +45,7 @@ class CompiledConstraint:
         engine_reason: why it is the search engine, `recursion (?R) at position 12`; None for the automaton.
     """
 
-    __slots__ = ("_served", "constraint", "engine", "engine_reason", "limits", "vocabulary")
+    __slots__ = ("__weakref__", "_served", "constraint", "engine", "engine_reason", "limits", "vocabulary")
 
     constraint: Constraint
     vocabulary: Vocabulary
@@ -68,6 +71,16 @@ class CompiledConstraint:
     def memory_bytes(self) -> int:
         """What it holds now, without its vocabulary: expressions, states and cached masks."""
         return self._served.memory_bytes
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was made is not sent along: the other process compiles it, or finds it in its own cache.
+        return (compile, (self.constraint, self.vocabulary, self.limits))
 
     def __repr__(self) -> str:
         return f"<{self.constraint!r} on {self.vocabulary!r}, engine={self.engine!r}>"
@@ -105,6 +118,20 @@ def compile(constraint: Any, vocab: Any, limits: Limits | None = None) -> Compil
     return found
 
 
+def over_single_bytes(constraint: Any) -> CompiledConstraint:
+    """The constraint over a vocabulary of single bytes, which spells any text: what can be known without a tokenizer.
+
+    Raises:
+        PatternError, UnsupportedError, UnsatisfiableError, LimitExceededError: as `compile`.
+    """
+    return compile(constraint, _single_bytes())
+
+
+@lru_cache(maxsize=1)
+def _single_bytes() -> Vocabulary:
+    return Vocabulary([*(bytes([byte]) for byte in range(256)), None], eos_token_ids=[256])
+
+
 def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) -> None:
     """Fills one row a matcher: row i of `out` is the mask of `matchers[i]`.
 
@@ -138,13 +165,26 @@ def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> 
         served = _core.Constraint.choice([constraint.text], native, native_limits)
         return CompiledConstraint(constraint, vocabulary, limits, served, None)
     try:
+        return _compile_regex(constraint, vocabulary, limits)
+    except UnsatisfiableError:
+        surrogate = lone_surrogate(constraint.pattern, escapes=True)
+        if surrogate is None:
+            raise
+        raise UnsatisfiableError(
+            f"no text matches: the pattern has {surrogate}, and no text can hold one; "
+            "if the pattern was read from a file or a command line, decode that as UTF-8"
+        ) from None
+
+
+def _compile_regex(constraint: Regex, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
+    try:
         served = _core.Constraint.regex(
             constraint.pattern,
             int(constraint.flags),
             _dialect(constraint.dialect),
             dict(constraint.named_lists),
-            native,
-            native_limits,
+            vocabulary._native,
+            limits.native(),
         )
     except _core.NotRegularError as error:
         construct, position = error.args

@@ -28,6 +28,8 @@ _INLINE_FLAGS = re.compile(r"\(\?[a-zA-Z01]*-?[a-zA-Z]+[:)]")
 # What a group of flags in the middle of a pattern can switch, and then leaves in `.flags` of the compiled pattern.
 _SWITCHABLE = [regex.I, regex.M, regex.S, regex.X, regex.F, regex.W, regex.A, regex.L]
 _SHOWN_TEXTS = 8
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u|U0000)([dD][89a-fA-F][0-9a-fA-F]{2}))")
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
@@ -38,7 +40,9 @@ class Regex:
         pattern: a `str`, or what `re.compile` or `regex.compile` returned. An `re.Pattern` means what the running
             interpreter's `re` says, a `regex.Pattern` what the installed `regex` says.
         flags: members of `re.RegexFlag` or `regex.RegexFlag`, for a `str` only. They also choose the dialect. The same
-            number means different things in the two (`re.A` is `regex.V1`), so a bare number needs `dialect=`.
+            number means different things in the two (`re.A` is `regex.V1`), so a bare number needs `dialect=`. Do not
+            mix them: Python gives `re.I | regex.V1` the class of the first and the numbers of both, so that it *is*
+            `re.I | re.A`, and nobody can tell any more what was meant.
         dialect: "re" or "regex": how a `str` is read. By default that of the flags, and "re" where there are none.
         **named_lists: the lists behind `\\L<name>` of `regex`.
 
@@ -191,7 +195,16 @@ def _read_source(pattern: Any, flags: Any, dialect: Dialect | None, named_lists:
     chosen: Dialect = dialect or flags_dialect or "re"
     unknown = int(flags) & ~_known_flags(chosen)
     if unknown:
-        raise PatternError(f"flags={int(flags):#x}: {chosen} has no flag {unknown:#x}", pattern=pattern)
+        raise PatternError(
+            f"flags={int(flags):#x}: {chosen} has no flag {unknown:#x}{_perhaps_of_the_other(unknown, chosen)}",
+            pattern=pattern,
+        )
+    if flags_dialect == "re" and flags & re.DEBUG:
+        raise PatternError(
+            "re.DEBUG prints while re compiles, and here nothing is printed: leave it out. regex.ASCII is the same "
+            "number: with flags of re (re.I | regex.A) write all of them as members of regex",
+            pattern=pattern,
+        )
     if named_lists and chosen == "re":
         name = next(iter(named_lists))
         raise PatternError(
@@ -297,6 +310,13 @@ def _known_flags(dialect: Dialect) -> int:
     return known
 
 
+def _perhaps_of_the_other(unknown: int, dialect: Dialect) -> str:
+    other: Dialect = "regex" if dialect == "re" else "re"
+    if unknown & ~_known_flags(other):
+        return ""
+    return f"; it is {_flags_text(unknown, other)}: write all flags as members of {other}"
+
+
 def _flags_text(flags: int, dialect: Dialect) -> str:
     names: dict[int, str] = {}
     for name, member in _FLAGS[dialect].__members__.items():
@@ -321,16 +341,26 @@ def _texts(what: str, texts: Any) -> tuple[str, ...]:
     return tuple(sorted(set(map(str, found))))
 
 
+def lone_surrogate(text: str, *, escapes: bool) -> str | None:
+    """The first lone surrogate and its position, in words; with `escapes`, also one written as an escape."""
+    found = _SURROGATE.search(text)
+    if found is not None:
+        return f"the lone surrogate U+{ord(found[0]):04X} at position {found.start()}"
+    found = _SURROGATE_ESCAPE.search(text) if escapes else None
+    if found is not None:
+        return f"the lone surrogate U+{found[2].upper()} at position {found.start(1)}"
+    return None
+
+
 def _refuse_surrogates(what: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
+    found = _SURROGATE.search(text)
+    if found is not None:
         raise PatternError(
-            f"{what} holds the lone surrogate U+{ord(text[error.start]):04X} at position {error.start}: "
+            f"{what} holds {lone_surrogate(text, escapes=False)}: "
             "no text can hold one; decode what it was read from as UTF-8",
             pattern=text,
-            position=error.start,
-        ) from None
+            position=found.start(),
+        )
 
 
 def _bytes_refused(pattern: Any) -> UnsupportedError:

@@ -1,5 +1,7 @@
 //! From the core's errors to the classes of `rellm._errors`: the one table.
 
+use crate::matcher::Rejection;
+use crate::numbers::TokenId;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -55,14 +57,16 @@ pub(crate) fn exception(py: Python<'_>, error: &Error, pattern: Option<(&Bound<'
 }
 
 /// The exception for a failure of a matcher.
-pub(crate) fn match_exception(py: Python<'_>, error: MatchError) -> PyErr {
+/// `token` is what was taken, where it was a token.
+pub(crate) fn match_exception(py: Python<'_>, error: MatchError, token: Option<&TokenId>) -> PyErr {
     match error {
         MatchError::Core(error) => exception(py, &error, None),
         MatchError::NothingToTakeBack { .. } => PyIndexError::new_err(error.to_string()),
         MatchError::Rejected(rejection) => {
             let made = || -> PyResult<PyErr> {
-                let raised = instance(py, "TokenRejectedError", rejection.to_string(), &[])?;
-                raised.value(py).setattr("rejection", crate::matcher::Rejection::from(*rejection))?;
+                let rejection = Rejection::of(py, *rejection, token)?;
+                let raised = instance(py, "TokenRejectedError", rejection.message.clone(), &[])?;
+                raised.value(py).setattr("rejection", rejection)?;
                 Ok(raised)
             };
             made().unwrap_or_else(|error| error)

@@ -4,7 +4,7 @@ use crate::buffer::Rows;
 use crate::constraint::Constraint;
 use crate::errors::{detached, exception, match_exception};
 use crate::numbers::TokenId;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
@@ -15,23 +15,31 @@ use rellm_core::matcher as core;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+const UNPICKLED: &str = "a matcher cannot be pickled: pickle its compiled constraint and the tokens that it has taken, \
+     and there make one with compiled.matcher() and advance it by them";
+
 /// Why a token cannot come next.
 #[pyclass(frozen, get_all, module = "rellm._core")]
 pub(crate) struct Rejection {
-    token_id: Option<u32>,
+    token_id: Option<Py<PyAny>>,
     token_bytes: Py<PyBytes>,
     failed_at: usize,
     text_before: String,
     expected: String,
-    message: String,
+    pub(crate) message: String,
 }
 
-impl From<core::Rejection> for Rejection {
-    fn from(rejection: core::Rejection) -> Self {
-        let message = rejection.to_string();
-        let token_bytes = Python::attach(|py| PyBytes::new(py, &rejection.token_bytes).unbind());
-        let core::Rejection { token_id, failed_at, text_before, expected, .. } = rejection;
-        Rejection { token_id, token_bytes, failed_at, text_before, expected, message }
+impl Rejection {
+    /// `token` is what was rejected; none if it was bytes.
+    pub(crate) fn of(py: Python<'_>, rejection: core::Rejection, token: Option<&TokenId>) -> PyResult<Self> {
+        let token_id = token.map(|token| token.given(py)).transpose()?;
+        let message = match &token_id {
+            Some(id) => rejection.message(id),
+            None => rejection.to_string(),
+        };
+        let token_bytes = PyBytes::new(py, &rejection.token_bytes).unbind();
+        let core::Rejection { failed_at, text_before, expected, .. } = rejection;
+        Ok(Rejection { token_id: token_id.map(Bound::unbind), token_bytes, failed_at, text_before, expected, message })
     }
 }
 
@@ -39,7 +47,7 @@ impl From<core::Rejection> for Rejection {
 impl Rejection {
     #[new]
     fn new(
-        token_id: Option<u32>,
+        token_id: Option<Py<PyAny>>,
         token_bytes: Py<PyBytes>,
         failed_at: usize,
         text_before: String,
@@ -50,9 +58,10 @@ impl Rejection {
     }
 
     /// For `pickle`: an error that carries a rejection crosses from one process to another.
-    fn __getnewargs__(&self, py: Python<'_>) -> (Option<u32>, Py<PyBytes>, usize, &str, &str, &str) {
+    fn __getnewargs__(&self, py: Python<'_>) -> (Option<Py<PyAny>>, Py<PyBytes>, usize, &str, &str, &str) {
+        let token_id = self.token_id.as_ref().map(|id| id.clone_ref(py));
         let token_bytes = self.token_bytes.clone_ref(py);
-        (self.token_id, token_bytes, self.failed_at, &self.text_before, &self.expected, &self.message)
+        (token_id, token_bytes, self.failed_at, &self.text_before, &self.expected, &self.message)
     }
 
     fn __str__(&self) -> &str {
@@ -89,9 +98,10 @@ impl Matcher {
     fn change(
         &self,
         py: Python<'_>,
+        token: Option<&TokenId>,
         change: impl FnOnce(&mut core::Matcher) -> Result<(), core::MatchError> + Send,
     ) -> PyResult<()> {
-        detached(py, || change(&mut self.lock()))?.map_err(|error| match_exception(py, error))
+        detached(py, || change(&mut self.lock()))?.map_err(|error| match_exception(py, error, token))
     }
 
     /// Writes the mask: at once if it only has to be copied, else without the GIL.
@@ -150,24 +160,25 @@ impl Matcher {
     }
 
     fn allows(&self, py: Python<'_>, token_id: TokenId) -> PyResult<bool> {
-        self.ask(py, |matcher| matcher.allows(token_id.0))
+        self.ask(py, |matcher| matcher.allows(token_id.id))
     }
 
     fn advance(&self, py: Python<'_>, token_id: TokenId) -> PyResult<()> {
-        self.change(py, |matcher| matcher.advance(token_id.0))
+        let id = token_id.id;
+        self.change(py, Some(&token_id), |matcher| matcher.advance(id))
     }
 
     fn advance_bytes(&self, py: Python<'_>, data: PyBackedBytes) -> PyResult<()> {
-        self.change(py, |matcher| matcher.advance_bytes(&data))
+        self.change(py, None, |matcher| matcher.advance_bytes(&data))
     }
 
     fn rollback(&self, py: Python<'_>, n: isize) -> PyResult<()> {
         let n = usize::try_from(n).map_err(|_| PyValueError::new_err("rollback: n must not be negative"))?;
-        self.change(py, |matcher| matcher.rollback(n))
+        self.change(py, None, |matcher| matcher.rollback(n))
     }
 
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
-        self.change(py, |matcher| {
+        self.change(py, None, |matcher| {
             matcher.reset();
             Ok(())
         })
@@ -186,8 +197,13 @@ impl Matcher {
         self.copy(py)
     }
 
+    /// A matcher is a place in a text, not a value: what it is made from can be sent to another process.
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(UNPICKLED))
+    }
+
     fn validate(&self, py: Python<'_>, token_ids: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let ids = crate::numbers::token_ids(token_ids)?;
+        let ids: Vec<u32> = crate::numbers::token_ids(token_ids)?.iter().map(|token| token.id).collect();
         self.ask(py, |matcher| matcher.validate(&ids))
     }
 
@@ -210,7 +226,9 @@ impl Matcher {
     }
 
     fn explain(&self, py: Python<'_>, token_id: TokenId) -> PyResult<Option<Rejection>> {
-        Ok(self.ask(py, |matcher| matcher.explain(token_id.0))?.map(Rejection::from))
+        let id = token_id.id;
+        let rejection = self.ask(py, |matcher| matcher.explain(id))?;
+        rejection.map(|rejection| Rejection::of(py, rejection, Some(&token_id))).transpose()
     }
 
     fn next_characters(&self, py: Python<'_>) -> PyResult<Vec<(u32, u32)>> {

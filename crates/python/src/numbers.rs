@@ -3,22 +3,37 @@
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 
-/// A token id; one that no vocabulary has becomes `u32::MAX`, which is never in range.
-pub(crate) struct TokenId(pub(crate) u32);
+/// A token id. One that no vocabulary has becomes `u32::MAX`, which is never in range, and is kept as it was given.
+pub(crate) struct TokenId {
+    pub(crate) id: u32,
+    given: Option<Py<PyAny>>,
+}
+
+impl TokenId {
+    /// The id as it was given, for Python and for messages.
+    pub(crate) fn given<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.given {
+            Some(given) => Ok(given.bind(py).clone()),
+            None => Ok(self.id.into_pyobject(py)?.into_any()),
+        }
+    }
+}
 
 impl<'a, 'py> FromPyObject<'a, 'py> for TokenId {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        match object.extract::<i64>() {
-            Ok(id) => Ok(TokenId(u32::try_from(id).unwrap_or(u32::MAX))),
-            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => Ok(TokenId(u32::MAX)),
+        match object.extract::<u32>() {
+            Ok(id) => Ok(TokenId { id, given: None }),
+            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
+                Ok(TokenId { id: u32::MAX, given: Some(object.call_method0("__index__")?.unbind()) })
+            }
             Err(error) => Err(error),
         }
     }
 }
 
 /// Token ids from anything that can be iterated over.
-pub(crate) fn token_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
-    ids.try_iter()?.map(|id| Ok(id?.extract::<TokenId>()?.0)).collect()
+pub(crate) fn token_ids<'py>(ids: &Bound<'py, PyAny>) -> PyResult<Vec<TokenId>> {
+    ids.try_iter()?.map(|id| id?.extract()).collect()
 }

@@ -16,13 +16,13 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
-    fn checked(&self, id: u32) -> PyResult<u32> {
-        if (id as usize) < self.inner.len() {
-            return Ok(id);
+    fn checked(&self, py: Python<'_>, token: &TokenId) -> PyResult<u32> {
+        if (token.id as usize) < self.inner.len() {
+            return Ok(token.id);
         }
+        let (given, last) = (token.given(py)?, self.inner.len() - 1);
         Err(PyIndexError::new_err(format!(
-            "token id out of range: this vocabulary has ids from 0 to {}",
-            self.inner.len() - 1
+            "token id {given} is out of range: this vocabulary has ids from 0 to {last}"
         )))
     }
 }
@@ -38,7 +38,8 @@ impl Vocabulary {
             .map(|(id, token)| {
                 let token = token?;
                 token.extract().map_err(|_| {
-                    let name = token.get_type().to_string();
+                    let kind = token.get_type();
+                    let name = kind.name().map_or_else(|_| kind.to_string(), |name| name.to_string());
                     PyTypeError::new_err(format!(
                         "tokens[{id}]: expected bytes, or None for a special token, not {name}"
                     ))
@@ -46,6 +47,7 @@ impl Vocabulary {
             })
             .collect::<PyResult<_>>()?;
         let eos = eos_token_ids.map_or_else(|| Ok(Vec::new()), token_ids)?;
+        let eos: Vec<u32> = eos.iter().map(|token| token.id).collect();
         detached(py, || core::Vocabulary::new(tokens.iter().map(|token| token.as_deref()), &eos))?
             .map(|inner| Vocabulary { inner: Arc::new(inner) })
             .map_err(|error| exception(py, &error, None))
@@ -81,13 +83,13 @@ impl Vocabulary {
     }
 
     fn token_bytes<'py>(&self, py: Python<'py>, token_id: TokenId) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        Ok(self.inner.token_bytes(self.checked(token_id.0)?).map(|bytes| PyBytes::new(py, bytes)))
+        Ok(self.inner.token_bytes(self.checked(py, &token_id)?).map(|bytes| PyBytes::new(py, bytes)))
     }
 
     fn tokens_bytes<'py>(&self, py: Python<'py>, token_ids: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let mut bytes = Vec::new();
-        for id in crate::numbers::token_ids(token_ids)? {
-            bytes.extend_from_slice(self.inner.token_bytes(self.checked(id)?).unwrap_or_default());
+        for token in crate::numbers::token_ids(token_ids)? {
+            bytes.extend_from_slice(self.inner.token_bytes(self.checked(py, &token)?).unwrap_or_default());
         }
         Ok(PyBytes::new(py, &bytes))
     }

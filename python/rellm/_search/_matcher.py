@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ class Rejection:
     failed_at: int  # index of the byte with which nothing can match any more
     text_before: str
     expected: str
+    nature: str = "which is not text"  # what a token without bytes is
 
     def __str__(self) -> str:
         shown = self.token_bytes.decode("utf-8", "replace")
@@ -36,7 +37,7 @@ class Rejection:
         elif self.token_bytes:
             subject = f'token {self.token_id} ("{shown}")'
         else:
-            subject = f"token {self.token_id}, which is not text,"
+            subject = f"token {self.token_id}, {self.nature},"
         before = self.text_before if len(self.text_before) <= 40 else "…" + self.text_before[-40:]
         where = f", it fails at byte {self.failed_at}" if 0 < self.failed_at < len(self.token_bytes) else ""
         return f'{subject} is not allowed after "{before}"{where}: expected {self.expected}'
@@ -229,6 +230,12 @@ class SearchMatcher:
 
     __copy__ = copy
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a matcher cannot be pickled: pickle its compiled constraint and the tokens that it has taken, and there "
+            "make one with compiled.matcher() and advance it by them"
+        )
+
     def __deepcopy__(self, memo: dict[int, object]) -> SearchMatcher:
         return self.copy()
 
@@ -319,7 +326,13 @@ class SearchMatcher:
             decoded = decode(self._tail + data[:failed_at])
             text, tail = (self._text + decoded[0], decoded[1]) if decoded else (self._text, self._tail)
             expected = self._constraint.expectation(text, tail)
-        return Rejection(token, data, failed_at, self._shown(), expected)
+        return Rejection(token, data, failed_at, self._shown(), expected, self._nature(token))
+
+    def _nature(self, token: int | None) -> str:
+        size = self._constraint.vocabulary_size
+        if token is not None and not 0 <= token < size:
+            return f"which is not in the vocabulary (ids 0 to {size - 1})"
+        return "which ends the text" if token in self._constraint.eos else "which is not text"
 
     def _shown(self) -> str:
         return self.text.decode("utf-8", "replace")

@@ -16,25 +16,35 @@ pub struct Rejection {
     pub text_before: String,
     /// What could have stood in the place of the failing byte, in words.
     pub expected: String,
+    /// What a token without bytes is: `which ends the text`; empty for one with bytes.
+    pub nature: String,
 }
 
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rejection {
+    /// The message, with the token's id as `id` says it: some that people give fit no `u32`.
+    pub fn message(&self, id: &dyn fmt::Display) -> String {
         let bytes = String::from_utf8_lossy(&self.token_bytes);
-        match self.token_id {
-            Some(id) if self.token_bytes.is_empty() => write!(f, "token {id}, which is not text,")?,
-            Some(id) => write!(f, "token {id} ({bytes:?})")?,
-            None => write!(f, "{bytes:?}")?,
-        }
+        let token = match self.token_id {
+            Some(_) if self.token_bytes.is_empty() => format!("token {id}, {},", self.nature),
+            Some(_) => format!("token {id} ({bytes:?})"),
+            None => format!("{bytes:?}"),
+        };
         let tail: String = match self.text_before.char_indices().rev().nth(39) {
             Some((start, _)) if start > 0 => format!("…{}", &self.text_before[start..]),
             _ => self.text_before.clone(),
         };
-        write!(f, " is not allowed after {tail:?}")?;
-        if self.failed_at > 0 && self.failed_at < self.token_bytes.len() {
-            write!(f, ", it fails at byte {}", self.failed_at)?;
-        }
-        write!(f, ": expected {}", self.expected)
+        let place = if self.failed_at > 0 && self.failed_at < self.token_bytes.len() {
+            format!(", it fails at byte {}", self.failed_at)
+        } else {
+            String::new()
+        };
+        format!("{token} is not allowed after {tail:?}{place}: expected {}", self.expected)
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message(&self.token_id.unwrap_or_default()))
     }
 }
 

@@ -192,6 +192,7 @@ impl Matcher {
                 failed_at: 0,
                 text_before: self.text_before(),
                 expected: self.expected_after_end(),
+                nature: String::new(),
             })));
         }
         match self.take(bytes)? {
@@ -385,19 +386,29 @@ impl Matcher {
 
     /// The rejection of a token that is no text here: special, empty, out of range, an EOS too early, or anything after EOS.
     fn unwritable(&self, token: u32) -> Result<Rejection> {
-        let token_bytes = self.constraint.vocabulary().token_bytes(token).unwrap_or_default().to_vec();
+        let vocabulary = self.constraint.vocabulary();
+        let token_bytes = vocabulary.token_bytes(token).unwrap_or_default().to_vec();
+        let nature = match token as usize {
+            id if id >= vocabulary.len() => {
+                format!("which is not in the vocabulary (ids 0 to {})", vocabulary.len() - 1)
+            }
+            _ if vocabulary.is_eos(token) => "which ends the text".to_owned(),
+            _ if token_bytes.is_empty() => "which is not text".to_owned(),
+            _ => String::new(),
+        };
         let expected = if self.ended {
             self.expected_after_end()
         } else {
             let started = cut_bytes(&self.text);
-            let alphabet = self.constraint.vocabulary().alphabet();
+            let alphabet = vocabulary.alphabet();
             self.constraint.engine().attempt(|engine| {
                 let state = engine.state(self.slot);
                 let accepting = engine.is_accepting(state);
                 Ok(describe::expectation(&engine.next_characters(state)?, alphabet, started > 0, accepting))
             })?
         };
-        Ok(Rejection { token_id: Some(token), token_bytes, failed_at: 0, text_before: self.text_before(), expected })
+        let text_before = self.text_before();
+        Ok(Rejection { token_id: Some(token), token_bytes, failed_at: 0, text_before, expected, nature })
     }
 
     fn rejection(&self, engine: &mut Engine, token: Option<u32>, bytes: &[u8], step: Step) -> Result<Rejection> {
@@ -430,6 +441,7 @@ impl Matcher {
             failed_at,
             text_before: self.text_before(),
             expected,
+            nature: String::new(),
         })
     }
 }
