@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import rellm
 import tokenizers_at_hand as at_hand
@@ -510,9 +511,9 @@ def test_a_vocabulary_by_hand() -> None:
     assert vocabulary == pickle.loads(pickle.dumps(vocabulary))
     assert vocabulary != rellm.Vocabulary([b"a", "é".encode(), None, b"</s>"])
     assert len({vocabulary, rellm.Vocabulary([b"a", "é".encode(), None, b"</s>"], [3])}) == 1
-    with pytest.raises(IndexError, match="token id out of range: this vocabulary has ids from 0 to 3"):
+    with pytest.raises(IndexError, match="token id 4 is out of range: this vocabulary has ids from 0 to 3"):
         vocabulary.token_bytes(4)
-    with pytest.raises(TypeError, match=r"tokens\[1\]: expected bytes, or None for a special token, not .*str"):
+    with pytest.raises(TypeError, match=r"tokens\[1\]: expected bytes, or None for a special token, not str"):
         rellm.Vocabulary([b"a", "b"])  # type: ignore[list-item]
     with pytest.raises(rellm.VocabularyError):
         rellm.Vocabulary([])
@@ -520,3 +521,34 @@ def test_a_vocabulary_by_hand() -> None:
 
 def test_one_eos_id_needs_no_list():
     assert rellm.Vocabulary([b"a", None], eos_token_ids=1) == rellm.Vocabulary([b"a", None], eos_token_ids=[1])
+
+
+# --- from bytes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tokens", "eos", "kind", "message"),
+    [
+        ([b"a"], [7], rellm.VocabularyError,
+         "eos_token_ids: 7 is not a token, ids go from 0 to 0; give tokens an entry for it, None for a special token"),
+        ([b"a", b"b"], -1, rellm.VocabularyError, "eos_token_ids: -1 is not a token, ids go from 0 to 1"),
+        ([], [0], rellm.VocabularyError, "there are no tokens: pass the bytes of each token by id"),
+        ([b"a"], "</s>", TypeError,
+         "eos_token_ids: a token id is a whole number, not '</s>': a tokenizer's convert_tokens_to_ids tells them"),
+        ([b"a"], [0.0], TypeError, "eos_token_ids: a token id is a whole number, not 0.0"),
+        ([b"a"], [True], TypeError, "eos_token_ids: a token id is a whole number, not True"),
+        ({b"a": 0}, [], TypeError, "tokens is a list of the bytes of each token, by its id, not dict"),
+        (b"ab", [], TypeError, "tokens is a list of the bytes of each token, by its id, not bytes"),
+        (None, [], TypeError, "tokens is a list of the bytes of each token, by its id, not NoneType"),
+    ],
+)  # fmt: skip
+def test_a_vocabulary_is_what_was_given_or_an_error(tokens: Any, eos: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind) as raised:
+        rellm.Vocabulary(tokens, eos_token_ids=eos)
+    assert (type(raised.value), str(raised.value)) == (kind, message)
+
+
+def test_tokens_and_eos_ids_may_come_from_anything_that_can_be_counted_off() -> None:
+    vocabulary = rellm.Vocabulary((token for token in [b"a", None]), eos_token_ids=np.array([1]))
+    assert vocabulary == rellm.Vocabulary([b"a", None], 1)
+    assert (len(vocabulary), vocabulary.eos_token_ids) == (2, [1])

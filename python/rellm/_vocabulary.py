@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from rellm import _core
+from rellm._errors import VocabularyError
 
 
 class Vocabulary:
@@ -16,8 +18,8 @@ class Vocabulary:
         eos_token_ids: the tokens that end a text. They are special, also where they have bytes.
 
     Raises:
-        VocabularyError: an EOS id is out of range, or the vocabulary is too large.
-        TypeError: a token is neither bytes nor None.
+        VocabularyError: there is no token, an EOS id is not one of theirs, or the vocabulary is too large.
+        TypeError: a token is neither bytes nor None, or an EOS id is no whole number.
     """
 
     __slots__ = ("__weakref__", "_native", "fingerprint")
@@ -26,7 +28,17 @@ class Vocabulary:
     """16 bytes: equal for equal content."""
 
     def __init__(self, tokens: Sequence[bytes | None], eos_token_ids: int | Iterable[int] | None = None) -> None:
-        self._native = _core.Vocabulary(tokens, _ids(eos_token_ids))
+        if not isinstance(tokens, Iterable) or isinstance(tokens, (str, bytes, bytearray, memoryview, Mapping)):
+            raise TypeError(f"tokens is a list of the bytes of each token, by its id, not {type(tokens).__name__}")
+        tokens = list(tokens)
+        eos = _ids(eos_token_ids) or []
+        for token_id in eos:
+            if tokens and not 0 <= token_id < len(tokens):
+                raise VocabularyError(
+                    f"eos_token_ids: {token_id} is not a token, ids go from 0 to {len(tokens) - 1}"
+                    + ("; give tokens an entry for it, None for a special token" if token_id > 0 else "")
+                )
+        self._native = _core.Vocabulary(tokens, eos if tokens else [])  # none at all is refused there
         self.fingerprint = bytes(self._native.fingerprint)
 
     @classmethod
@@ -86,6 +98,12 @@ class Vocabulary:
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (_from_bytes, (self._native.to_bytes(),))
 
@@ -107,4 +125,12 @@ def _from_bytes(data: bytes) -> Vocabulary:
 def _ids(eos_token_ids: int | Iterable[int] | None) -> list[int] | None:
     if eos_token_ids is None:
         return None
-    return [eos_token_ids] if isinstance(eos_token_ids, int) else list(eos_token_ids)
+    is_one = isinstance(eos_token_ids, str) or not isinstance(eos_token_ids, Iterable)
+    found: list[Any] = [eos_token_ids] if is_one else list(eos_token_ids)  # type: ignore[arg-type]
+    for token_id in found:
+        if isinstance(token_id, bool) or not hasattr(token_id, "__index__"):
+            raise TypeError(
+                f"eos_token_ids: a token id is a whole number, not {token_id!r}"
+                + (": a tokenizer's convert_tokens_to_ids tells them" if isinstance(token_id, str) else "")
+            )
+    return [operator.index(token_id) for token_id in found]

@@ -90,8 +90,6 @@ def _eos(tokens: Tokens, reading: Reading, asked: list[int] | None) -> list[int]
     if asked is None:
         return [token for token in reading.eos_token_ids if 0 <= token < len(tokens)]
     for token in asked:
-        if isinstance(token, bool) or not isinstance(token, int):
-            raise TypeError(f"eos_token_ids: a token id is a whole number, not {token!r}")
         if not 0 <= token < len(tokens):
             raise VocabularyError(
                 f"eos_token_ids: {token} is not a token, ids go from 0 to {len(tokens) - 1}; "
