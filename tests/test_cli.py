@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -9,6 +10,8 @@ import sys
 
 import pytest
 from rellm._cli import main
+from rellm._cli._arguments import parser
+from rellm._cli._model import prompt_of
 
 
 def run(*arguments, capsys):
@@ -65,6 +68,26 @@ def test_check_says_whether_a_text_matches_and_where_not_and_what_was_expected(c
 def test_check_agrees_with_fullmatch(capsys, pattern, text):
     status, out, _ = run("check", pattern, text, capsys=capsys)
     assert (status == 0) == (re.fullmatch(pattern, text) is not None), out
+
+
+@pytest.mark.parametrize(("given", "text"), [("ab\n", "ab"), ("ab", "ab"), ("ab\n\n", "ab\n"), ("\n", ""), ("", "")])
+def test_the_line_break_at_the_end_of_stdin_is_no_part_of_a_text_or_prompt(capsys, monkeypatch, given, text):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+    assert run("check", re.escape(text), "-", capsys=capsys)[0] == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+    arguments = parser().parse_args(["complete", "--model", "m", "--regex", "a", "-"])
+    assert prompt_of(arguments) == text
+
+
+def test_what_is_not_utf8_is_told(capsys, monkeypatch):
+    status, out, _ = run("check", "[a\udcff]", "\udcff", capsys=capsys)
+    assert (status, out.splitlines()[0]) == (1, r"pattern  [a\udcff]")
+    assert text_line(out) == "has the lone surrogate U+DCFF at position 0: no text holds one"
+    assert run("complete", "--model", "/no/such", "--regex", "a", "x\udcff", capsys=capsys) == (
+        2, "", "rellm: the prompt is not UTF-8 text: it holds the lone surrogate U+DCFF at position 1\n",
+    )  # fmt: skip
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff"), encoding="utf-8"))
+    assert run("check", "a", "-", capsys=capsys) == (2, "", "rellm: stdin is not utf-8 text: byte 2 is 0xff\n")
 
 
 def test_check_says_why_the_search_engine_serves_a_pattern(capsys):

@@ -120,6 +120,36 @@ def test_wrong_fields_are_refused_with_the_remedy(fields, message):
         model(**fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "kind", "message"),
+    [
+        ({"regex": r"\d+(abc"}, rellm.PatternError, "unbalanced parenthesis at position 7"),
+        ({"constraint": rellm.Regex("(?r)a", dialect="regex")}, rellm.UnsupportedError, "the flag REVERSE"),
+        ({"regex": "a(?!)"}, rellm.UnsatisfiableError, "no text matches"),
+        ({"regex": "(" * 600 + ")" * 600}, rellm.LimitExceededError, "Limits.nesting"),
+    ],
+)
+@pytest.mark.parametrize("how", ["pipeline", "model_id"])
+def test_a_constraint_that_cannot_be_served_is_refused_when_the_model_is_made(how, fields, kind, message):
+    place = {"pipeline": real_model.pipeline()} if how == "pipeline" else {"model_id": "never/loaded"}
+    with pytest.raises(kind, match=re.escape(message)) as raised:
+        RELLM(**place, **fields)
+    if kind is rellm.PatternError:
+        assert raised.value.position == 7
+
+
+def test_what_the_tokens_of_the_model_cannot_spell_is_refused_when_the_model_is_made():
+    unspelled = "a\x04"  # no token of SmolLM2 has this byte
+    vocabulary = rellm.Vocabulary.from_tokenizer(real_model.pipeline().tokenizer)
+    with pytest.raises(rellm.UnsatisfiableError, match="no token of this vocabulary spells"):
+        rellm.compile(rellm.Literal(unspelled), vocabulary)
+    RELLM(model_id="never/loaded", constraint=rellm.Literal(unspelled))  # the tokenizer is not known yet
+    for make in (RELLM, RELLM.from_model_id):
+        place = {"pipeline": real_model.pipeline()} if make is RELLM else {"model_id": real_model.folder()}
+        with pytest.raises(rellm.UnsatisfiableError, match="no token of this vocabulary spells"):
+            make(**place, constraint=rellm.Literal(unspelled))
+
+
 def test_without_a_model_the_error_says_how_to_give_one():
     with pytest.raises(ValueError, match=r"RELLM needs a model: pass pipeline="):
         RELLM(regex="a")

@@ -116,7 +116,9 @@ def _check(commands: Any) -> None:
         "  rellm check --dialect regex '\\((?:[^()]|(?R))*\\)' '(a(b)c'\n",
     )
     command.add_argument("pattern", metavar="PATTERN", help="the regular expression; the whole text must match it")
-    command.add_argument("text", metavar="TEXT", nargs="?", help="a text to try; `-` reads it from stdin")
+    command.add_argument(
+        "text", metavar="TEXT", nargs="?", help="a text to try; `-` reads it from stdin, less a line break at its end"
+    )
     _pattern_arguments(command)
     command.set_defaults(run=_later("_check"))
 
@@ -142,7 +144,11 @@ def _sample(commands: Any) -> None:
 
 
 def _model_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("prompt", metavar="PROMPT", help="what the model goes on from; `-` reads it from stdin")
+    command.add_argument(
+        "prompt",
+        metavar="PROMPT",
+        help="what the model goes on from; `-` reads it from stdin, less a line break at its end",
+    )
     command.add_argument(
         "--model", metavar="FOLDER", required=True,
         help="a model's folder for transformers, a .gguf file, or smollm2 for the demonstration's model",

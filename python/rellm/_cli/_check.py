@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 from importlib.metadata import version
 from typing import Any
 
 import rellm
 from rellm._cli._arguments import flags_of
-from rellm._cli._terminal import Terminal
+from rellm._cli._terminal import Terminal, stdin_text
+from rellm._compile import over_single_bytes
 
 _TAIL = 24
-_EOS = 256
 _NO_CHARACTER = 0xFF
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text
+    text = stdin_text() if arguments.text == "-" else arguments.text
     constraint = rellm.Regex(arguments.pattern, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
-    compiled = compiled_for(constraint)
+    compiled = over_single_bytes(constraint)
     rows: list[tuple[str, str, str | None]] = [
-        ("pattern", arguments.pattern, None),
+        ("pattern", arguments.pattern.encode("utf-8", "backslashreplace").decode(), None),
         ("read as", _library(arguments.dialect), None),
         ("engine", engine_of(compiled), None if compiled.engine == "automaton" else "yellow"),
     ]
@@ -34,12 +33,6 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         terminal.print(f"{name:<9}", "bold", end="")
         terminal.print(value, color)
     return status
-
-
-def compiled_for(constraint: rellm.Regex) -> rellm.CompiledConstraint:
-    """The constraint over single bytes: any text can be spelled, and no model is needed."""
-    tokens = [bytes([byte]) for byte in range(256)]
-    return rellm.compile(constraint, rellm.Vocabulary([*tokens, None], eos_token_ids=[_EOS]))
 
 
 def judge(compiled: rellm.CompiledConstraint, text: str) -> tuple[str, str, int]:

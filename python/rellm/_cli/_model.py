@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import rellm
 from rellm._cli._arguments import flags_of
-from rellm._cli._check import compiled_for
-from rellm._cli._terminal import Terminal
+from rellm._cli._terminal import Terminal, stdin_text
+from rellm._compile import over_single_bytes
+from rellm._constraints import lone_surrogate
 from rellm._demo import model_folder
 from rellm._errors import RellmError
 
@@ -83,12 +83,15 @@ def generation_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
 def constraint_of(arguments: argparse.Namespace) -> rellm.Regex:
     """The constraint, tried out before a model is loaded: what is wrong with it is told at once."""
     constraint = rellm.Regex(arguments.regex, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
-    compiled_for(constraint)
+    over_single_bytes(constraint)
     return constraint
 
 
 def prompt_of(arguments: argparse.Namespace) -> Any:
-    text = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    text = stdin_text() if arguments.prompt == "-" else arguments.prompt
+    surrogate = lone_surrogate(text, escapes=False)
+    if surrogate is not None:
+        raise ValueError(f"the prompt is not UTF-8 text: it holds {surrogate}")
     return [{"role": "user", "content": text}] if arguments.chat else text
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import rellm
 from rellm._cli._arguments import flags_of
-from rellm._cli._check import compiled_for
 from rellm._cli._terminal import Terminal
+from rellm._compile import over_single_bytes
 
 _FUTILE = 200
 """So many texts in a row that are all known already: there are no others, or hardly any."""
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def sample(constraint: rellm.Regex, count: int, *, seed: int | None = None, length: int = 60) -> Iterator[str]:
     """Up to `count` different texts that match, each checked by the pattern's own library."""
     rng = random.Random(seed)
-    compiled = compiled_for(constraint)
+    compiled = over_single_bytes(constraint)
     walk = _walk if compiled.engine == "automaton" else _searching_walk
     known: set[str] = set()
     futile = 0

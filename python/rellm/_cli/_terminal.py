@@ -13,6 +13,16 @@ PATIENCE = 2.0
 """Seconds after which what takes longer shows that it is still at work."""
 
 
+def stdin_text() -> str:
+    """All of stdin, without the line break at its end, which `echo` adds and nobody means."""
+    try:
+        return sys.stdin.read().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"stdin is not {error.encoding} text: byte {error.start} is {error.object[error.start]:#04x}"
+        ) from error
+
+
 class Terminal:
     """stdout for results, stderr for everything else."""
 

@@ -32,7 +32,8 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from rellm import Choice, IncompleteError, Literal, Regex
+from rellm import Choice, IncompleteError, Literal, Regex, compile
+from rellm._compile import over_single_bytes
 from rellm._generate import Generator
 
 __all__ = ["RELLM"]
@@ -106,6 +107,7 @@ class RELLM(BaseLLM):
         llm = cls(model_id=model_id, model_kwargs=model_kwargs, pipeline_kwargs=pipeline_kwargs, **kwargs)
         llm.pipeline = _load_pipeline(model_id, task, model_kwargs, device=device, device_map=device_map)
         llm._was_loaded = True
+        llm._try_constraint()
         return llm
 
     @field_validator("constraint", mode="before")
@@ -133,8 +135,19 @@ class RELLM(BaseLLM):
                 f"pipeline is {type(self.pipeline).__name__}: pass what transformers.pipeline('text-generation', …) "
                 "returns"
             )
-        self.in_force  # noqa: B018  a bad pattern is reported here, not at the first prompt
         return self
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        # Not in a validator: pydantic would make of a `PatternError` a `ValidationError` without its position.
+        self._try_constraint()
+
+    def _try_constraint(self) -> None:
+        """A constraint that cannot be served is reported when the model is made, not at the first prompt."""
+        if self.pipeline is None:
+            over_single_bytes(self.in_force)  # as far as can be told without the tokenizer
+        else:
+            compile(self.in_force, self._get_generator().vocabulary)
 
     @property
     def in_force(self) -> Constraint:
