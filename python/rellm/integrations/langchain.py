@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -326,22 +327,19 @@ class RELLM(BaseLLM):
         """One answer, as `predict`."""
         return self.predict(prompt, stop=stop, **kwargs)
 
+    # The forms that wait and their asynchronous twins share all but the call that is waited for.
+
     def invoke(
         self, input: Any, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
     ) -> str:
-        config = ensure_config(config)
-        options = {**_options([config]), "run_id": config.pop("run_id", None), **kwargs}
-        text: str = _text(self.generate_prompt([self._convert_input(input)], stop=stop, **options).generations[0])
-        return text
+        options = _options_of_one(config, kwargs)
+        return _text_of_one(self.generate_prompt([self._convert_input(input)], stop=stop, **options))
 
     async def ainvoke(
         self, input: Any, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
     ) -> str:
-        config = ensure_config(config)
-        options = {**_options([config]), "run_id": config.pop("run_id", None), **kwargs}
-        result = await self.agenerate_prompt([self._convert_input(input)], stop=stop, **options)
-        text: str = _text(result.generations[0])
-        return text
+        options = _options_of_one(config, kwargs)
+        return _text_of_one(await self.agenerate_prompt([self._convert_input(input)], stop=stop, **options))
 
     def batch(
         self,
@@ -351,22 +349,14 @@ class RELLM(BaseLLM):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[str]:
-        texts: list[Any] = []
-        for some, configs in self._parts(inputs, config):
-            options = _options(configs, as_lists=True)
+        parts = _Parts(inputs, config, return_exceptions)
+        for part in parts:
             try:
-                result = self.generate_prompt([self._convert_input(one) for one in some], **options, **kwargs)
-                texts += [_text(row, return_exceptions=return_exceptions) for row in result.generations]
+                prompts = [self._convert_input(one) for one in part.inputs]
+                parts.answered(self.generate_prompt(prompts, **part.options, **kwargs))
             except Exception as error:
-                if not return_exceptions:
-                    raise
-                if len(some) == 1:
-                    texts.append(error)
-                    continue
-                # One row's failure is not the others': each has its own try.
-                for one, its in zip(some, configs, strict=True):
-                    texts += self.batch([one], [its], return_exceptions=True, **kwargs)
-        return texts
+                parts.failed(part, error)
+        return parts.texts
 
     async def abatch(
         self,
@@ -376,34 +366,63 @@ class RELLM(BaseLLM):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[str]:
-        texts: list[Any] = []
-        for some, configs in self._parts(inputs, config):
-            options = _options(configs, as_lists=True)
+        parts = _Parts(inputs, config, return_exceptions)
+        for part in parts:
             try:
-                result = await self.agenerate_prompt([self._convert_input(one) for one in some], **options, **kwargs)
-                texts += [_text(row, return_exceptions=return_exceptions) for row in result.generations]
+                prompts = [self._convert_input(one) for one in part.inputs]
+                parts.answered(await self.agenerate_prompt(prompts, **part.options, **kwargs))
             except Exception as error:
-                if not return_exceptions:
-                    raise
-                if len(some) == 1:
-                    texts.append(error)
-                    continue
-                for one, its in zip(some, configs, strict=True):
-                    texts += await self.abatch([one], [its], return_exceptions=True, **kwargs)
-        return texts
+                parts.failed(part, error)
+        return parts.texts
 
-    def _parts(
-        self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None
-    ) -> Iterator[tuple[list[Any], list[RunnableConfig]]]:
-        """The inputs and their configurations in parts of the size that `max_concurrency` allows."""
-        if not inputs:
+
+class _Part:
+    """Inputs that go through the model together, and their configurations."""
+
+    def __init__(self, inputs: list[Any], configs: list[RunnableConfig]) -> None:
+        self.inputs = inputs
+        self.configs = configs
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For `generate_prompt`, a value an input."""
+        return {name: [config.get(name) for config in self.configs] for name in _OF_CONFIG}
+
+
+class _Parts:
+    """A batch, in parts of the size that `max_concurrency` allows, and the texts that have come of it."""
+
+    def __init__(
+        self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None, return_exceptions: bool
+    ) -> None:
+        self.texts: list[Any] = []
+        self._return_exceptions = return_exceptions
+        self._waiting: deque[_Part] = deque()
+        if inputs:
+            configs = get_config_list(config, len(inputs))
+            size = configs[0].get("max_concurrency") or len(inputs)
+            for start in range(0, len(inputs), size):
+                self._waiting.append(_Part(inputs[start : start + size], configs[start : start + size]))
+
+    def __iter__(self) -> Iterator[_Part]:
+        while self._waiting:
+            yield self._waiting.popleft()
+
+    def answered(self, result: LLMResult) -> None:
+        self.texts += [_text(row, return_exceptions=self._return_exceptions) for row in result.generations]
+
+    def failed(self, part: _Part, error: Exception) -> None:
+        """One row's failure is not the others': where exceptions are returned, each has a try of its own."""
+        if not self._return_exceptions:
+            raise error
+        if len(part.inputs) == 1:
+            self.texts.append(error)
             return
-        configs = get_config_list(config, len(inputs))
-        size = configs[0].get("max_concurrency") or len(inputs)
-        for start in range(0, len(inputs), size):
-            yield inputs[start : start + size], configs[start : start + size]
+        rows = [_Part([one], [its]) for one, its in zip(part.inputs, part.configs, strict=True)]
+        self._waiting.extendleft(reversed(rows))
 
 
+_OF_CONFIG = ("callbacks", "tags", "metadata", "run_name")
 _RUN_OPTIONS = ("tags", "metadata", "run_name", "run_id")
 
 
@@ -418,12 +437,15 @@ def _taken_out(arguments: dict[str, Any], names: Sequence[str]) -> dict[str, Any
     return {name: arguments.pop(name) for name in names if name in arguments}
 
 
-def _options(configs: Sequence[RunnableConfig], as_lists: bool = False) -> dict[str, Any]:
-    """What `generate_prompt` takes of runnables' configurations."""
-    names = ("callbacks", "tags", "metadata", "run_name")
-    if as_lists:
-        return {name: [config.get(name) for config in configs] for name in names}
-    return {name: configs[0].get(name) for name in names}
+def _options_of_one(config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What `generate_prompt` takes of a runnable's configuration, and the arguments of the call."""
+    config = ensure_config(config)
+    return {**{name: config.get(name) for name in _OF_CONFIG}, "run_id": config.get("run_id"), **kwargs}
+
+
+def _text_of_one(result: LLMResult) -> str:
+    text: str = _text(result.generations[0])
+    return text
 
 
 def _text(row: Sequence[Any], return_exceptions: bool = False) -> Any:
