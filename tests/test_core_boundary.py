@@ -240,6 +240,29 @@ def test_a_small_memory_is_enough_for_a_long_text(vocabulary: _core.Vocabulary) 
     assert (matcher.mask() == generous.mask()).all()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "letters"),
+    [
+        (r"(?:\b\w+\b ?)*(?<!xy)", "ab xc"),
+        (r"(?:(?<=a)b|[ac])*", "abcab"),
+        (r"(?:(\w)\1)*", "aabb"),
+        (r"(?:(?>a|ab)c|b)*", "acb"),
+    ],
+)
+def test_states_meet_again_however_long_the_text_is(vocabulary: _core.Vocabulary, pattern: str, letters: str) -> None:
+    constraint = compiled(pattern, vocabulary)
+    matcher = constraint.matcher()
+
+    def write(count: int) -> int:
+        for _ in range(count):
+            for letter in letters:
+                matcher.advance(ord(letter))
+                matcher.mask()
+        return constraint.memory_bytes
+
+    assert write(40) == write(400)
+
+
 def test_threads_share_a_constraint(vocabulary: _core.Vocabulary) -> None:
     constraint = compiled(r"(\w+|[0-9]{2,5}:)( \w+){0,50}", vocabulary)
     expected = {}

@@ -70,8 +70,6 @@ def test_what_no_engine_reads_is_unsupported(case: dict[str, Any], dialect: str)
 
 def test_the_page_is_made_from_the_cases() -> None:
     root = Path(__file__).parents[2]
-    script = root / "docs" / "make_dialect.py"
+    script = root / "dev" / "dialect.py"
     made = subprocess.run([sys.executable, script], check=True, capture_output=True, encoding="utf-8").stdout
-    assert (root / "docs" / "dialect.md").read_text(encoding="utf-8") == made, (
-        "run: python docs/make_dialect.py --write"
-    )
+    assert (root / "docs" / "dialect.md").read_text(encoding="utf-8") == made, "run: python dev/dialect.py --write"

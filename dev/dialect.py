@@ -1,7 +1,7 @@
 """Makes docs/dialect.md from testdata/dialect.toml: the same cases that the tests run.
 
-python docs/make_dialect.py           # prints the page
-python docs/make_dialect.py --write   # writes it
+python dev/dialect.py           # prints the page
+python dev/dialect.py --write   # writes it
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 
 ENGINES = {
     "automaton": "automaton",
@@ -23,7 +23,7 @@ ENGINES = {
 HEAD = """\
 # The dialects, construct by construct
 
-Made from `testdata/dialect.toml` by `python docs/make_dialect.py --write`; the tests run every line of it against
+Made from `testdata/dialect.toml` by `python dev/dialect.py --write`; the tests run every line of it against
 the library and against rellm.
 
 A pattern means what its own library says: an `re.Pattern` (or a `str`) what the running interpreter's `re` says, a
@@ -34,6 +34,11 @@ over all code points.
 **automaton**: exact, no dead ends, all promises. **search**: served by partial matching with the `regex` library;
 what is returned matches, but its masks may allow a token that turns out to be a dead end. **refused**: a
 `PatternError` with the position, or an `UnsupportedError` where only rellm refuses.
+
+**Flags** are members of one library, and choose the dialect of a `str`. Do not mix those of two: `re.I | regex.V1` has
+the class of its first and the numbers of both, and since `regex.V1` and `re.A` are the same number, it *is*
+`re.I | re.A`. Where the number shows it (`re.I | regex.FULLCASE`, `re.I | regex.ASCII`), mixed flags are a
+`PatternError`; where it does not, nothing can tell.
 
 """
 
@@ -82,7 +87,7 @@ def code(text: str) -> str:
 
 
 def page() -> str:
-    cases = tomllib.loads((HERE.parent / "testdata" / "dialect.toml").read_text(encoding="utf-8"))["case"]
+    cases = tomllib.loads((ROOT / "testdata" / "dialect.toml").read_text(encoding="utf-8"))["case"]
     parts = [
         HEAD,
         "## Python's `re`\n\n",
@@ -96,7 +101,7 @@ def page() -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
-        (HERE / "dialect.md").write_text(page(), encoding="utf-8")
+        (ROOT / "docs" / "dialect.md").write_text(page(), encoding="utf-8")
     else:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         sys.stdout.write(page())
