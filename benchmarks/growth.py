@@ -12,6 +12,7 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "target" / "criterion"
@@ -60,11 +61,15 @@ def main() -> int:
     line(text, "text length", "warm step", {str(n): n for n in (10, 100, 1000, 10_000)}, "advance and mask")
     text.set_title("one step, by what is written")
     text.set_xlabel("tokens written")
-    text.set_ylim(bottom=0)
+    text.set_ylim(0, 1.3 * text.dataLim.ymax)
     for axes in grid.flat:
         axes.set_xscale("log")
         if axes is not text:
             axes.set_yscale("log")
+            axes.margins(y=0.25)  # room for the legend
+        if axes.get_xlabel() == "tokens":
+            axes.set_xticks(list(SIZES.values()), list(SIZES))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylabel("µs")
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.legend(fontsize=7, frameon=False)

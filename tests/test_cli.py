@@ -11,6 +11,7 @@ import sys
 import pytest
 from rellm._cli import main
 from rellm._cli._arguments import parser
+from rellm._cli._explain import percent
 from rellm._cli._model import prompt_of
 
 
@@ -159,6 +160,13 @@ def test_every_command_has_help_with_examples_that_parse(capsys, command):
     assert (status, err) == (0, "")
     assert "examples:" in out
     assert "exit status:" in out
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.0, "0.0%"), (1e-9, "<0.1%"), (0.5, "50.0%"), (0.99999, ">99.9%"), (1.0, "100.0%")]
+)
+def test_a_share_is_all_or_nothing_only_where_it_is(share, shown):
+    assert percent(share) == shown
 
 
 def test_check_and_sample_do_not_import_torch():

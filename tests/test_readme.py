@@ -25,6 +25,7 @@ COMMANDS = [
 ELSEWHERE = {
     "make test": "Makefile: this very run",
     "pip install '.[transformers]'": "Makefile: dev/set_up.py installs the wheel with its extras",
+    '.venv/bin/python examples/stream_to_terminal.py "$(.venv/bin/rellm demo --folder)"': "test_examples.py",
 }
 
 
@@ -49,6 +50,8 @@ def test_the_first_snippet_prints_a_date(namespace, capsys):
     date, month = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"\d{1,2} [A-Z][a-z]+ \d{4}", date)
     assert month == date.split()[1]
+    assert f"# {date}, as" in SNIPPETS[0], "it prints what the comment beside it says"
+    assert f"# {month};" in SNIPPETS[0]
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE])

@@ -13,6 +13,7 @@ transformers = pytest.importorskip("transformers")
 
 import rellm  # noqa: E402
 from rellm._trace import Trace, TracedToken, trace_completion  # noqa: E402
+from rellm._trace_html import _chance  # noqa: E402
 
 EOS = 256
 PAIRS = [b"12", b".5", "é".encode(), b"ab", b"1.", b"\n\n"]
@@ -254,6 +255,21 @@ def test_the_page_needs_nothing_else_and_text_cannot_break_it(vocabulary):
     assert "<b>" not in page.split("<main>")[1].split("<script")[0].replace('<b>"', "")
     evil = Trace(a_trace(vocabulary).tokens, constraint="</code><script>alert(1)</script><!--data-->")
     assert "<script>alert" not in evil.to_html()
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [
+        (1.0, "100 %"),
+        (0.99999, "> 99.9 %"),
+        (0.25, "25.0 %"),
+        (0.0006, "0.1 %"),
+        (9.7e-6, "1 × 10⁻⁵"),
+        (4e-8, "4 × 10⁻⁸"),
+    ],
+)
+def test_chances_are_written_for_people(probability, shown):
+    assert _chance(math.log(probability)).replace("\N{NO-BREAK SPACE}", " ") == shown
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own(vocabulary):

@@ -43,7 +43,7 @@ def _totals(trace: Trace) -> str:
         (f"{len(trace.tokens)}", "tokens", "written, the end of the text included where it was one"),
         (f"{trace.forced}", "forced", "the constraint left no other text"),
         (f"{trace.overruled}", "overruled", "the model's own first choice was refused"),
-        (_percent(trace.mean_removed_mass), "removed on average", f"at most {_percent(worst)} at one token"),
+        (_percent(trace.mean_removed_mass), "removed on average", f"the most at one token: {_percent(worst)}"),
         (f"{trace.bits:.1f} bits", "bent", "−log2 of the chance that nothing would have been refused on the way"),
         (
             alone,
@@ -148,8 +148,10 @@ def _chance(log_probability: float) -> str:
     if math.isinf(log_probability):
         return "0 %"
     exponent = math.floor(log_probability / math.log(10))
-    digit = math.exp(log_probability - exponent * math.log(10))
-    return f"{digit:.0f} × 10{str(exponent).translate(_RAISED)}"
+    digit = round(math.exp(log_probability - exponent * math.log(10)))
+    if digit == 10:
+        digit, exponent = 1, exponent + 1
+    return f"{digit}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10{str(exponent).translate(_RAISED)}"
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

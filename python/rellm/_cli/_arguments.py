@@ -129,7 +129,7 @@ def _sample(commands: Any) -> None:
         "sample",
         "print texts that match a pattern",
         "They are different from each other, as long as the pattern has that many.",
-        "  rellm sample '[A-Z]{2}-\\d{4}'\n  rellm sample -n 3 --seed 7 --json '(?s).{5}'\n",
+        "  rellm sample '[A-Z]{2}-[0-9]{4}'\n  rellm sample -n 3 --seed 7 --json '(?s).{5}'\n",
     )
     command.add_argument("pattern", metavar="PATTERN", help="the regular expression")
     command.add_argument("-n", metavar="COUNT", dest="count", type=_positive, default=5, help="how many (default: 5)")

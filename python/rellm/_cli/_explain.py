@@ -65,6 +65,8 @@ def percent(share: float) -> str:
     """A probability in per cent, as short as it can be said."""
     if 0 < share < 0.0005:
         return "<0.1%"
+    if 0.9995 <= share < 1:
+        return ">99.9%"
     return f"{share:.1%}"
 
 
