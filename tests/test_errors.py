@@ -113,12 +113,12 @@ MESSAGES = {
     "reverse": (
         lambda: compile_regex("(?r)ab"),
         rellm.UnsupportedError,
-        "the flag REVERSE in '(?r)ab': leave it out: text is written forwards",
+        "the flag REVERSE at position 0 of '(?r)ab': leave it out: text is written forwards",
     ),
     "best match": (
         lambda: compile_regex("(?b)(?:ab){e<=1}"),
         rellm.UnsupportedError,
-        "the flag BESTMATCH in '(?b)(?:ab){e<=1}': leave it out: a full match has no better or worse",
+        "the flag BESTMATCH at position 0 of '(?b)(?:ab){e<=1}': leave it out: a full match has no better or worse",
     ),
 }
 
@@ -131,10 +131,12 @@ def test_messages_say_what_where_and_what_to_do(case: str) -> None:
     assert str(raised.value) == message
 
 
-@pytest.mark.parametrize("flag", [regex.REVERSE, regex.BESTMATCH])
-def test_flags_given_beside_the_pattern_are_refused_as_well(flag: regex.RegexFlag) -> None:
-    with pytest.raises(rellm.UnsupportedError):
+@pytest.mark.parametrize(("flag", "name"), [(regex.REVERSE, "REVERSE"), (regex.BESTMATCH, "BESTMATCH")])
+def test_flags_given_beside_the_pattern_are_refused_as_well(flag: regex.RegexFlag, name: str) -> None:
+    with pytest.raises(rellm.UnsupportedError, match=f"flags={name} is not supported in 'ab': leave it out"):
         rellm.compile(rellm.Regex("ab", flag), VOCABULARY)
+    with pytest.raises(rellm.UnsupportedError, match=f"flags={name} is not supported"):
+        rellm.compile(rellm.Regex("(?:ab){e}(?R)?", flag), VOCABULARY)
 
 
 def test_a_rejected_token_says_where_it_fails_and_what_was_expected() -> None:

@@ -18,6 +18,7 @@ from typing import Literal as OneOf
 
 import regex
 
+from rellm import _core
 from rellm._errors import PatternError, UnsatisfiableError, UnsupportedError
 
 Dialect: TypeAlias = OneOf["re", "regex"]
@@ -269,11 +270,15 @@ def _given_flags(pattern: regex.Pattern[str], lists: dict[str, tuple[str, ...]])
                 continue
             if same:
                 return int(candidate)
-    raise UnsupportedError(
-        "the flags that the pattern was compiled with cannot be told from those in its text: "
-        "pass its source and its flags instead",
-        pattern=pattern.pattern,
+    inline = _INLINE_FLAGS.search(pattern.pattern)
+    position = inline.start() if inline else None
+    message = _core.refusal(
+        "flags that cannot be told from those that the pattern was compiled with",
+        "pass the pattern's source and its flags instead",
+        pattern.pattern,
+        position,
     )
+    raise UnsupportedError(message, pattern=pattern.pattern, position=position)
 
 
 @lru_cache(maxsize=256)
@@ -313,7 +318,7 @@ def _known_flags(dialect: Dialect) -> int:
 def _perhaps_of_the_other(unknown: int, dialect: Dialect) -> str:
     other: Dialect = "regex" if dialect == "re" else "re"
     if unknown & ~_known_flags(other):
-        return ""
+        return ": leave it out"
     return f"; it is {_flags_text(unknown, other)}: write all flags as members of {other}"
 
 

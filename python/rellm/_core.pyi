@@ -120,6 +120,9 @@ class Matcher:
     def fill_mask_within(self, out: Any, row: int, tokens_left: int) -> None: ...
 
 def fill_masks(matchers: Sequence[Matcher], out: Any, threads: int | None = None) -> None: ...
+def refusal(
+    construct: str, remedy: str, pattern: str, position: int | None
+) -> str: ...  # how a refusal reads: CONSTRUCT at position P of 'PATTERN': REMEDY
 def expectation(
     next: Sequence[tuple[int, int]], alphabet: Sequence[tuple[int, int]], started: bool, may_end: bool
 ) -> str: ...  # what may come next, in the words of a Rejection; inclusive ranges of code points

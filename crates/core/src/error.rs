@@ -57,6 +57,17 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// The same failure at a position, where none is known yet.
+    pub fn or_at(mut self, place: Option<usize>) -> Error {
+        if let Error::Pattern { position, .. }
+        | Error::Unsupported { position, .. }
+        | Error::NotRegular { position, .. } = &mut self
+        {
+            *position = position.or(place);
+        }
+        self
+    }
+
     /// The message as people read it: `MESSAGE at position P of 'PATTERN': REMEDY`.
     /// This is the one place where it is put together.
     pub fn describe(&self, pattern: Option<&[u32]>) -> String {

@@ -4,7 +4,7 @@ use crate::matcher::Rejection;
 use crate::numbers::TokenId;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 use rellm_core::error::Error;
 use rellm_core::matcher::MatchError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,6 +72,19 @@ pub(crate) fn match_exception(py: Python<'_>, error: MatchError, token: Option<&
             made().unwrap_or_else(|error| error)
         }
     }
+}
+
+/// How a refusal reads: what is refused, where in the pattern, and what to do.
+#[pyfunction]
+#[pyo3(signature = (construct, remedy, pattern, position))]
+pub(crate) fn refusal(
+    construct: String,
+    remedy: String,
+    pattern: &Bound<'_, PyString>,
+    position: Option<usize>,
+) -> PyResult<String> {
+    let points = crate::dialect::code_points(pattern)?;
+    Ok(Error::Unsupported { message: construct, remedy, position }.describe(Some(&points)))
 }
 
 /// An instance of a class of `rellm._errors`, as an error.

@@ -25,6 +25,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<constraint::Constraint>()?;
     module.add_class::<matcher::Matcher>()?;
     module.add_class::<matcher::Rejection>()?;
+    module.add_function(wrap_pyfunction!(errors::refusal, module)?)?;
     module.add_function(wrap_pyfunction!(matcher::fill_masks, module)?)?;
     module.add_function(wrap_pyfunction!(matcher::expectation, module)?)
 }

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 import regex
 
-from rellm._errors import LimitExceededError, PatternError, UnsupportedError
+from rellm._errors import LimitExceededError
 from rellm._search._alphabet import Alphabet, Ranges, cased, scan_re, singles
 from rellm._search._languages import Language
+from rellm._search._refusals import refused, unsupported
 from rellm._search._rewording import NO_MORE, NO_MORE_BUT_NEWLINE, NO_MORE_ON_LINE, asking
 
+_REWRITE: Final = 'write the pattern for regex (dialect="regex")'
 _ENCODINGS: Final = int(re.ASCII | re.UNICODE)
 
 
@@ -27,21 +29,42 @@ def language_of_re(pattern: str, flags: int) -> Language:
     try:
         own = re.compile(pattern, flags)
     except re.error as error:
-        where = "" if error.pos is None else f" at position {error.pos}"
-        raise PatternError(f"{error.msg}{where}", pattern=pattern, position=error.pos) from None
+        raise refused(error.msg, pattern, error.pos) from None
     except (RecursionError, MemoryError, OverflowError):
         raise LimitExceededError(
-            "re cannot compile this pattern: it is nested too deeply or repeats too much", limit="nesting"
+            "re cannot compile this pattern: it is nested too deeply or repeats too much: nest or repeat less",
+            limit="nesting",
         ) from None
-    writer = _Writer(pattern)
-    source = writer.sequence(_parser.parse(pattern, flags), own.flags)
+    references = _References()
+    tree = _parser.parse(pattern, own.flags, references)
+    writer = _Writer(pattern, references)
+    source = writer.sequence(tree, own.flags)
     partial = regex.compile(source, regex.VERSION0)
     return Language(own, partial, frozenset(writer.kinds), Alphabet(writer.classes), None)
 
 
+class _References(_parser.State):  # type: ignore[misc]
+    """What the parser keeps, and, by group, where each reference to it ends: the tree does not tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: dict[int, list[int]] = {}
+
+    def checklookbehindgroup(self, group: int, source: Any) -> None:
+        self.ends.setdefault(group, []).append(source.tell())
+        super().checklookbehindgroup(group, source)
+
+    def next(self, group: int, pattern: str) -> int:
+        """Where the next reference to the group begins, in the order of the tree."""
+        ends = self.ends[group]
+        end = ends.pop(0) if len(ends) > 1 else ends[0]
+        return pattern.rfind("(?" if pattern[end - 1] == ")" else "\\", 0, end)
+
+
 class _Writer:
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, references: _References) -> None:
         self.pattern = pattern
+        self.references = references
         self.kinds: set[str] = set()
         self.protecting = 0  # how many constructs around match once and for all
         self.in_lookbehind = 0
@@ -56,9 +79,8 @@ class _Writer:
             return self.character(op, argument, flags)
         method = getattr(self, "_" + name.lower(), None)
         if method is None:
-            raise UnsupportedError(
-                f"the search engine does not read {name} of re: write the pattern with regex", pattern=self.pattern
-            )
+            # Not one of the Pythons that there are: its tree has no places.
+            raise unsupported(f"{name} of re, which the search engine does not read,", self.pattern, 0, _REWRITE)
         written: str = method(argument, flags)
         return written
 
@@ -117,20 +139,23 @@ class _Writer:
         return "(?!)"
 
     def _groupref(self, argument: Any, flags: int) -> str:
+        position = self.references.next(argument, self.pattern)
         self.kinds.add("backreference")
         if self.protecting:
             self.kinds.add("protected comparison")
         if flags & re.IGNORECASE:
-            raise UnsupportedError(
-                f"a backreference (group {argument}) under IGNORECASE is not supported by the search engine for a "
-                'pattern of re, because regex folds other letters: write it with regex (dialect="regex")',
-                pattern=self.pattern,
+            raise unsupported(
+                f"a backreference to group {argument} under IGNORECASE that the automaton does not hold",
+                self.pattern,
+                position,
+                f"{_REWRITE}: its letters are other ones here",
             )
         return f"(?:\\g<{argument}>)"
 
     def _groupref_exists(self, argument: Any, flags: int) -> str:
         self.kinds.add("conditional")
         group, yes, no = argument
+        self.references.next(group, self.pattern)
         otherwise = "" if no is None else "|" + self.sequence(no, flags)
         # A branch of its own for `yes`: a bar inside would be read as the conditional's.
         return self.asking(f"(?({group})(?:{self.sequence(yes, flags)}){otherwise})")

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import regex
 
-from rellm._errors import LimitExceededError, PatternError, UnsupportedError
+from rellm._errors import LimitExceededError
 from rellm._search._alphabet import Alphabet, alphabet_of, scan_regex
 from rellm._search._program import program_of, recurses_without_reading
 from rellm._search._reading import IGNORE_CASE, Atom, Reading, UnreadableError, read
+from rellm._search._refusals import refused, unsupported
 from rellm._search._stacks import Stacks
 from rellm._search._tokens import Symbols
 
@@ -20,12 +21,6 @@ _MOST_CLASSES: Final = 20_000
 _MISREAD: Final = regex.compile(r"\\[bBmMzZ]|[$^]|\(\?(?:<?[=!]|\()|[0-9]<=?[deis]<")
 # Around these, matching more inside can be matching less outside.
 _NOT_MONOTONE: Final = frozenset({"lookaround", "atomic group", "possessive quantifier", "conditional", "verb"})
-_REFUSED: Final = {
-    regex.BESTMATCH: "BESTMATCH, (?b)",
-    regex.REVERSE: "REVERSE, (?r)",
-    regex.LOCALE: "LOCALE, (?L)",
-    regex.POSIX: "POSIX, (?p)",
-}
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,8 @@ def language_of(
     """
     if len(pattern) > int(limits.pattern_length):
         raise LimitExceededError(
-            f"the pattern has {len(pattern):,} characters, and Limits.pattern_length is {int(limits.pattern_length):,}",
+            f"the pattern has {len(pattern):,} characters, and Limits.pattern_length is "
+            f"{int(limits.pattern_length):,}: shorten it or raise the limit",
             limit="pattern_length",
             allowed=int(limits.pattern_length),
         )
@@ -77,44 +73,58 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
     """A pattern of the `regex` library."""
     lists = {name: list(texts) for name, texts in named_lists.items()}
     own = compiled(pattern, flags, lists)
-    for flag, name in _REFUSED.items():
-        if own.flags & flag:
-            raise UnsupportedError(f"flag {name} is not supported: leave it out", pattern=pattern)
     try:
         reading = read(own, flags)
     except UnreadableError as error:
         if _MISREAD.search(pattern):
-            raise UnsupportedError(
-                f"the search engine cannot read {error} of this pattern, and partial matching is wrong about what "
-                "reads nothing (anchors, boundaries, lookarounds, conditionals) and about least numbers of errors: "
-                "write it without these, or the other part in plainer words",
-                pattern=pattern,
+            raise unsupported(
+                f"{error} that the search engine cannot read, beside an anchor, boundary, lookaround, conditional or "
+                "least number of errors",
+                pattern,
+                error.position,
+                "write this part in plainer words, or the pattern without the other, about which partial matching is "
+                "wrong",
             ) from None
         return Language(own, own, frozenset({"unread"}), None, None)
     if (group := recurses_without_reading(reading.tree)) is not None:
-        name = "(?R)" if group == 0 else f"group {group}"
-        raise UnsupportedError(
-            f"{name} calls itself before it reads a character, and the regex library never ends on that: "
-            "put a character before the call, or write the repetition with *",
-            pattern=pattern,
+        name = "the pattern" if group == 0 else f"group {group}"
+        raise unsupported(
+            f"{name} calls itself before it reads a character: the call",
+            pattern,
+            reading.places[f"call of {group}"],
+            "put a character before it, or write the repetition with *; the regex library never ends on it",
         )
-    if "fuzzy item without width" in reading.kinds:
-        raise UnsupportedError(
-            "a lookaround, anchor, boundary, conditional, verb or \\X inside a fuzzy item is not supported: partial "
-            "matching is wrong about it: put it before or behind the fuzzy item",
-            pattern=pattern,
+    if (at := reading.places.get("fuzzy item without width")) is not None:
+        raise unsupported(
+            "a lookaround, anchor, boundary, conditional, verb or \\X inside the fuzzy item",
+            pattern,
+            at,
+            "put it before or behind the fuzzy item: partial matching is wrong about it there",
         )
-    if "fuzzy item in a fuzzy item" in reading.kinds:
-        raise UnsupportedError(
-            "a fuzzy item inside a fuzzy item is not supported: partial matching is wrong about it: "
-            "give one of them the costs of both",
-            pattern=pattern,
+    if (at := reading.places.get("fuzzy item in a fuzzy item")) is not None:
+        raise unsupported(
+            "a fuzzy item inside the fuzzy item",
+            pattern,
+            at,
+            "give one of them the costs of both: partial matching is wrong about two",
         )
-    if reading.rewording.is_widened and reading.kinds & _NOT_MONOTONE:
-        raise UnsupportedError(
-            "anchors and boundaries under flag WORD, and least numbers of errors, are not supported together "
-            f"with {' and '.join(sorted(reading.kinds & _NOT_MONOTONE))}: partial matching is wrong about them",
-            pattern=pattern,
+    if reading.rewording.is_widened and (others := reading.kinds & _NOT_MONOTONE):
+        raise unsupported(
+            "an anchor or boundary under the flag WORD, or a least number of errors, "
+            f"together with {' and '.join(sorted(others))}",
+            pattern,
+            min(reading.rewording.first_widened, *(reading.places[other] for other in others)),
+            "leave one of them out: partial matching is wrong about the two together",
+        )
+    if own.flags & regex.POSIX:
+        at = reading.places.get("POSIX")
+        raise unsupported(
+            "flags=POSIX is not supported by the search engine"
+            if at is None
+            else "the flag POSIX beside what is not regular",
+            pattern,
+            at,
+            "leave it out: a full match is no longer with it",
         )
     partial = own if reading.rewording.is_empty else compiled(reading.rewording.of(pattern), flags, lists)
     alphabet = alphabet_of(reading, scan_regex)
@@ -131,11 +141,11 @@ def compiled(pattern: str, flags: int, named_lists: Mapping[str, list[str]]) -> 
     except regex.error as error:
         at = getattr(error, "pos", None)
         message = getattr(error, "msg", str(error))
-        where = "" if at is None else f" at position {at}"
-        raise PatternError(f"{message}{where}", pattern=pattern, position=at) from None
+        raise refused(message, pattern, at) from None
     except (RecursionError, MemoryError, OverflowError):
         raise LimitExceededError(
-            "the regex library cannot compile this pattern: it is nested too deeply or repeats too much",
+            "the regex library cannot compile this pattern: it is nested too deeply or repeats too much: "
+            "nest or repeat less",
             limit="nesting",
         ) from None
 

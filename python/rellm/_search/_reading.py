@@ -44,6 +44,7 @@ _FUZZY_ITEM: Final = re.compile(
 _ESCAPED_ATOM: Final = re.compile(
     r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]+\}|[pP](?:\{[^}]*\}|[A-Za-z])|0[0-7]{0,2}|[0-7]{3})"
 )
+_BY_NAME: Final = re.compile(r"\\[gL]<([^>]*)>")  # without the rest, \g is a letter
 _NUMBERED: Final = re.compile(r"\\([1-9][0-9]?)")
 _FLAGS: Final = re.compile(r"\(\?((?:[a-zA-Z]|V[01])*)(?:-([a-zA-Z]+))?([:)])")
 _CALL: Final = re.compile(r"\(\?(?:(R)|(\d+)|([+-]\d+)|(?:&|P>|P&)([^)>]+))\)")
@@ -69,7 +70,9 @@ WITHOUT_WIDTH: Final = frozenset(
 
 
 class UnreadableError(Exception):
-    """This reading does not know a construct. It is caught inside the search and never shown."""
+    """This reading does not know a construct, the one at `position`. It is caught inside the search and never shown."""
+
+    position = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +153,13 @@ class Reading:
     tree: Node
     atoms: set[Atom]
     literals: set[str]  # characters of named lists
-    kinds: set[str]  # of constructs that are out of the ordinary
+    places: dict[str, int]  # of constructs that are out of the ordinary, and where the first of each stands
     rewording: Rewording  # of what partial matching gets wrong
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The constructs that are out of the ordinary."""
+        return frozenset(self.places)
 
     @property
     def folds_fully(self) -> bool:
@@ -169,10 +177,13 @@ def read(pattern: regex.Pattern[str], flags: int) -> Reading:
     try:
         tree = reader.branches(flags | int(pattern.flags) & _VERSIONS)
     except RecursionError:
-        raise UnreadableError("nested too deeply") from None
+        raise UnreadableError("the nesting") from None
+    except UnreadableError as error:
+        error.position = min(reader.began, len(pattern.pattern))
+        raise
     if reader.at != len(pattern.pattern) or reader.groups != pattern.groups:
-        raise UnreadableError("groups")
-    return Reading(tree, reader.atoms, reader.literals, reader.kinds, reader.rewording)
+        raise UnreadableError("the groups")
+    return Reading(tree, reader.atoms, reader.literals, reader.places, reader.rewording)
 
 
 class _Reader:
@@ -184,7 +195,8 @@ class _Reader:
         self.groups = 0
         self.atoms: set[Atom] = set()
         self.literals: set[str] = set()
-        self.kinds: set[str] = set()
+        self.places: dict[str, int] = {}
+        self.began = 0  # where the item that is being read begins
         self.last_without_width = -1
         self.last_fuzzy = -1
         self.last_compared = -1  # a backreference, or a call that may lead to one
@@ -213,7 +225,7 @@ class _Reader:
                 self.skip_blanks()
             if len(starts) < len(items):
                 starts.append(began)
-            began = self.at
+            began = self.began = self.at
             if self.at >= len(source) or source[self.at] in "|)":
                 return (items[0] if len(items) == 1 else Sequence(tuple(items))), flags
             character = source[self.at]
@@ -253,8 +265,11 @@ class _Reader:
         self.atoms.add(atom)
         return atom
 
-    def opaque(self, kind: str) -> Opaque:
-        self.kinds.add(kind)
+    def note(self, kind: str, at: int) -> None:
+        self.places.setdefault(kind, at)
+
+    def opaque(self, kind: str, at: int) -> Opaque:
+        self.note(kind, at)
         if kind in WITHOUT_WIDTH or kind == "grapheme":
             self.last_without_width = self.at
         if kind == "backreference":
@@ -264,7 +279,7 @@ class _Reader:
     def protected(self, start: int) -> None:
         """What was read since `start` is matched once and for all, or must not match."""
         if self.last_compared > start:
-            self.kinds.add("protected comparison")
+            self.note("protected comparison", start)
 
     def line_ends(self, flags: int) -> None:
         if flags & _WORD:
@@ -278,15 +293,15 @@ class _Reader:
         self.line_ends(flags)
         if flags & _WORD:
             self.rewording.widen(at, self.at)
-            return self.opaque("line anchor")
+            return self.opaque("line anchor", at)
         if character == "^":
             self.asks(at)
-            return self.opaque("line anchor" if flags & _MULTILINE else "start of text")
+            return self.opaque("line anchor" if flags & _MULTILINE else "start of text", at)
         if flags & _MULTILINE:
             self.rewording.put(at, self.at, NO_MORE_ON_LINE)
-            return self.opaque("line anchor")
+            return self.opaque("line anchor", at)
         self.rewording.put(at, self.at, NO_MORE_BUT_NEWLINE)
-        return self.opaque("end of text or last line")
+        return self.opaque("end of text or last line", at)
 
     # quantifiers and costs
 
@@ -298,7 +313,7 @@ class _Reader:
         if possessive or lazy:
             self.at += 1
         if possessive:
-            self.kinds.add("possessive quantifier")
+            self.note("possessive quantifier", start)
             self.protected(start)
         if not items:
             raise UnreadableError("a quantifier on nothing")
@@ -343,11 +358,11 @@ class _Reader:
         for first, last in least_errors:
             self.rewording.widen(first, last, "")
         if self.last_without_width >= start:
-            self.kinds.add("fuzzy item without width")
+            self.note("fuzzy item without width", start)
         if self.last_fuzzy > start:
-            self.kinds.add("fuzzy item in a fuzzy item")
+            self.note("fuzzy item in a fuzzy item", start)
         self.last_fuzzy = self.at
-        self.kinds.add("fuzzy")
+        self.note("fuzzy", start)
         items[-1] = Opaque("least errors") if least_errors else Fuzzy(items[-1], _costs(limits), test)
 
     # groups
@@ -360,22 +375,23 @@ class _Reader:
             return Group(number, self.body(at + 1, flags)), flags
         if found := _VERB.match(source, at):
             self.at = found.end()
-            return self.opaque("verb"), flags
+            return self.opaque("verb", at), flags
         if found := _CALL.match(source, at):
             self.at = self.last_compared = found.end()
-            return self.call(found), flags
+            call = self.call(found)
+            self.note(f"call of {call.number}", at)
+            return call, flags
         if found := _NAME.match(source, at):
-            if found[1] in self.seen_names:
-                raise UnreadableError("a repeated name")
-            self.seen_names.add(found[1])
-            self.groups += 1
-            number = self.groups
-            if self.names.get(found[1]) != number:
-                raise UnreadableError("a name")
+            if found[1] not in self.seen_names:
+                self.seen_names.add(found[1])
+                self.groups += 1
+                if self.names.get(found[1]) != self.groups:
+                    raise UnreadableError("a name")
+            number = self.names[found[1]]
             return Group(number, self.body(found.end(), flags)), flags
         if source.startswith("(?P=", at):
             self.at = source.index(")", at) + 1
-            return self.opaque("backreference"), flags
+            return self.opaque("backreference", at), flags
         if source.startswith("(?#", at):
             self.comment()
             return None, flags
@@ -384,13 +400,15 @@ class _Reader:
                 self.lookaround(at, len(opening), flags, is_behind="<" in opening)
                 if opening != "(?=":
                     self.asks(at)
-                return self.opaque("lookaround"), flags
+                return self.opaque("lookaround", at), flags
         if source.startswith("(?>", at):
             body = self.body(at + 3, flags)
             self.protected(at)
-            return self.atomic(body), flags
+            return self.atomic(body, at), flags
         if source.startswith("(?(", at):
             return self.conditional(flags), flags
+        if source.startswith("(?|", at):
+            return self.branch_reset(flags)
         return self.flagged(flags)
 
     def body(self, start: int, flags: int) -> Node:
@@ -401,24 +419,43 @@ class _Reader:
         self.at += 1
         return node
 
-    def atomic(self, node: Node) -> Node:
+    def branch_reset(self, flags: int) -> tuple[Node, int]:
+        """Every branch numbers its groups from the same number on. Flags that are turned on inside stay on."""
+        self.at += 3
+        first = last = self.groups
+        items = []
+        while True:
+            self.groups = first
+            node, flags = self.sequence(flags)
+            items.append(node)
+            last = max(last, self.groups)
+            if not self.source.startswith("|", self.at):
+                break
+            self.at += 1
+        if not self.source.startswith(")", self.at):
+            raise UnreadableError("an open group")
+        self.at += 1
+        self.groups = last
+        return (items[0] if len(items) == 1 else Branch(tuple(items))), flags
+
+    def atomic(self, node: Node, at: int) -> Node:
         if isinstance(node, Repeat) and isinstance(node.body, Atom):
             if node.lazy:  # the fewest, once and for all
                 return Repeat(node.body, node.low, node.low)
             return Repeat(node.body, node.low, node.high, possessive=True)
-        return node if isinstance(node, Atom) else self.opaque("atomic group")
+        return node if isinstance(node, Atom) else self.opaque("atomic group", at)
 
     def call(self, found: re.Match[str]) -> Call:
-        whole, number, _, name = found.groups()
+        whole, number, relative, name = found.groups()
         if whole:
             return Call(0)
         if number:
             return Call(int(number))
-        if name:
-            if name not in self.names:
-                raise UnreadableError("a call by name")
-            return Call(self.names[name])
-        raise UnreadableError("a relative call")
+        if relative:
+            return Call(self.groups + int(relative) + (relative[0] == "-"))
+        if name not in self.names:
+            raise UnreadableError("a call by name")
+        return Call(self.names[name])
 
     def comment(self) -> None:
         at = self.at + 3
@@ -448,13 +485,15 @@ class _Reader:
             self.at = source.index(")", at) + 1
         self.body(self.at, flags)
         self.asks(at)
-        return self.opaque("conditional")
+        return self.opaque("conditional", at)
 
     def flagged(self, flags: int) -> tuple[Node | None, int]:
         found = _FLAGS.match(self.source, self.at)
         if not found:
             raise UnreadableError("a group")
         inner = flags
+        if "p" in found[1]:
+            self.note("POSIX", self.at)
         for character in regex.sub("V[01]|[" + _GLOBAL_INLINE + "]", "", found[1]):
             if character not in _INLINE:
                 raise UnreadableError("a flag")
@@ -478,36 +517,36 @@ class _Reader:
             return self.atom(found.end(), flags)
         if found := _NUMBERED.match(source, at):
             self.at = found.end()
-            return self.opaque("backreference")
-        if following in "gL":
-            end = source.index(">", at) + 1
-            self.at = end
+            return self.opaque("backreference", at)
+        if found := _BY_NAME.match(source, at):
+            self.at = found.end()
             if following == "g":
-                return self.opaque("backreference")
-            for text in self.named_lists[source[at + 3 : end - 1]]:
+                return self.opaque("backreference", at)
+            for text in self.named_lists[found[1]]:
                 self.literals.update(text)
                 self.atoms.update(Atom(regex.escape(c), flags) for c in text)
-            return self.opaque("named list")
+            return self.opaque("named list", at)
         if following in WORDS:
             self.at += 2
             self.atoms.add(Atom(r"\w", flags))
             if flags & _WORD:
                 self.rewording.widen(at, self.at)
-                return self.opaque("default word boundary")
+                return self.opaque("default word boundary", at)
             self.rewording.put(at, self.at, WORDS[following])
-            return self.opaque("boundary")
+            return self.opaque("boundary", at)
         if following in "AZzGK":
             self.at += 2
             if following in "Zz":
                 self.rewording.put(at, self.at, NO_MORE)
-            return self.opaque({"A": "start of text", "G": "start of text", "K": "keep"}.get(following, "end of text"))
+            kind = {"A": "start of text", "G": "start of text", "K": "keep"}.get(following, "end of text")
+            return self.opaque(kind, at)
         if following == "R":
             self.at += 2
             self.line_ends(_WORD)
-            return self.opaque("line ending")
+            return self.opaque("line ending", at)
         if following == "X":
             self.at += 2
-            return self.opaque("grapheme")
+            return self.opaque("grapheme", at)
         return self.atom(at + 2, flags)
 
     def end_of_set(self, at: int, flags: int) -> int:

@@ -39,6 +39,8 @@ class Rewording:
         self._after: dict[int, str] = {}
         self.is_widened = False
         """Whether some of it matches more than the pattern does."""
+        self.first_widened = 0
+        """Where the first such stands."""
 
     @property
     def is_empty(self) -> bool:
@@ -51,6 +53,8 @@ class Rewording:
 
     def widen(self, start: int, end: int, words: str = _NOTHING) -> None:
         """Puts words there that match more."""
+        if not self.is_widened:
+            self.first_widened = start
         self.is_widened = True
         self.put(start, end, words)
 

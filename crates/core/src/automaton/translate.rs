@@ -46,8 +46,14 @@ pub fn translate(pattern: &Pattern, alphabet: &CodePoints, fuel: u64) -> Result<
     let mut calculus = Calculus::new(partition, Captures::default());
     calculus.fuel = fuel;
     calculus.fuel_limit = fuel;
-    let mut translator =
-        Translator { calculus, survey, trackers: Vec::new(), befores: Vec::new(), classes: FxHashMap::default() };
+    let mut translator = Translator {
+        calculus,
+        survey,
+        trackers: Vec::new(),
+        befores: Vec::new(),
+        classes: FxHashMap::default(),
+        looking_from: None,
+    };
     let root = translator.node(&pattern.root, Mode::default())?;
     Ok(Translation {
         root,
@@ -196,6 +202,8 @@ struct Translator {
     trackers: Vec<ExprId>,
     befores: Vec<ClassId>,
     classes: FxHashMap<*const CodePoints, Option<ClassId>>,
+    /// Where the lookaround stands that is being translated.
+    looking_from: Option<usize>,
 }
 
 impl Translator {
@@ -263,7 +271,13 @@ impl Translator {
                 self.sequence(parts)
             }
             Node::Atomic(node) => self.atomic(node, mode)?,
-            Node::Look { direction, negated, node } => self.look(*direction, *negated, node)?,
+            Node::Look { direction, negated, node, position } => {
+                let outer = self.looking_from;
+                self.looking_from = position.or(outer);
+                let look = self.look(*direction, *negated, node)?;
+                self.looking_from = outer;
+                look
+            }
             Node::Assertion(assertion) => self.assertion(assertion, mode)?,
             Node::Backreference { groups, case, .. } => {
                 let reference = self.calculus.captures.reference(groups[0], case);
@@ -275,7 +289,8 @@ impl Translator {
                 self.calculus.arena.intern(Expr::Cond { groups, yes, no })
             }
             Node::LookConditional { test, yes, no } => {
-                let Node::Look { direction, negated, node } = &**test else { return self.node(yes, mode) };
+                let Node::Look { direction, negated, node, position } = &**test else { return self.node(yes, mode) };
+                self.looking_from = *position;
                 let (holds, fails) = (self.look(*direction, *negated, node)?, self.look(*direction, !*negated, node)?);
                 let (yes, no) = (self.node(yes, mode)?, self.node(no, mode)?);
                 // A lookbehind is read from its end: there, the test comes before what stands to its left.
@@ -388,7 +403,7 @@ impl Translator {
                 // Read from its end, it takes what a repetition to its left would need.
                 return Err(Error::NotRegular {
                     construct: "a possessive repetition of variable length in a lookbehind".into(),
-                    position: None,
+                    position: self.looking_from,
                 });
             }
             if let Expr::Class(class) = *self.calculus.arena.get(body) {
@@ -424,7 +439,7 @@ impl Translator {
         if mode.behind {
             return Err(Error::NotRegular {
                 construct: "an atomic group of variable length in a lookbehind".into(),
-                position: None,
+                position: self.looking_from,
             });
         }
         Ok(self.calculus.arena.intern(Expr::Atomic(Box::new([(ANYTHING, body)]))))
@@ -456,7 +471,8 @@ impl Translator {
         let number = match self.trackers.iter().position(|&t| t == tracker) {
             Some(number) => number,
             None if self.trackers.len() == 64 => {
-                return Err(Error::NotRegular { construct: "more than 64 lookbehinds".into(), position: None });
+                let construct = "more than 64 lookbehinds".into();
+                return Err(Error::NotRegular { construct, position: self.looking_from });
             }
             None => {
                 self.trackers.push(tracker);
@@ -472,7 +488,7 @@ impl Translator {
             None if self.befores.len() == 63 => {
                 return Err(Error::NotRegular {
                     construct: "more than 63 one-character lookbehinds".into(),
-                    position: None,
+                    position: self.looking_from,
                 });
             }
             None => {

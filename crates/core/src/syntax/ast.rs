@@ -57,6 +57,8 @@ pub enum Node {
         negated: bool,
         /// What is looked for.
         node: Box<Node>,
+        /// Where it stands in the pattern, in code points; `None` if no one wrote it as a lookaround.
+        position: Option<usize>,
     },
     /// A condition on the characters before and after a position.
     Assertion(Assertion),

@@ -8,7 +8,12 @@ pub fn refused(message: impl Into<String>, position: usize, remedy: impl Into<St
     Error::Pattern { message: message.into(), remedy: remedy.into(), position: Some(position) }
 }
 
-/// The pattern is valid, but not for us.
+/// What was given beside the pattern is not valid in its dialect; the message names the argument.
+pub fn refused_argument(message: impl Into<String>, remedy: impl Into<String>) -> Error {
+    Error::Pattern { message: message.into(), remedy: remedy.into(), position: None }
+}
+
+/// The pattern is valid, but not for us. Without a position the message names the argument that it is about.
 pub fn unsupported(message: impl Into<String>, position: Option<usize>, remedy: impl Into<String>) -> Error {
     Error::Unsupported { message: message.into(), remedy: remedy.into(), position }
 }

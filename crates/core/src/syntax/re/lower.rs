@@ -5,8 +5,8 @@ use super::flags;
 use super::tree::{At, Item, Width};
 use crate::error::Result;
 use crate::syntax::Dialect;
-use crate::syntax::ast::{Assertion, CaseMapping, Direction, Node, RepeatKind, WordAssertion};
-use crate::syntax::failure::{refused, unsupported};
+use crate::syntax::ast::{Assertion, CaseMapping, Direction, Node, WordAssertion};
+use crate::syntax::failure::refused;
 
 /// Turns sequences into nodes.
 pub struct Lowering<'a> {
@@ -43,7 +43,12 @@ impl<'a> Lowering<'a> {
             Item::Branch(branches, _) => {
                 Node::Alternation(branches.iter().map(|b| self.sequence(b, flags)).collect::<Result<_>>()?)
             }
-            Item::Repeat { min, max, kind, body, .. } => self.repeat(*min, *max, *kind, body, flags)?,
+            Item::Repeat { position, .. } if flags & flags::TEMPLATE != 0 => {
+                return Err(refused("repetition under the flag TEMPLATE", *position, "leave the flag out"));
+            }
+            Item::Repeat { min, max, kind, body, .. } => {
+                Node::Repeat { node: Box::new(self.sequence(body, flags)?), min: *min, max: *max, kind: *kind }
+            }
             Item::Group { index, on, off, body, .. } => {
                 let node = self.sequence(body, flags::combined(flags, *on, *off))?;
                 match index {
@@ -57,7 +62,7 @@ impl<'a> Lowering<'a> {
                     check_width(*width, *position)?;
                 }
                 let node = Box::new(self.sequence(body, flags)?);
-                Node::Look { direction: *direction, negated: *negated, node }
+                Node::Look { direction: *direction, negated: *negated, node, position: Some(*position) }
             }
             Item::Reference { group, position, .. } => {
                 let case = if flags & flags::IGNORECASE == 0 {
@@ -74,13 +79,6 @@ impl<'a> Lowering<'a> {
                 position: *position,
             },
         })
-    }
-
-    fn repeat(&self, min: u32, max: Option<u32>, kind: RepeatKind, body: &[Item], flags: u32) -> Result<Node> {
-        if flags & flags::TEMPLATE != 0 {
-            return Err(unsupported("repetition under the flag TEMPLATE", None, "leave the flag out"));
-        }
-        Ok(Node::Repeat { node: Box::new(self.sequence(body, flags)?), min, max, kind })
     }
 
     fn assertion(&self, at: At, flags: u32, classes: Classes<'_>) -> Assertion {

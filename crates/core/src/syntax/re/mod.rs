@@ -9,7 +9,7 @@ mod set;
 mod tree;
 
 use super::ast::Pattern;
-use super::failure::{refused, unsupported};
+use super::failure::refused_argument;
 use super::{Dialect, Library, NamedLists};
 use crate::error::Result;
 use crate::limits::Limits;
@@ -26,13 +26,14 @@ pub fn parse(
     let Library::Re { minor } = dialect.library() else { unreachable!("the dialect is that of `re`") };
     if let Some((name, _)) = named_lists.first() {
         let remedy = r#"write the alternatives out, or say dialect="regex" and use \L<name>"#;
-        return Err(unsupported(format!("the named list {name:?}, which `re` does not know"), None, remedy));
+        return Err(refused_argument(format!("the named list {name}= is nothing that `re` knows"), remedy));
     }
     if flags & !flags::known(minor) != 0 {
-        return Err(unsupported("a flag that `re` does not know", None, "pass members of re.RegexFlag"));
+        let message = format!("flags={flags:#x} has a flag that `re` does not know");
+        return Err(refused_argument(message, "pass members of re.RegexFlag"));
     }
     if flags & flags::LOCALE != 0 {
-        return Err(refused("cannot use LOCALE with a str pattern", 0, "leave the flag out"));
+        return Err(refused_argument("flags=LOCALE cannot be used with a str pattern", "leave the flag out"));
     }
     let parser = Parser::new(pattern, flags, minor, dialect, limits);
     let (tree, flags, groups) = parser.parse()?;

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::limits::Limits;
 use crate::syntax::Dialect;
 use crate::syntax::ast::{Direction, RepeatKind};
-use crate::syntax::failure::{MAX_NESTING, refused, shown, too_deep};
+use crate::syntax::failure::{MAX_NESTING, refused, refused_argument, shown, too_deep};
 use std::collections::HashMap;
 
 /// What the library takes for infinite; a count as large is refused.
@@ -30,6 +30,8 @@ pub(super) struct Parser<'a> {
     limits: &'a Limits,
     index: usize,
     flags: u32,
+    /// Where `a` or `u` was last turned on for the whole pattern.
+    types_at: Option<usize>,
     /// The width of each group, from 1; `None` while it is open.
     groups: Vec<Option<Width>>,
     names: HashMap<Vec<u32>, u32>,
@@ -53,6 +55,7 @@ impl<'a> Parser<'a> {
             limits,
             index: 0,
             flags,
+            types_at: None,
             groups: Vec::new(),
             names: HashMap::new(),
             lookbehind_groups: None,
@@ -73,7 +76,12 @@ impl<'a> Parser<'a> {
         if self.flags & flags::ASCII == 0 {
             self.flags |= flags::UNICODE;
         } else if self.flags & flags::UNICODE != 0 {
-            return Err(refused("ASCII and UNICODE flags are incompatible", 0, "leave one of them out"));
+            return Err(match self.types_at {
+                Some(position) => {
+                    refused("ASCII and UNICODE flags are incompatible", position, "leave one of them out")
+                }
+                None => refused_argument("flags=ASCII | UNICODE are incompatible", "leave one of them out"),
+            });
         }
         if self.index < self.pattern.len() {
             let remedy = r#"remove ")" or escape it as "\)""#;
@@ -264,7 +272,7 @@ impl<'a> Parser<'a> {
             RepeatKind::Greedy
         };
         let width = Width::of(&body).times(min, max);
-        items.push(Item::Repeat { min, max, kind, body, width });
+        items.push(Item::Repeat { min, max, kind, body, width, position: start });
         Ok(())
     }
 
@@ -565,6 +573,9 @@ impl<'a> Parser<'a> {
         }
         match c {
             Some(')') => {
+                if on & flags::TYPES != 0 {
+                    self.types_at = Some(start);
+                }
                 self.flags |= on;
                 return Ok(None);
             }
@@ -582,14 +593,16 @@ impl<'a> Parser<'a> {
                 }
                 if !any || c != Some(':') {
                     let message = if any { "missing :" } else { "missing flag" };
-                    return Err(refused(message, self.index, "write (?-i:…)"));
+                    return Err(refused(message, self.flag_at(c), "write (?-i:…)"));
                 }
             }
             Some(':') => {}
             Some(c) if c.is_alphabetic() => {
                 return Err(refused(format!("unknown flag {c}"), self.index - 1, "the flags are a, i, m, s, u and x"));
             }
-            _ => return Err(refused("missing -, : or )", self.index, "write (?i) or (?i:…)")),
+            _ => {
+                return Err(refused("missing -, : or )", self.flag_at(c), "write (?i) or (?i:…)"));
+            }
         }
         if (on | off) & global != 0 {
             return Err(refused("bad inline flags: cannot turn on global flag", start, "leave it out"));
@@ -598,6 +611,11 @@ impl<'a> Parser<'a> {
             return Err(refused("bad inline flags: flag turned on and off", start, "keep one of the two"));
         }
         Ok(Some((on, off)))
+    }
+
+    /// Where what `next_flag` returned last stands.
+    fn flag_at(&self, c: Option<char>) -> usize {
+        self.index - c.map_or(0, |c| if c == '\\' { 2 } else { 1 })
     }
 
     fn next_flag(&mut self) -> Option<char> {

@@ -24,8 +24,8 @@ pub enum Item {
     At(At),
     /// Alternatives.
     Branch(Vec<Sequence>, Width),
-    /// A repetition.
-    Repeat { min: u32, max: Option<u32>, kind: RepeatKind, body: Sequence, width: Width },
+    /// A repetition, and where its quantifier stands.
+    Repeat { min: u32, max: Option<u32>, kind: RepeatKind, body: Sequence, width: Width, position: usize },
     /// A group, with the flags it turns on and off.
     Group { index: Option<u32>, on: u32, off: u32, body: Sequence, width: Width },
     /// `(?>…)`

@@ -3,7 +3,7 @@
 use super::flags;
 use super::parser::Parser;
 use super::source::{as_char, as_text};
-use super::tree::{Any, At, Encoding, GroupName, Node, PropertyRef, Set, SetKind};
+use super::tree::{Any, At, Encoding, GroupName, Node, Place, PropertyRef, Set, SetKind};
 use crate::error::Result;
 use crate::syntax::control::control;
 use crate::syntax::failure::{refused, shown};
@@ -44,10 +44,10 @@ impl Parser<'_> {
                 }
                 let set = self.shared_escape(c, letter, start)?;
                 if "dDsSwWh".contains(c) {
-                    return Ok(Node::Set { set, case: 0 });
+                    return Ok(Node::Set { set, case: 0, at: Place(Some(start)) });
                 }
                 // Characters of `\n` and the like never ignore case; it makes no difference to them.
-                Ok(self.set_node(set))
+                Ok(self.set_node(set, start))
             }
         }
     }
@@ -239,6 +239,6 @@ fn line_ending() -> Node {
     let one = |c: u32| Set::of(SetKind::Char(c));
     let single = [0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029].map(one).to_vec();
     let pair = Node::Sequence(vec![char(0x0D), char(0x0A)]);
-    let single = Node::Set { set: Set::of(SetKind::Union(single)), case: 0 };
+    let single = Node::Set { set: Set::of(SetKind::Union(single)), case: 0, at: Place::default() };
     Node::Atomic(Box::new(Node::Branch(vec![pair, single])))
 }

@@ -5,7 +5,7 @@
 
 use super::class::Classes;
 use super::flags::{FULL_IGNORECASE, IGNORECASE};
-use super::tree::{Any, Node, Set, SetKind, sequence};
+use super::tree::{Any, Node, Place, Set, SetKind, sequence};
 use crate::error::Result;
 use crate::syntax::ast::Direction;
 
@@ -28,31 +28,31 @@ fn optimise(node: Node, reverse: bool, classes: &Classes<'_>) -> Result<Node> {
             sequence(flat)
         }
         Node::Branch(branches) => optimise_branches(branches, reverse, classes)?,
-        Node::Set { set, case } => with_foldings(set, case, classes)?,
+        Node::Set { set, case, at } => with_foldings(set, case, at, classes)?,
         Node::Repeat { min, max, kind, body } => Node::Repeat { min, max, kind, body: boxed(body, reverse)? },
         Node::Group { index, body } => Node::Group { index, body: boxed(body, reverse)? },
         Node::Atomic(body) => {
             let body = boxed(body, reverse)?;
             if body.is_empty() { *body } else { Node::Atomic(body) }
         }
-        Node::Look { direction, negated, body } => {
+        Node::Look { direction, negated, body, at } => {
             let body = boxed(body, direction == Direction::Behind)?;
-            if !negated && body.is_empty() { *body } else { Node::Look { direction, negated, body } }
+            if !negated && body.is_empty() { *body } else { Node::Look { direction, negated, body, at } }
         }
         Node::Conditional { group, yes, no, position } => {
             Node::Conditional { group, yes: boxed(yes, reverse)?, no: boxed(no, reverse)?, position }
         }
-        Node::LookConditional { direction, negated, test, yes, no } => {
+        Node::LookConditional { direction, negated, test, yes, no, at } => {
             let behind = direction == Direction::Behind;
             let (test, yes, no) = (boxed(test, behind)?, boxed(yes, behind)?, boxed(no, behind)?);
-            Node::LookConditional { direction, negated, test, yes, no }
+            Node::LookConditional { direction, negated, test, yes, no, at }
         }
         node => node,
     })
 }
 
 /// A set together with the strings that its members fold to.
-fn with_foldings(set: Set, case: u32, classes: &Classes<'_>) -> Result<Node> {
+fn with_foldings(set: Set, case: u32, at: Place, classes: &Classes<'_>) -> Result<Node> {
     if set.positive && is_everything(&set) {
         return Ok(Node::Any(Any::All));
     }
@@ -71,7 +71,7 @@ fn with_foldings(set: Set, case: u32, classes: &Classes<'_>) -> Result<Node> {
     }
     let node = match set {
         Set { positive: true, kind: SetKind::Char(c) } => Node::Char { c, case },
-        set => Node::Set { set, case },
+        set => Node::Set { set, case, at },
     };
     if strings.is_empty() {
         return Ok(node);
@@ -205,36 +205,44 @@ fn is_folding(items: &[Node], from: isize, to: isize, classes: &Classes<'_>) -> 
 fn merged_characters(branches: Vec<Node>, classes: &Classes<'_>) -> Result<Vec<Node>> {
     let mut merged = Vec::with_capacity(branches.len());
     let mut members: Vec<Set> = Vec::new();
-    let mut case = 0;
+    let (mut case, mut at) = (0, Place::default());
     for branch in branches {
         let (set, its_case) = match branch {
             Node::Char { c, case } => (Set { positive: true, kind: SetKind::Char(c) }, case),
-            Node::Set { set, case } if !matches!(set.kind, SetKind::Range(..)) => (set, case),
+            Node::Set { set, case, at: its_place } if !matches!(set.kind, SetKind::Range(..)) => {
+                at = its_place;
+                (set, case)
+            }
             branch => {
-                flush_members(&mut members, case, &mut merged, classes)?;
+                flush_members(&mut members, (case, at), &mut merged, classes)?;
                 merged.push(branch);
                 continue;
             }
         };
         if its_case != case {
-            flush_members(&mut members, case, &mut merged, classes)?;
+            flush_members(&mut members, (case, at), &mut merged, classes)?;
             case = its_case;
         }
         if !members.contains(&set) {
             members.push(set);
         }
     }
-    flush_members(&mut members, case, &mut merged, classes)?;
+    flush_members(&mut members, (case, at), &mut merged, classes)?;
     Ok(merged)
 }
 
-fn flush_members(members: &mut Vec<Set>, case: u32, merged: &mut Vec<Node>, classes: &Classes<'_>) -> Result<()> {
+fn flush_members(
+    members: &mut Vec<Set>,
+    (case, at): (u32, Place),
+    merged: &mut Vec<Node>,
+    classes: &Classes<'_>,
+) -> Result<()> {
     match members.len() {
         0 => {}
-        1 => merged.push(with_foldings(members.remove(0), case, classes)?),
+        1 => merged.push(with_foldings(members.remove(0), case, at, classes)?),
         _ => {
             let union = Set { positive: true, kind: SetKind::Union(std::mem::take(members)) };
-            merged.push(with_foldings(union, case, classes)?);
+            merged.push(with_foldings(union, case, at, classes)?);
         }
     }
     Ok(())
@@ -250,12 +258,12 @@ fn pack(node: Node, classes: &Classes<'_>) -> Node {
         Node::Repeat { min, max, kind, body } => Node::Repeat { min, max, kind, body: boxed(body) },
         Node::Group { index, body } => Node::Group { index, body: boxed(body) },
         Node::Atomic(body) => Node::Atomic(boxed(body)),
-        Node::Look { direction, negated, body } => Node::Look { direction, negated, body: boxed(body) },
+        Node::Look { direction, negated, body, at } => Node::Look { direction, negated, body: boxed(body), at },
         Node::Conditional { group, yes, no, position } => {
             Node::Conditional { group, yes: boxed(yes), no: boxed(no), position }
         }
-        Node::LookConditional { direction, negated, test, yes, no } => {
-            Node::LookConditional { direction, negated, test: boxed(test), yes: boxed(yes), no: boxed(no) }
+        Node::LookConditional { direction, negated, test, yes, no, at } => {
+            Node::LookConditional { direction, negated, test: boxed(test), yes: boxed(yes), no: boxed(no), at }
         }
         node => node,
     }

@@ -13,15 +13,15 @@ pub struct Groups {
     open: Vec<u32>,
     /// How often each number was opened.
     opened: HashMap<u32, u32>,
-    /// Whether a group stands inside another one of its name.
-    pub nested_namesakes: bool,
+    /// The first group that stands inside another one of its name.
+    pub nested_namesake: Option<usize>,
     /// The calls, and where they stand.
     pub calls: Vec<(GroupName, usize)>,
 }
 
 impl Groups {
     /// Opens a group; a name that was used before has its number again.
-    pub fn open(&mut self, name: Option<Vec<u32>>) -> u32 {
+    pub fn open(&mut self, name: Option<Vec<u32>>, start: usize) -> u32 {
         let known = name.as_ref().and_then(|name| self.names.get(name)).copied();
         let index = known.unwrap_or_else(|| {
             self.count += 1;
@@ -36,7 +36,7 @@ impl Groups {
         });
         if self.open.contains(&index) {
             // The library gives such a group a number of its own, which no call can mean.
-            self.nested_namesakes = true;
+            self.nested_namesake.get_or_insert(start);
         } else {
             *self.opened.entry(index).or_default() += 1;
         }

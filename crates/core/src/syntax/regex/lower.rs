@@ -37,13 +37,13 @@ impl<'a> Lowering<'a> {
     pub fn node(&self, tree: &Tree) -> Result<Node> {
         Ok(match tree {
             Tree::Char { c, case } => self.character(*c, *case)?,
-            Tree::Set { set, case } => {
+            Tree::Set { set, case, at } => {
                 let ignore_case = case & IGNORECASE != 0;
                 if ignore_case && !self.has_simple_start && self.classes.compares_in_its_own_way(set)? {
                     let construct = "a property of case with case ignored, behind an uncertain beginning".to_string();
-                    return Err(Error::NotRegular { construct, position: None });
+                    return Err(Error::NotRegular { construct, position: at.0 });
                 }
-                Node::Class(self.classes.set(set, ignore_case)?)
+                Node::Class(self.classes.set(set, ignore_case).map_err(|error| error.or_at(at.0))?)
             }
             Tree::Folded(text) => self.folded(text)?,
             Tree::Any(Any::All) => Node::Class(self.dialect.sets.all.clone()),
@@ -60,8 +60,8 @@ impl<'a> Lowering<'a> {
             }
             Tree::Group { index, body } => Node::Group { index: *index, node: self.boxed(body)? },
             Tree::Atomic(body) => Node::Atomic(self.boxed(body)?),
-            Tree::Look { direction, negated, body } => {
-                Node::Look { direction: *direction, negated: *negated, node: self.boxed(body)? }
+            Tree::Look { direction, negated, body, at } => {
+                Node::Look { direction: *direction, negated: *negated, node: self.boxed(body)?, position: at.0 }
             }
             Tree::At(at) => self.at(at),
             Tree::Failure => Node::Nothing,
@@ -81,8 +81,9 @@ impl<'a> Lowering<'a> {
                     return Err(Error::NotRegular { construct, position: Some(*position) });
                 }
             },
-            Tree::LookConditional { direction, negated, test, yes, no } => {
-                let test = Node::Look { direction: *direction, negated: *negated, node: self.boxed(test)? };
+            Tree::LookConditional { direction, negated, test, yes, no, at } => {
+                let node = self.boxed(test)?;
+                let test = Node::Look { direction: *direction, negated: *negated, node, position: at.0 };
                 Node::LookConditional { test: Box::new(test), yes: self.boxed(yes)?, no: self.boxed(no)? }
             }
         })
@@ -223,7 +224,7 @@ fn paths(steps: &[[Option<Arc<CodePoints>>; 3]], start: usize, end: usize, budge
 }
 
 fn look(direction: Direction, negated: bool, node: Node) -> Node {
-    Node::Look { direction, negated, node: Box::new(node) }
+    Node::Look { direction, negated, node: Box::new(node), position: None }
 }
 
 /// Not between a carriage return and its line feed.

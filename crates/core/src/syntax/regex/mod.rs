@@ -13,11 +13,11 @@ mod source;
 pub(super) mod tree;
 
 use super::ast::Pattern;
-use super::failure::{refused, unsupported};
+use super::failure::{refused, refused_argument, unsupported};
 use super::{Dialect, NamedLists};
 use crate::error::Result;
 use crate::limits::Limits;
-use parser::{Parser, Stop};
+use parser::{Global, Parser, Stop};
 
 /// Parses a pattern of `regex`.
 pub fn parse(
@@ -28,23 +28,31 @@ pub fn parse(
     limits: &Limits,
 ) -> Result<Pattern> {
     if flags & !flags::KNOWN != 0 {
-        return Err(unsupported("a flag that `regex` does not know", None, "pass members of regex.RegexFlag"));
+        let message = format!("flags={flags:#x} has a flag that `regex` does not know");
+        return Err(refused_argument(message, "pass members of regex.RegexFlag"));
     }
     if flags & flags::LOCALE != 0 {
-        return Err(unsupported("the flag LOCALE", None, "leave it out: texts are Unicode"));
+        return Err(unsupported("flags=LOCALE is not supported", None, "leave it out: texts are Unicode"));
     }
-    let mut global = flags;
+    let mut global = Global { flags, places: Vec::new() };
     loop {
-        if global & flags::VERSIONS == flags::VERSIONS {
-            return Err(refused("VERSION0 and VERSION1 flags are mutually incompatible", 0, "keep one of them"));
+        if global.flags & flags::VERSIONS == flags::VERSIONS {
+            // The later of the two, if the pattern turns on any.
+            let place = global.places.iter().rev().find(|place| place.0 & flags::VERSIONS != 0);
+            return Err(match place {
+                Some(&(_, position)) => {
+                    refused("VERSION0 and VERSION1 flags are mutually incompatible", position, "keep one of them")
+                }
+                None => refused_argument("flags=VERSION0 | VERSION1 are mutually incompatible", "keep one of them"),
+            });
         }
-        if global & flags::VERSION1 != 0 {
-            global |= flags::FULLCASE;
+        if global.flags & flags::VERSION1 != 0 {
+            global.flags |= flags::FULLCASE;
         }
-        let mut parser = Parser::new(pattern, global, dialect, named_lists, limits);
+        let mut parser = Parser::new(pattern, global.clone(), dialect, named_lists, limits);
         match parser.pattern() {
             Ok(tree) => return finish(tree, parser),
-            Err(Stop::Again(flags)) => global = flags,
+            Err(Stop::Again(with_more)) => global = with_more,
             Err(Stop::Failed(error)) => return Err(error),
         }
     }
@@ -54,8 +62,11 @@ pub fn parse(
 fn finish(tree: tree::Node, mut parser: Parser<'_>) -> Result<Pattern> {
     let mut flags = parser.flags;
     if (flags & flags::ENCODINGS).count_ones() > 1 {
-        let message = "ASCII, LOCALE and UNICODE flags are mutually incompatible";
-        return Err(refused(message, 0, "keep one of them, or write (?a:…) for a part"));
+        let remedy = "keep one of them, or write (?a:…) for a part";
+        return Err(match parser.encoding_at {
+            Some(position) => refused("ASCII, LOCALE and UNICODE flags are mutually incompatible", position, remedy),
+            None => refused_argument("flags=ASCII | UNICODE are mutually incompatible", remedy),
+        });
     }
     if flags & flags::ENCODINGS == 0 {
         flags |= flags::UNICODE;
@@ -75,30 +86,40 @@ fn finish(tree: tree::Node, mut parser: Parser<'_>) -> Result<Pattern> {
     lower::check_references(&tree, &parser.groups)?;
     if let Some((name, _)) = parser.named_lists.iter().find(|(name, _)| !parser.used_lists.contains(name)) {
         let remedy = format!(r"write \L<{name}> where it belongs, or leave it out");
-        return Err(refused(format!("the named list '{name}' is not used"), 0, remedy));
+        return Err(refused_argument(format!("the named list {name}= is not used"), remedy));
     }
     for (flag, name, remedy) in [
         (flags::REVERSE, "REVERSE", "leave it out: text is written forwards"),
         (flags::BESTMATCH, "BESTMATCH", "leave it out: a full match has no better or worse"),
     ] {
         if flags & flag != 0 {
-            return Err(unsupported(format!("the flag {name}"), None, remedy));
+            let place = parser.global.place(flag);
+            let message =
+                if place.is_some() { format!("the flag {name}") } else { format!("flags={name} is not supported") };
+            return Err(unsupported(message, place, remedy));
         }
     }
-    if parser.groups.nested_namesakes && lower::has_references(&tree) {
-        parser.not_regular("a group inside another one of its name, beside a backreference or condition", 0);
+    if let Some(position) = parser.groups.nested_namesake
+        && lower::has_references(&tree)
+    {
+        parser.not_regular("a group inside another one of its name, beside a backreference or condition", position);
     }
-    if parser.folds_in_full && flags & flags::ASCII != 0 {
-        parser.not_regular("full case folding in a part of an ASCII pattern", 0);
+    if let Some(end) = parser.folds_in_full
+        && flags & flags::ASCII != 0
+    {
+        parser.not_regular("full case folding in a part of an ASCII pattern", end.saturating_sub(1));
     }
     if let Some(error) = parser.not_regular.take() {
         return Err(error);
     }
     let is_ascii = flags & flags::ASCII != 0;
     let classes = class::Classes::new(parser.dialect, is_ascii);
-    let tree = if parser.folds_in_full || parser.shape_matters { fold::optimised(tree, &classes)? } else { tree };
+    let tree =
+        if parser.folds_in_full.is_some() || parser.shape_matters { fold::optimised(tree, &classes)? } else { tree };
     let lowering = lower::Lowering::new(parser.dialect, classes, &parser.groups, &tree);
-    let root = lowering.node(&tree)?;
+    // What has no place of its own comes of folding in full.
+    let place = parser.folds_in_full.map(|end| end.saturating_sub(1));
+    let root = lowering.node(&tree).map_err(|error| error.or_at(place))?;
     Ok(Pattern { root, groups: parser.groups.count })
 }
 

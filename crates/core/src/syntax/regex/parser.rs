@@ -3,7 +3,7 @@
 use super::flags;
 use super::groups::Groups;
 use super::source::{Source, as_char, as_text};
-use super::tree::{Any, At, GroupName, Node};
+use super::tree::{Any, At, GroupName, Node, Place};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::syntax::ast::{Direction, RepeatKind};
@@ -21,23 +21,39 @@ pub(super) struct Parser<'a> {
     limits: &'a Limits,
     /// The flags here.
     pub flags: u32,
-    global_flags: u32,
+    pub global: Global,
+    /// Where an encoding was last turned on for what follows.
+    pub encoding_at: Option<usize>,
     pub groups: Groups,
     depth: u32,
     /// The first construct that no automaton holds.
     pub not_regular: Option<Error>,
-    /// Whether anything folds its case in full.
-    pub folds_in_full: bool,
+    /// Where the first item ends that folds its case in full.
+    pub folds_in_full: Option<usize>,
     /// The named lists that the pattern asked for.
     pub used_lists: Vec<String>,
     /// Whether the language depends on how the library puts alternatives together.
     pub shape_matters: bool,
 }
 
+/// Flags for the whole pattern, and the places in the pattern that turned some of them on.
+#[derive(Clone)]
+pub(super) struct Global {
+    pub flags: u32,
+    pub places: Vec<(u32, usize)>,
+}
+
+impl Global {
+    /// Where a flag was turned on; `None`: beside the pattern.
+    pub fn place(&self, flag: u32) -> Option<usize> {
+        self.places.iter().find(|place| place.0 & flag != 0).map(|place| place.1)
+    }
+}
+
 /// Why parsing stopped.
 pub(super) enum Stop {
     /// A flag for the whole pattern was met; all has to be read again under these.
-    Again(u32),
+    Again(Global),
     /// It failed.
     Failed(Error),
 }
@@ -61,24 +77,25 @@ enum Quantified {
 impl<'a> Parser<'a> {
     pub fn new(
         text: &'a [u32],
-        flags: u32,
+        global: Global,
         dialect: &'a Dialect,
         named_lists: &'a NamedLists,
         limits: &'a Limits,
     ) -> Self {
         let mut source = Source::new(text, &dialect.tables.pattern_space);
-        source.ignore_space = flags & flags::VERBOSE != 0;
+        source.ignore_space = global.flags & flags::VERBOSE != 0;
         Parser {
             source,
             dialect,
             named_lists,
             limits,
-            flags,
-            global_flags: flags,
+            flags: global.flags,
+            global,
+            encoding_at: None,
             groups: Groups::default(),
             depth: 0,
             not_regular: None,
-            folds_in_full: false,
+            folds_in_full: None,
             shape_matters: false,
             used_lists: Vec::new(),
         }
@@ -113,7 +130,9 @@ impl<'a> Parser<'a> {
     /// How case counts here.
     pub fn case(&mut self) -> u32 {
         let case = flags::case(self.flags);
-        self.folds_in_full |= case == flags::FULL_IGNORECASE;
+        if case == flags::FULL_IGNORECASE {
+            self.folds_in_full.get_or_insert(self.source.position);
+        }
         case
     }
 
@@ -424,7 +443,7 @@ impl<'a> Parser<'a> {
     }
 
     fn capture(&mut self, name: Option<Vec<u32>>, start: usize) -> Parsed<Node> {
-        let index = self.groups.open(name);
+        let index = self.groups.open(name, start);
         let body = Box::new(self.group_body(start)?);
         self.groups.close();
         Ok(Node::Group { index, body })
@@ -442,7 +461,7 @@ impl<'a> Parser<'a> {
 
     fn look(&mut self, direction: Direction, negated: bool, start: usize) -> Parsed<Node> {
         let body = Box::new(self.group_body(start)?);
-        Ok(Node::Look { direction, negated, body })
+        Ok(Node::Look { direction, negated, body, at: Place(Some(start)) })
     }
 
     fn comment(&mut self, start: usize) -> Parsed<()> {
@@ -497,7 +516,7 @@ impl<'a> Parser<'a> {
             };
             let test = Box::new(self.group_body(start)?);
             let (yes, no) = self.yes_and_no(start)?;
-            return Ok(Node::LookConditional { direction, negated, test, yes, no });
+            return Ok(Node::LookConditional { direction, negated, test, yes, no, at: Place(Some(start)) });
         }
         self.source.position = saved;
         let group = self.name(true)?;
@@ -605,8 +624,12 @@ impl<'a> Parser<'a> {
             let message = "bad inline flags: flag turned on and off";
             return Err(refused(message, start, "keep one of the two").into());
         }
-        if on & !self.global_flags & flags::GLOBAL != 0 {
-            return Err(Stop::Again(self.global_flags | on & flags::GLOBAL));
+        let new = on & !self.global.flags & flags::GLOBAL;
+        if new != 0 {
+            let mut global = self.global.clone();
+            global.flags |= new;
+            global.places.push((new, start));
+            return Err(Stop::Again(global));
         }
         let on = on & !flags::GLOBAL;
         if self.source.take(":") {
@@ -623,6 +646,9 @@ impl<'a> Parser<'a> {
         }
         if self.source.take(")") {
             self.flags = (self.flags | on) & !off;
+            if on & flags::ENCODINGS != 0 {
+                self.encoding_at = Some(start);
+            }
             self.check_locale(start)?;
             self.source.ignore_space = self.flags & flags::VERBOSE != 0;
             return Ok(None);

@@ -2,7 +2,7 @@
 
 use super::parser::Parser;
 use super::source::as_char;
-use super::tree::{Encoding, NamedProperty, Node, PropertyRef, Set, SetKind};
+use super::tree::{Encoding, NamedProperty, Node, Place, PropertyRef, Set, SetKind};
 use crate::error::Result;
 use crate::syntax::dialect::{PropertyEncoding, PropertyQuery};
 use crate::syntax::failure::{refused, shown};
@@ -18,16 +18,16 @@ impl Parser<'_> {
         self.close_set(start)?;
         self.source.ignore_space = saved_ignore;
         let set = if negate { set.negated() } else { set };
-        Ok(self.set_node(set))
+        Ok(self.set_node(set, start))
     }
 
     /// A set as an item of the pattern: one character alone is that character.
-    pub(super) fn set_node(&mut self, set: Set) -> Node {
+    pub(super) fn set_node(&mut self, set: Set, start: usize) -> Node {
         let case = self.case();
         self.shape_matters |= case != 0 && !set.is_plain();
         match set {
             Set { positive: true, kind: SetKind::Char(c) } => Node::Char { c, case },
-            set => Node::Set { set, case },
+            set => Node::Set { set, case, at: Place(Some(start)) },
         }
     }
 

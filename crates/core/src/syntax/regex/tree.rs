@@ -11,7 +11,7 @@ pub enum Node {
     /// One character.
     Char { c: u32, case: u32 },
     /// One character of a set.
-    Set { set: Set, case: u32 },
+    Set { set: Set, case: u32, at: Place },
     /// A run of characters that folds in full, already folded.
     Folded(Vec<u32>),
     /// `.`
@@ -27,7 +27,7 @@ pub enum Node {
     /// `(?>…)`
     Atomic(Box<Node>),
     /// A lookaround.
-    Look { direction: Direction, negated: bool, body: Box<Node> },
+    Look { direction: Direction, negated: bool, body: Box<Node>, at: Place },
     /// A position.
     At(At),
     /// `(*FAIL)`
@@ -37,7 +37,17 @@ pub enum Node {
     /// `(?(1)yes|no)`
     Conditional { group: GroupName, yes: Box<Node>, no: Box<Node>, position: usize },
     /// `(?(?=test)yes|no)`
-    LookConditional { direction: Direction, negated: bool, test: Box<Node>, yes: Box<Node>, no: Box<Node> },
+    LookConditional { direction: Direction, negated: bool, test: Box<Node>, yes: Box<Node>, no: Box<Node>, at: Place },
+}
+
+/// Where a node stands in the pattern, if someone wrote it there. Nodes are compared without it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place(pub Option<usize>);
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Place) -> bool {
+        true
+    }
 }
 
 /// What `.` matches.
