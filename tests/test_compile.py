@@ -322,6 +322,12 @@ def test_a_buffer_in_another_byte_order_or_out_of_alignment_is_refused() -> None
 
 def test_a_batch_of_something_else_than_matchers_is_refused() -> None:
     matcher = rellm.compile("a+", ASCII).matcher()
+    out = np.zeros((2, 5), dtype=np.uint32)
+    with pytest.raises(TypeError, match=r"^matchers is a list of matchers, not Matcher: put it into \[ \]$"):
+        rellm.fill_masks(matcher, out)  # type: ignore[arg-type]
+    for threads in ("2", 1.0, True):
+        with pytest.raises(TypeError, match=r"^threads is a whole number, or None for as many as the machine has"):
+            rellm.fill_masks([matcher], out, threads=threads)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"matchers\[1\] is CompiledConstraint: pass matchers"):
         rellm.fill_masks([matcher, rellm.compile("a+", ASCII)], np.zeros((2, 5), dtype=np.uint32))
 

@@ -85,6 +85,7 @@ def _read_only() -> np.ndarray:
         ([0] * 9, 0, TypeError, "expected an int32 or uint32 array of numpy or torch, not list"),
         (np.zeros(8, np.uint32), 0, ValueError, "a row has 8 words, but a mask of this vocabulary needs 9"),
         (np.zeros((2, 9), np.uint32), 2, IndexError, "row 2 is out of range: out has 2 rows"),
+        (np.zeros((2, 9), np.uint32), -1, IndexError, "row -1 is out of range: out has 2 rows"),
         (np.zeros((9, 9), np.uint32).T, 0, ValueError, "rows must be contiguous"),
         (np.zeros(18, np.uint32)[::2], 0, ValueError, "rows must be contiguous"),
         (np.zeros((1, 1, 9), np.uint32), 0, ValueError, "expected one or two dimensions, not 3"),

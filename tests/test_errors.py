@@ -186,6 +186,17 @@ def test_a_token_out_of_range_is_named(token: int) -> None:
             ask(token)
 
 
+@pytest.mark.parametrize("pattern", ["a+", r"a+|b(?R)b"])
+def test_text_where_bytes_belong_is_a_type_error_with_the_remedy(pattern: str) -> None:
+    matcher = rellm.compile(rellm.Regex(pattern, dialect="regex"), VOCABULARY).matcher()
+    with pytest.raises(TypeError, match=r"^data: expected bytes, not str: encode it as UTF-8$"):
+        matcher.advance_bytes("a")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^data: expected bytes, not int$"):
+        matcher.advance_bytes(3)  # type: ignore[arg-type]
+    matcher.advance_bytes(bytearray(b"a"))
+    assert matcher.text == b"a"
+
+
 def test_taking_back_too_much_is_an_index_error_and_changes_nothing() -> None:
     matcher = rellm.compile("ab", VOCABULARY).matcher()
     matcher.advance(ord("a"))

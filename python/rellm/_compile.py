@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
@@ -141,6 +141,11 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
             further right in a filled row is cleared.
         threads: at most so many threads; by default as many as the machine has. Only the automaton uses them.
     """
+    if not isinstance(matchers, Iterable):
+        raise TypeError(f"matchers is a list of matchers, not {type(matchers).__name__}: put it into [ ]")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
+        raise TypeError(f"threads is a whole number, or None for as many as the machine has, not {threads!r}")
+    matchers = list(matchers)
     if all(type(matcher) is _core.Matcher for matcher in matchers):
         _core.fill_masks(matchers, out, threads)
         return

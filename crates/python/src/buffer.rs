@@ -84,15 +84,15 @@ impl Rows {
 
     /// One row. Nobody else may write to it while it is in use; that is up to the caller's caller, as with all of numpy.
     #[expect(unsafe_code, reason = "the memory belongs to Python")]
-    pub(crate) fn row(&mut self, row: usize) -> PyResult<&mut [u32]> {
-        if row >= self.rows {
+    pub(crate) fn row(&mut self, row: isize) -> PyResult<&mut [u32]> {
+        if usize::try_from(row).map_or(true, |row| row >= self.rows) {
             return Err(PyIndexError::new_err(format!("row {row} is out of range: out has {} rows", self.rows)));
         }
         // SAFETY: `buffer` keeps the memory alive and in place; it is writable, its items are 4 bytes, and the row
         // has `columns` of them, contiguous, and each row is aligned, as `of` has
         // checked.
         Ok(unsafe {
-            let start = self.buffer.buf_ptr().byte_offset(self.stride * row as isize).cast::<u32>();
+            let start = self.buffer.buf_ptr().byte_offset(self.stride * row).cast::<u32>();
             std::slice::from_raw_parts_mut(start, self.columns)
         })
     }
@@ -105,7 +105,7 @@ impl Rows {
         }
         (0..count)
             .map(|row| {
-                let words = self.row(row)?;
+                let words = self.row(row as isize)?;
                 // SAFETY: as in `row`; `of` has checked that rows do not overlap, so that each is borrowed once.
                 Ok(unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr(), words.len()) })
             })

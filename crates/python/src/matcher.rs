@@ -139,11 +139,11 @@ impl Matcher {
     }
 
     #[pyo3(signature = (out, row=0))]
-    fn fill_mask(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: usize) -> PyResult<()> {
+    fn fill_mask(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: isize) -> PyResult<()> {
         self.fill(py, Rows::of(out, self.words())?.row(row)?)
     }
 
-    fn fill_mask_within(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: usize, tokens_left: u32) -> PyResult<()> {
+    fn fill_mask_within(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: isize, tokens_left: u32) -> PyResult<()> {
         let mut rows = Rows::of(out, self.words())?;
         let row = rows.row(row)?;
         self.ask(py, |matcher| matcher.fill_mask_within(row, tokens_left))
@@ -168,7 +168,8 @@ impl Matcher {
         self.change(py, Some(&token_id), |matcher| matcher.advance(id))
     }
 
-    fn advance_bytes(&self, py: Python<'_>, data: PyBackedBytes) -> PyResult<()> {
+    fn advance_bytes(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let data: PyBackedBytes = data.extract().map_err(|_| not_bytes(data))?;
         self.change(py, None, |matcher| matcher.advance_bytes(&data))
     }
 
@@ -234,6 +235,13 @@ impl Matcher {
     fn next_characters(&self, py: Python<'_>) -> PyResult<Vec<(u32, u32)>> {
         Ok(self.ask(py, core::Matcher::next_characters)?.ranges().to_vec())
     }
+}
+
+fn not_bytes(given: &Bound<'_, PyAny>) -> PyErr {
+    let kind = given.get_type();
+    let name = kind.name().map_or_else(|_| kind.to_string(), |name| name.to_string());
+    let remedy = if name == "str" { ": encode it as UTF-8" } else { "" };
+    PyTypeError::new_err(format!("data: expected bytes, not {name}{remedy}"))
 }
 
 /// Fills the rows of `out` with the masks of `matchers`, on several threads where that pays.

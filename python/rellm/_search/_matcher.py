@@ -177,14 +177,18 @@ class SearchMatcher:
         Raises:
             TokenRejectedError: the text cannot go on with them. It is as before.
         """
+        if not isinstance(data, (bytes, bytearray)):
+            remedy = ": encode it as UTF-8" if isinstance(data, str) else ""
+            raise TypeError(f"data: expected bytes, not {type(data).__name__}{remedy}")
+        data = bytes(data)
         with self._lock:
             if self._ended and data:
-                raise _rejected(self._rejection(None, bytes(data), 0))
-            failed_at = self._fails_at(bytes(data))
+                raise _rejected(self._rejection(None, data, 0))
+            failed_at = self._fails_at(data)
             if failed_at is not None:
-                raise _rejected(self._rejection(None, bytes(data), failed_at))
+                raise _rejected(self._rejection(None, data, failed_at))
             self._steps.append(_Step(len(self._text), self._tail, self._ended))
-            self._write(bytes(data))
+            self._write(data)
 
     def _write(self, data: bytes) -> None:
         decoded = decode(self._tail + data)

@@ -39,5 +39,9 @@ def reading_of(tokenizer: Any) -> Reading:
     raise TypeError(
         f"not a tokenizer that rellm knows: {type(tokenizer).__module__}.{type(tokenizer).__qualname__}. "
         "It reads those of transformers, tokenizers, tiktoken, sentencepiece and mistral-common; "
-        "for others, build a rellm.Vocabulary from the bytes of each token"
+        + (
+            "load the tokenizer first: transformers.AutoTokenizer.from_pretrained(...)"
+            if isinstance(tokenizer, str)
+            else "for others, build a rellm.Vocabulary from the bytes of each token"
+        )
     )
