@@ -12,8 +12,8 @@ TARGET = Path(__file__).resolve().parent.parent / "docs" / "rellm.ipynb"
 # The text is ours; the code is the seeds'.
 TEXT = [
     "# RELLM\n\n`rellm` constrains what a language model writes: every token that cannot lead to a match is masked.\n\n"
-    "This is the notebook of the ancestor's documentation. What differs is the line that installs (`make demo` does "
-    "it), the lines that import, and the model's folder.",
+    "This is the notebook of the ancestor's documentation. What differs is the line that installs (`make test` puts "
+    "all of it into `.venv`), the lines that import, and the model's folder.",
     "## Without a constraint\n\nFirst the model by itself.",
     None,
     "It does not keep to the JSON of the examples. Now the same question under a pattern.\n\n## With a constraint",
