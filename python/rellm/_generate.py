@@ -193,18 +193,21 @@ class _Call:
         self.returns: int = self._config.num_return_sequences or 1
         self._eos = frozenset(self._config.eos_token_id or ())
         self._encoded = encode_prompts(prompts, self.is_single, generator.tokenizer, model, self._config.pad_token_id)
+        self._lead, forced_last = self._forced_ends()
         self._fit_into_context()
         self._compiled = self._compiled_for(constraint, len(prompts))
         for one in self._compiled:
             if one is not None:
                 check_budget(one.matcher(), self._max_new_tokens)
+        # For `generate` these tokens are new ones like others; for the caller they are none.
+        self._config.max_new_tokens = self._max_new_tokens + self._lead + forced_last
         decoder_only = not model.config.is_encoder_decoder
         self._prompt_length = self._encoded.input_ids.shape[1] if decoder_only else None
         self._trace = trace
         self._processor = ConstraintLogitsProcessor(
             list(self._compiled),
             vocabulary,
-            max_new_tokens=self._max_new_tokens,
+            max_new_tokens=self._max_new_tokens + self._lead,
             prompt_length=self._prompt_length,
             eos_token_ids=sorted(self._eos),
             max_whitespace=max_whitespace,
@@ -213,7 +216,7 @@ class _Call:
         )
         self._end = TextEnd(
             [None if one is None else one.matcher() for one in self._compiled],
-            vocabulary, self._eos, self._prompt_length, self._stops, stop_after_match,
+            vocabulary, self._eos, lambda: self._processor.prompt_length, self._stops, stop_after_match,
         )  # fmt: skip
         self._decoder: Decoder | None = None
 
@@ -273,7 +276,20 @@ class _Call:
                 "shorten the prompt"
             )
         if length + self._max_new_tokens > context:
-            self._max_new_tokens = self._config.max_new_tokens = context - length
+            self._max_new_tokens = context - length
+
+    def _forced_ends(self) -> tuple[int, int]:
+        """How many tokens `generate` forces before the text and after the longest one (BART and its kin)."""
+        config, own = self._config, self._model.generation_config
+        first, last = (
+            getattr(config, name, None) if getattr(config, name, None) is not None else getattr(own, name, None)
+            for name in ("forced_bos_token_id", "forced_eos_token_id")
+        )
+        begun = self._extra.get("decoder_input_ids") if self._model.config.is_encoder_decoder else None
+        if begun is None:
+            begun = [[0]] if self._model.config.is_encoder_decoder else self._encoded.input_ids
+        # transformers forces it where a row has one token, and nowhere else.
+        return int(first is not None and len(begun[0]) == 1), int(last is not None)
 
     def _compiled_for(self, constraint: Any, prompts: int) -> list[Any]:
         if isinstance(constraint, (list, tuple)):
@@ -316,11 +332,11 @@ class _Call:
         if self.runs_own_loop:
             decoder = self._out_of_dead_ends()
             rows = [decoder.input_ids[0].tolist()]
-            start = decoder.prompt_length
+            start = decoder.prompt_length + self._lead
         else:
             sequences = self._generate()
             rows = sequences.tolist()
-            start = self._prompt_length if self._prompt_length is not None else self._decoder_start()
+            start = self._decoder_start() if self._prompt_length is None else self._prompt_length + self._lead
         return [self._completion(row[start:], i // self.returns) for i, row in enumerate(rows)]
 
     def _out_of_dead_ends(self) -> Decoder:
@@ -341,7 +357,7 @@ class _Call:
 
     def stream(self) -> Pieces[str, None, Completion]:
         decoder = self._prepare(lazily=True)
-        start = decoder.prompt_length
+        start = decoder.prompt_length + self._lead
         pieces = _Pieces(self._stops)
         while not decoder.done:
             data = self._vocabulary.tokens_bytes([t for t in decoder.step() if self._is_text(t) and t not in self._eos])
@@ -356,7 +372,7 @@ class _Call:
 
     def _decoder_start(self) -> int:
         length = self._processor.prompt_length
-        return 1 if length is None else length
+        return 1 + self._lead if length is None else length
 
     def _prepare(self, *, lazily: bool) -> Decoder:
         """The decoder of a single row, as `generate` prepares it; run to its end unless `lazily`."""
@@ -367,7 +383,6 @@ class _Call:
                    synced_gpus: bool = False, **model_kwargs: Any) -> Any:  # fmt: skip
             model_kwargs.pop("streamer", None)
             self._processor.begin(input_ids.shape[1])
-            self._end.begin(input_ids.shape[1])
             decoder = Decoder(
                 model, input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria,
                 generation_config=generation_config, model_kwargs=model_kwargs, propose=self._proposer(input_ids),
@@ -405,7 +420,7 @@ class _Call:
 
     def _proposer(self, input_ids: Any) -> Any:
         """What to append or to draft next, from the tokens so far."""
-        compiled, start = self._compiled[0], input_ids.shape[1]
+        compiled, start = self._compiled[0], input_ids.shape[1] + self._lead
         if compiled is None or self._forced_text == "off":
             return lambda written: ([], [])
         row = Row(compiled.matcher(), self._eos)
@@ -414,7 +429,7 @@ class _Call:
         def propose(written: list[int]) -> tuple[list[int], list[int]]:
             for token_id in written[start + len(row.tokens) :]:
                 row.push(token_id)
-            if row.status != LIVE:
+            if row.status != LIVE or len(written) < start:
                 return [], []
             tokens = forced.candidates(row.matcher, written)
             if not unasked or not tokens:

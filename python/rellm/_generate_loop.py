@@ -47,6 +47,9 @@ class Decoder:
         self._config = generation_config
         self._kwargs = model_kwargs
         self._propose = propose
+        # Taken now, while it is that of what wraps the model (PEFT's puts a tuned prompt before the inputs): a stream
+        # goes on after `generate` has returned.
+        self._prepare_inputs = model.prepare_inputs_for_generation
         self._streamer = streamer
         self._first = True
         self._fed = 0  # tokens that the cache holds
@@ -54,6 +57,9 @@ class Decoder:
         own = getattr(cache, "self_attention_cache", cache)
         # Without a cache there is nothing to take back; a recurrent state cannot be taken back.
         self._can_draft = cache is None or bool(getattr(own, "is_croppable", False))
+        if _feeds_one_by_one(self._prepare_inputs):
+            self._can_draft = False
+            self._propose = lambda written: ([], [])
         self._records_past = self._can_draft and cache is not None
         if cache is not None and self._can_draft:
             cache.activate_past_recording()
@@ -122,7 +128,7 @@ class Decoder:
         length = asked.shape[1]
         kwargs = _lengthened(self._kwargs, length, bool(self.model.config.is_encoder_decoder))
         whole = self._first or not kwargs.get("use_cache", True)
-        inputs = self.model.prepare_inputs_for_generation(
+        inputs = self._prepare_inputs(
             asked,
             next_sequence_length=None if whole else length - self._fed,
             is_first_iteration=self._first,
@@ -148,6 +154,12 @@ class Decoder:
             is_encoder_decoder=bool(self.model.config.is_encoder_decoder),
             num_new_tokens=new,
         )
+
+
+def _feeds_one_by_one(prepare_inputs: Any) -> bool:
+    """Whether the inputs of a step are cut to one token: PEFT does so with a tuned prompt in the cache."""
+    config = getattr(getattr(prepare_inputs, "__self__", None), "active_peft_config", None)
+    return bool(getattr(config, "is_prompt_learning", False))
 
 
 def _lengthened(model_kwargs: dict[str, Any], length: int, encoder_decoder: bool) -> dict[str, Any]:

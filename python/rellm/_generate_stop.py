@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rellm._generate_rows import ABANDONED, ENDED, LIVE, Row, RowGroup
@@ -32,6 +32,7 @@ class TextEnd:
 
     Args:
         start: for each row a matcher at the start of its text, or None for a row without a constraint.
+        begins: how many tokens stand before the texts; None as long as nobody knows, and nothing is written.
     """
 
     def __init__(
@@ -39,30 +40,27 @@ class TextEnd:
         start: Sequence[Any | None],
         vocabulary: Any,
         eos: frozenset[int],
-        prompt_length: int | None,
+        begins: Callable[[], int | None],
         stops: Sequence[bytes],
         stop_after_match: bool,
     ) -> None:
+        self._begins = begins
         self._start = start
         self._vocabulary = vocabulary
         self._eos = eos
-        self._prompt_length = prompt_length
         self._stops = stops
         self._stop_after_match = stop_after_match
         self._longest = max(map(len, stops), default=0)
         self._groups: list[RowGroup | None] | None = None
 
-    def begin(self, prompt_length: int) -> None:
-        """Say where the texts begin, for a caller that knows."""
-        self._prompt_length = prompt_length
-
     def __call__(self, input_ids: Any, scores: Any = None, **_: Any) -> Any:
         """A boolean for each row: whether it is over."""
         import torch
 
-        if self._prompt_length is None:  # an encoder–decoder: the first call comes after the first token
-            self._prompt_length = input_ids.shape[1] - 1
-        texts: list[list[int]] = input_ids[:, self._prompt_length :].tolist()
+        begins = self._begins()
+        if begins is None:
+            return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+        texts: list[list[int]] = input_ids[:, begins:].tolist()
         factor = max(len(texts) // len(self._start), 1)
         if self._groups is None:
             self._groups = [

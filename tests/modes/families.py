@@ -14,6 +14,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    BartConfig,
+    BartForConditionalGeneration,
     GemmaConfig,
     GemmaForCausalLM,
     GPT2Config,
@@ -101,6 +103,31 @@ def family(name: str) -> Family:
         for parameter in model.parameters():  # sharper than the usual initialisation: choices must differ
             parameter.mul_(3.0)
     return Family(name, model.eval(), tokenizer)
+
+
+def tiny_bart(of: Family) -> Any:
+    """An encoder-decoder that begins every text with a forced token and ends the longest with another."""
+    torch.manual_seed(99)
+    tokenizer = of.tokenizer
+    config = BartConfig(
+        vocab_size=len(tokenizer) + 7,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=48,
+        decoder_ffn_dim=48,
+        max_position_embeddings=256,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.unk_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.eos_token_id,
+    )
+    model: Any = BartForConditionalGeneration(config).eval()
+    model.generation_config.forced_bos_token_id = tokenizer.unk_token_id
+    model.generation_config.forced_eos_token_id = tokenizer.eos_token_id
+    return model
 
 
 def _real() -> Family:

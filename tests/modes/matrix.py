@@ -9,121 +9,18 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
+import shutil
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from families import Family, family
-from oracle import ANSWER_LANGUAGE, ANSWER_PATTERN, LANGUAGE, PATTERN, MaskChecker, Oracle, bytes_of
+from case import LIMIT, Case, Engine, GeneratorCase, Unsupported
+from families import REAL, family, tiny_bart
+from oracle import ANSWER_PATTERN, LANGUAGE, PATTERN, bytes_of
 
-LIMIT = 24
-
-
-@dataclass
-class Engine:
-    """Something that makes logits processors. This one is rellm's."""
-
-    name: str = "rellm"
-    checks_masks: bool = True
-
-    def vocabulary(self, family: Family, **more: Any) -> Any:
-        from vocabularies import vocabulary_of
-
-        return vocabulary_of(family, **more)
-
-    def processor(self, family: Family, patterns: str | list[str | None], **more: Any) -> Any:
-        from rellm.integrations.transformers import ConstraintLogitsProcessor
-
-        vocabulary = more.pop("vocabulary", None) or self.vocabulary(family)
-        return ConstraintLogitsProcessor(patterns, vocabulary, **more)
-
-
-@dataclass
-class Case:
-    """One cell's tools."""
-
-    family: Family
-    engine: Engine = field(default_factory=Engine)
-
-    @property
-    def model(self) -> Any:
-        return self.family.model
-
-    @property
-    def eos(self) -> list[int]:
-        return [self.family.tokenizer.eos_token_id]
-
-    def oracle(self, pattern: str | None, eos: Sequence[int] | None = None, width: int | None = None) -> Oracle | None:
-        if pattern is None:
-            return None
-        language = {PATTERN: LANGUAGE, ANSWER_PATTERN: ANSWER_LANGUAGE}[pattern]
-        tokens = bytes_of(self.engine.vocabulary(self.family))
-        return Oracle(tokens[:width], self.eos if eos is None else eos, language)
-
-    def prompts(self, texts: Sequence[str], side: str = "left") -> dict[str, torch.Tensor]:
-        rows = [self.family.tokenizer(text)["input_ids"] for text in texts]
-        longest = max(map(len, rows))
-        pad = self.family.tokenizer.pad_token_id
-        ids, mask = [], []
-        for row in rows:
-            gap = longest - len(row)
-            ids.append([pad] * gap + row if side == "left" else row + [pad] * gap)
-            mask.append([0] * gap + [1] * len(row) if side == "left" else [1] * len(row) + [0] * gap)
-        return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
-
-    def run(
-        self,
-        patterns: str | list[str | None] = PATTERN,
-        texts: Sequence[str] = ("The capital of",),
-        *,
-        side: str | None = None,
-        processor: Any = None,
-        model: Any = None,
-        unchecked: Sequence[int] = (),
-        eos: Sequence[int] | None = None,
-        width: int | None = None,
-        before: Sequence[Any] = (),
-        **kwargs: Any,
-    ) -> list[list[int]]:
-        """Generate, check every mask on the way and every row at the end; the rows' tokens."""
-        model = self.model if model is None else model
-        inputs = self.prompts(texts, side or ("right" if self.family.is_encoder_decoder else "left"))
-        processor = self.engine.processor(self.family, patterns) if processor is None else processor
-        each = patterns if isinstance(patterns, list) else [patterns] * len(texts)
-        oracles = [self.oracle(pattern, eos, width) for pattern in each]
-        processors = [*before, processor]
-        start = 1 if self.family.is_encoder_decoder else inputs["input_ids"].shape[1]
-        if self.engine.checks_masks:
-            checker = MaskChecker(oracles, start, unchecked)
-            processors.append(checker)
-        kwargs.setdefault("max_new_tokens", LIMIT)
-        kwargs.setdefault("do_sample", False)
-        out = model.generate(**inputs, logits_processor=processors, **kwargs)
-        if self.engine.checks_masks:
-            assert checker.checked or not any(oracles), "the mask was never asked for"
-        rows = [row[start:] for row in getattr(out, "sequences", out).tolist()]
-        self.check(rows, each, eos)
-        return rows
-
-    def check(self, rows: list[list[int]], patterns: Sequence[str | None], eos: Sequence[int] | None = None) -> None:
-        """Every row is a text of its constraint, ended, and after it there is nothing but padding."""
-        per = len(rows) // len(patterns)
-        over = set(self.eos if eos is None else eos)
-        vocabulary = self.engine.vocabulary(self.family)
-        for i, row in enumerate(rows):
-            pattern = patterns[i // per]
-            if pattern is None:
-                continue
-            ends = [j for j, token_id in enumerate(row) if token_id in over]
-            text = row[: ends[0]] if ends else row
-            written = vocabulary.tokens_bytes([token_id for token_id in text if token_id < len(vocabulary)]).decode()
-            assert re.fullmatch(pattern, written), f"{written!r} does not match {pattern!r}"
-            pads = over | {self.family.tokenizer.pad_token_id}
-            assert not ends or set(row[ends[0] :]) <= pads, f"something follows the end: {row}"
-
+INDUCTOR_FAMILY = "llama"
 
 Mode = Callable[[Case], None]
 MODES: dict[str, Mode] = {}
@@ -132,10 +29,6 @@ MODES: dict[str, Mode] = {}
 def mode(function: Mode) -> Mode:
     MODES[function.__name__.replace("_", " ")] = function
     return function
-
-
-class Unsupported(Exception):  # noqa: N818 (it is an outcome, not an error)
-    """The family, or transformers itself, has no such mode."""
 
 
 @mode
@@ -195,6 +88,12 @@ def a_row_without_constraint(case: Case) -> None:
 @mode
 def several_returns(case: Case) -> None:
     torch.manual_seed(5)
+    assert len(case.run(do_sample=True, num_return_sequences=3, temperature=2.0)) == 3
+
+
+@mode
+def several_returns_in_a_batch(case: Case) -> None:
+    torch.manual_seed(5)
     rows = case.run(
         [PATTERN, ANSWER_PATTERN], ["The capital", "yes"], do_sample=True, num_return_sequences=3, temperature=2.0
     )
@@ -220,6 +119,13 @@ def beam_sampling(case: Case) -> None:
 
 
 @mode
+def beams_given_up(case: Case) -> None:
+    # Three answers for five beams: some are at −inf from the first step on, and stay there.
+    case.run(ANSWER_PATTERN, num_beams=5, num_return_sequences=2, length_penalty=0.0)
+    case.run(ANSWER_PATTERN, num_beams=5, num_return_sequences=2, early_stopping=True, repetition_penalty=1.3)
+
+
+@mode
 def prompt_lookup(case: Case) -> None:
     plain = case.run(texts=["red green blue red green blue red green"])
     assisted = case.run(texts=["red green blue red green blue red green"], prompt_lookup_num_tokens=4)
@@ -239,10 +145,32 @@ def draft_model(case: Case) -> None:
 
 
 @mode
+def draft_model_of_another_tokenizer(case: Case) -> None:
+    if case.family.is_encoder_decoder:
+        raise Unsupported("transformers takes no such draft model for it")
+    other = family("llama" if case.family.tokenizer.convert_tokens_to_ids("<s>") is None else "gpt2")
+    if other.name == case.family.name:
+        other = family("qwen2")
+    # The processors are asked about the draft's tokens, too, of which the oracle knows nothing.
+    unchecked = case.without_mask_checks()
+    plain = case.run()
+    for sample in (False, True):
+        # Sampling, transformers changes the draft model's embeddings for good, and remembers it by the tokenizer.
+        found = unchecked.run(
+            assistant_model=copy.deepcopy(other.model),
+            tokenizer=case.family.tokenizer,
+            assistant_tokenizer=copy.deepcopy(other.tokenizer),
+            do_sample=sample,
+        )
+        assert sample or found == plain
+
+
+@mode
 def used_again(case: Case) -> None:
     processor = case.engine.processor(case.family, PATTERN)
     for texts in (["The capital of"], ["The capital of"], ["a b", "red"], ["The capital of France is Paris"], ["red"]):
         case.run(texts=texts, processor=processor)
+        case.engine.ready_again(processor)
 
 
 @mode
@@ -260,6 +188,7 @@ def used_again_after_an_exception(case: Case) -> None:
     processor = case.engine.processor(case.family, PATTERN)
     with contextlib.suppress(KeyboardInterrupt):
         case.run(processor=processor, before=[Interrupt()])
+    case.engine.ready_again(processor)
     case.run(processor=processor)
 
 
@@ -272,13 +201,31 @@ def pipeline_with_a_list(case: Case) -> None:
     tokenizer = copy.deepcopy(case.family.tokenizer)
     tokenizer.padding_side = "left"
     pipe = pipeline("text-generation", model=case.model, tokenizer=tokenizer)
-    processor = case.engine.processor(case.family, PATTERN)
     texts = ["The capital of", "a", "red green", "blue", "The fox"]
+    if isinstance(case, GeneratorCase):
+        import rellm
+
+        written = rellm.Generator.from_pipeline(pipe)(texts, PATTERN, LIMIT, do_sample=False)
+        assert all(completion.is_complete for completion in written)
+        return
+    processor = case.engine.processor(case.family, PATTERN)
     out = pipe(
         texts, batch_size=2, logits_processor=[processor], max_new_tokens=LIMIT, do_sample=False, return_full_text=False
     )
     for (answer,) in out:
         assert re.fullmatch(PATTERN, answer["generated_text"].strip()), answer
+
+
+@mode
+def a_list_of_constraints_in_a_pipeline_is_refused(case: Case) -> None:
+    from transformers import pipeline
+
+    if case.family.is_encoder_decoder or isinstance(case, GeneratorCase) or not case.engine.is_ours:
+        raise Unsupported("there is no such pipeline, or no such list")
+    pipe = pipeline("text-generation", model=case.model, tokenizer=case.family.tokenizer)
+    processor = case.engine.processor(case.family, [PATTERN, ANSWER_PATTERN])
+    with pytest.raises(ValueError, match="a list of constraints in a pipeline"):
+        pipe(["a", "b"], batch_size=2, logits_processor=[processor], max_new_tokens=LIMIT)
 
 
 @mode
@@ -373,18 +320,94 @@ def static_cache(case: Case) -> None:
 
 
 @mode
+def prefill_in_chunks(case: Case) -> None:
+    if case.family.is_encoder_decoder:
+        raise Unsupported("transformers fills no encoder in chunks")
+    texts = ["The capital of France is Paris, red green blue"]
+    assert case.run(texts=texts, prefill_chunk_size=4) == case.run(texts=texts)
+
+
+@mode
 def compiled_forward(case: Case) -> None:
     model = copy.deepcopy(case.model)
-    model.forward = torch.compile(model.forward, backend="aot_eager", dynamic=True)
+    # The default backend wants a compiler of C++, and takes half a minute a model: one family is enough of it.
+    full = case.family.name == INDUCTOR_FAMILY and shutil.which("g++") is not None
+    model.forward = torch.compile(model.forward, backend="inductor" if full else "aot_eager", dynamic=True)
     assert case.run(model=model) == case.run()
+
+
+def _lora(case: Case) -> Any:
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(8)
+    kind = "SEQ_2_SEQ_LM" if case.family.is_encoder_decoder else "CAUSAL_LM"
+    config = peft.LoraConfig(r=2, target_modules="all-linear", task_type=kind, init_lora_weights=False)
+    return peft.get_peft_model(copy.deepcopy(case.model), config).eval()
+
+
+def _prompt_tuned(case: Case) -> Any:
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(9)
+    if case.family.is_encoder_decoder:
+        raise Unsupported("PEFT tunes its encoder's prompt only")
+    config = peft.PromptTuningConfig(num_virtual_tokens=5, task_type="CAUSAL_LM")
+    return peft.get_peft_model(copy.deepcopy(case.model), config).eval()
 
 
 @mode
 def peft_wrapped(case: Case) -> None:
-    peft = pytest.importorskip("peft")
-    kind = "SEQ_2_SEQ_LM" if case.family.is_encoder_decoder else "CAUSAL_LM"
-    config = peft.LoraConfig(r=2, target_modules="all-linear", task_type=kind)
-    case.run(model=peft.get_peft_model(copy.deepcopy(case.model), config).eval())
+    case.run(model=_lora(case))
+
+
+@mode
+def peft_prompt_tuned(case: Case) -> None:
+    case.run(model=_prompt_tuned(case))
+
+
+@mode
+def peft_streamed(case: Case) -> None:
+    if not isinstance(case, GeneratorCase):
+        raise Unsupported("a stream is the Generator's")
+    wrapped = [_lora(case)] if case.family.is_encoder_decoder else [_lora(case), _prompt_tuned(case)]
+    for model in wrapped:
+        generator = case.engine.processor(case.family, PATTERN, model=model)
+        text = "".join(generator.stream("The capital of", PATTERN, LIMIT, do_sample=False))
+        assert text == generator("The capital of", PATTERN, LIMIT, do_sample=False, forced_text="off").text
+
+
+@mode
+def chat_messages(case: Case) -> None:
+    if not isinstance(case, GeneratorCase):
+        raise Unsupported("plain generate takes tokens")
+    tokenizer = copy.deepcopy(case.family.tokenizer)
+    bos = tokenizer.bos_token or ""
+    if getattr(tokenizer, "chat_template", None) is None:
+        tokenizer.chat_template = bos + "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    import rellm
+
+    seen: list[torch.Tensor] = []
+    module = case.model.get_encoder() if case.family.is_encoder_decoder else case.model
+    hook = module.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
+    )  # fmt: skip
+    try:
+        generator = rellm.Generator(case.model, tokenizer, vocabulary=case.engine.vocabulary(case.family))
+        completion = generator([{"role": "user", "content": "The capital of"}], PATTERN, LIMIT)
+    finally:
+        hook.remove()
+    assert completion.is_complete
+    first = seen[0][0].tolist()
+    assert not bos or case.family.name == REAL or first.count(tokenizer.bos_token_id) == 1
+
+
+@mode
+def forced_first_and_last_token(case: Case) -> None:
+    # BART and its kin: the first token that is written is a forced BOS (or a language), the last a forced EOS.
+    if not case.family.is_encoder_decoder:
+        raise Unsupported("of encoder-decoder models")
+    bart = case.with_model(tiny_bart(case.family))
+    # The forced tokens count for `generate`: two more than the text.
+    for more in ({}, {"num_beams": 3, "num_return_sequences": 2}, {"do_sample": True}):
+        bart.run(texts=["The capital of", "red"], max_new_tokens=LIMIT, lead=1, **more)
 
 
 @mode
@@ -397,6 +420,12 @@ def several_end_ids(case: Case) -> None:
 @mode
 def stop_strings(case: Case) -> None:
     # Of transformers: they end a row with the token in which they are found, and the row is padded from there on.
+    if isinstance(case, GeneratorCase):
+        generator = case.engine.processor(case.family, PATTERN)
+        for completion in generator(["The capital of", "red"], PATTERN, LIMIT, stop_strings=[" "], do_sample=False):
+            assert completion.is_complete or " " in completion.text
+            assert any(whole.startswith(completion.bytes) for whole in LANGUAGE)
+        return
     processor = case.engine.processor(case.family, PATTERN)
     inputs = case.prompts(["The capital of", "red"])
     start = 1 if case.family.is_encoder_decoder else inputs["input_ids"].shape[1]
@@ -441,6 +470,8 @@ def own_processors_and_criteria(case: Case) -> None:
 
 @mode
 def raw_logits_stay_raw(case: Case) -> None:
+    if isinstance(case, GeneratorCase):
+        raise Unsupported("it returns texts")
     processor = case.engine.processor(case.family, PATTERN)
     out = case.model.generate(
         **case.prompts(["The capital of"]), logits_processor=[processor], max_new_tokens=LIMIT, do_sample=False,
@@ -454,6 +485,8 @@ def raw_logits_stay_raw(case: Case) -> None:
 def continuous_batching(case: Case) -> None:
     if case.family.is_encoder_decoder:
         raise Unsupported("transformers has no continuous batching for it")
+    if isinstance(case, GeneratorCase):
+        raise Unsupported("generate_batch of rellm.integrations.transformers does it")
     from transformers import ContinuousBatchingConfig
 
     texts = ["The capital of", "a", "red green", "The capital of France is Paris"]
@@ -479,4 +512,4 @@ def continuous_batching(case: Case) -> None:
     case.check([result.generated_tokens for result in out.values()], patterns)
 
 
-__all__ = ["MODES", "Case", "Engine", "Unsupported", "family"]
+__all__ = ["MODES", "Case", "Engine", "GeneratorCase", "Unsupported", "family"]

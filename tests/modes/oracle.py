@@ -85,6 +85,8 @@ class MaskChecker:
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self.start is None:
             self.start = input_ids.shape[1]
+        if input_ids.shape[1] < self.start:  # `generate` writes a token of its own before the text
+            return scores
         factor = len(input_ids) // len(self.oracles)
         for i, row in enumerate(input_ids[:, self.start :].tolist()):
             oracle = self.oracles[i // factor]

@@ -4,40 +4,62 @@ from __future__ import annotations
 
 from typing import Any
 
+from case import Engine, Unsupported
 from families import Family
-from matrix import Engine
 
 
 class Xgrammar(Engine):
-    """xgrammar's `contrib.hf.LogitsProcessor`, made anew for each call as its documentation asks."""
+    """xgrammar's `contrib.hf.LogitsProcessor`. Its documentation asks for a new one for each call."""
 
     def __init__(self) -> None:
-        super().__init__("xgrammar", checks_masks=False)
+        super().__init__("xgrammar", checks_masks=False, is_ours=False)
 
-    def processor(self, family: Family, patterns: str | list[str | None], **more: Any) -> Any:
+    def processor(self, family: Family, patterns: Any, *, model: Any = None, rows: int = 1, **more: Any) -> Any:
         import xgrammar
 
-        info = xgrammar.TokenizerInfo.from_huggingface(family.tokenizer, vocab_size=family.model.config.vocab_size)
+        if isinstance(patterns, list) and None in patterns:
+            raise Unsupported("it takes no row without a grammar")
+        width = (family.model if model is None else model).config.get_text_config().vocab_size
+        info = xgrammar.TokenizerInfo.from_huggingface(family.tokenizer, vocab_size=width)
         compiler = xgrammar.GrammarCompiler(info)
         if not isinstance(patterns, list):
             return xgrammar.contrib.hf.LogitsProcessor(compiler.compile_regex(patterns))
-        return xgrammar.contrib.hf.LogitsProcessor([compiler.compile_regex(pattern) for pattern in patterns])
+        # It wants a grammar for each row, the beams and returns of a prompt included.
+        each = [compiler.compile_regex(pattern) for pattern in patterns for _ in range(rows)]
+        return xgrammar.contrib.hf.LogitsProcessor(each)
 
 
-class OutlinesCore(Engine):
-    """outlines' processor on outlines-core."""
+class Outlines(Engine):
+    """outlines' processor, on one of its engines."""
+
+    backend = ""
 
     def __init__(self) -> None:
-        super().__init__("outlines-core", checks_masks=False)
+        super().__init__(f"outlines/{self.backend}", checks_masks=False, is_ours=False)
 
-    def processor(self, family: Family, patterns: str | list[str | None], **more: Any) -> Any:
+    def processor(self, family: Family, patterns: Any, *, model: Any = None, rows: int = 1, **more: Any) -> Any:
         import outlines
         from outlines.backends import get_regex_logits_processor
 
         if isinstance(patterns, list):
-            raise TypeError("one pattern only")
-        model = outlines.from_transformers(family.model, family.tokenizer)
-        return get_regex_logits_processor("outlines_core", model, patterns)
+            raise Unsupported("it takes one pattern for all rows")
+        wrapped = outlines.from_transformers(family.model if model is None else model, family.tokenizer)
+        return get_regex_logits_processor(self.backend, wrapped, patterns)
+
+    def ready_again(self, processor: Any) -> None:
+        processor.reset()
 
 
-PEERS = {"xgrammar": Xgrammar, "outlines-core": OutlinesCore}
+class OutlinesCore(Outlines):
+    """With outlines-core, its default for patterns."""
+
+    backend = "outlines_core"
+
+
+class OutlinesLlguidance(Outlines):
+    """With llguidance."""
+
+    backend = "llguidance"
+
+
+PEERS = {"xgrammar": Xgrammar, "outlines-core": OutlinesCore, "outlines-llguidance": OutlinesLlguidance}

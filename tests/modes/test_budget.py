@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import rellm
 import torch
-from families import Family, family
+from families import Family, family, tiny_bart
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle, bytes_of
 from rellm._generate_budget import fill_mask_in_budget
 from rellm._generate_mask import packed_words, unpacked
+from rellm.integrations.transformers import ConstraintLogitsProcessor
 from vocabularies import vocabulary_of
 
 LETTERS = 'rednogyb {}":,0'
@@ -161,6 +162,45 @@ def test_a_budget_holds_for_beams_and_returns(many: dict[str, Any]) -> None:
     found = generator(["The capital", "a b c d"], r'\{"a": "[a-z ]*", "b": "[a-z ]*"\}', 16, **many)
     for completion in [one for each in found for one in (each if isinstance(each, list) else [each])]:
         assert completion.is_complete, completion
+
+
+@pytest.mark.parametrize("many", [{}, {"num_beams": 3}, {"do_sample": True}])
+@pytest.mark.parametrize("forced_text", ["off", "verified", "forced"])
+def test_tokens_that_generate_forces_cost_nothing_of_the_budget(forced_text: Any, many: dict[str, Any]) -> None:
+    of = family("t5")
+    model, vocabulary = tiny_bart(of), vocabulary_of(of)
+    generator = rellm.Generator(model, of.tokenizer, vocabulary=vocabulary)
+    pattern = r"(red|green|blue) \d{3}-\d{4}"
+    with pytest.raises(rellm.BudgetError) as info:
+        generator("a", pattern, 1)
+    least = info.value.needed
+    assert least is not None
+    for budget in (least, least + 3):
+        for completion in generator(["a", "red green"], pattern, budget, forced_text=forced_text, **many):
+            assert completion.is_complete
+            assert len(completion.token_ids) <= budget
+    single = generator("a", pattern, least, forced_text=forced_text, **many)
+    assert single.is_complete
+    if not many:
+        assert "".join(generator.stream("a", pattern, least, forced_text=forced_text)) == single.text
+
+
+def test_in_plain_generate_a_forced_first_token_counts() -> None:
+    of = family("t5")
+    model, vocabulary = tiny_bart(of), vocabulary_of(of)
+    pattern = r"(red|green|blue) \d{3}-\d{4}"
+    least = rellm.compile(pattern, vocabulary).matcher().tokens_to_match(100)
+    assert least is not None
+    encoded = of.prompt()
+    for budget in (least + 1, least + 4):
+        processor = ConstraintLogitsProcessor(pattern, vocabulary, max_new_tokens=budget)
+        # One more for the forced EOS.
+        out = model.generate(**encoded, logits_processor=[processor], max_new_tokens=budget + 1, do_sample=False)
+        written = vocabulary.tokens_bytes(out[0, 2:].tolist()).decode()
+        assert re.fullmatch(pattern, written)
+    processor = ConstraintLogitsProcessor(pattern, vocabulary, max_new_tokens=least)
+    with pytest.raises(rellm.BudgetError, match="less the first token that generate forces"):
+        model.generate(**encoded, logits_processor=[processor], max_new_tokens=least + 1, do_sample=False)
 
 
 def _generator(of: Family) -> rellm.Generator:

@@ -225,6 +225,21 @@ def test_a_new_call_is_recognised_by_its_prompt() -> None:
     assert mask(told, [5, 6, red]) == after
 
 
+def test_a_processor_fits_itself_to_each_models_width() -> None:
+    vocabulary = vocabulary_of(family("gpt2"))
+    processor = ConstraintLogitsProcessor("(red|green|blue) 2024", vocabulary)
+    ids = torch.tensor([[5, 6, 7]])
+
+    def allowed(width: int) -> list[int]:
+        processor.reset()
+        return torch.isfinite(processor(ids, torch.zeros(1, width))).nonzero()[:, 1].tolist()
+
+    whole = allowed(len(vocabulary))
+    narrow = max(whole)
+    assert allowed(narrow) == [token_id for token_id in whole if token_id < narrow]
+    assert allowed(len(vocabulary) + 9) == whole
+
+
 def vocabulary_ids(vocabulary: Any, data: bytes) -> int:
     return next(i for i in range(len(vocabulary)) if vocabulary.token_bytes(i) == data)
 
