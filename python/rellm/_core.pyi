@@ -116,6 +116,7 @@ class Matcher:
     @property
     def longest_way(self) -> int | None: ...  # no text is more tokens away from a match; None: nothing is known
     def tokens_to_match(self, at_most: int) -> int | None: ...
+    def matches_within(self, at_most: int) -> bool: ...  # whether so many tokens are enough; cheaper
     # only tokens after which a match needs at most tokens_left - 1 more
     def fill_mask_within(self, out: Any, row: int, tokens_left: int) -> None: ...
 

@@ -445,7 +445,7 @@ class _Call:
         probe = row.matcher.copy()
         for token_id in tokens:
             probe.advance(token_id)
-        while tokens and probe.tokens_to_match(max(left - len(tokens), 0)) is None:
+        while tokens and not probe.matches_within(max(left - len(tokens), 0)):
             probe.rollback(1)
             tokens = tokens[:-1]
         return tokens

@@ -200,6 +200,9 @@ class AnyMatcher:
         known = [count for part in self._alive() if (count := part.tokens_to_match(at_most)) is not None]
         return min(known, default=None)
 
+    def matches_within(self, at_most: int) -> bool:
+        return any(part.matches_within(at_most) for part in self._alive())
+
     def explain(self, token_id: int) -> Any:
         """Why not: the part that would have come furthest."""
         reasons = [part.explain(token_id) for part in self._alive()]

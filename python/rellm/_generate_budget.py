@@ -31,7 +31,8 @@ def check_budget(matcher: Any, max_new_tokens: int, what: str = "max_new_tokens"
     """Raise `BudgetError` if no match fits into `max_new_tokens` tokens."""
     if matcher.shortest_completion() is None:  # the search engine makes no promise
         return
-    if matcher.tokens_to_match(max(max_new_tokens, 0)) is not None:
+    budget = max(max_new_tokens, 0)
+    if matcher.matches_within(budget) or matcher.tokens_to_match(budget) is not None:
         return
     needed = tokens_needed(matcher)
     raise BudgetError(
@@ -51,12 +52,10 @@ def fill_mask_in_budget(matcher: Any, out: Packed, row: int, left: int) -> None:
     if matcher.shortest_completion() is None:
         matcher.fill_mask(out, row)
         return
-    early = left - SLACK
-    nearest = matcher.tokens_to_match(early) if early > 0 else None
-    if nearest is not None:
-        early = max(early, nearest + 1)
-    else:
-        # Within the slack: nothing that moves the end further away, as long as the budget holds the end at all.
-        nearest = matcher.tokens_to_match(left)
-        early = left if nearest is None else min(left, nearest + 1)
-    matcher.fill_mask_within(out, row, early)
+    early = left - SLACK - 1
+    if early >= 0 and matcher.matches_within(early):
+        matcher.fill_mask_within(out, row, early + 1)
+        return
+    # Within the slack: nothing that moves the end further away, as long as the budget holds the end at all.
+    nearest = matcher.tokens_to_match(left)
+    matcher.fill_mask_within(out, row, left if nearest is None else min(left, nearest + 1))

@@ -159,6 +159,10 @@ impl Matcher {
         self.ask(py, |matcher| matcher.tokens_to_match(at_most))
     }
 
+    fn matches_within(&self, py: Python<'_>, at_most: u32) -> PyResult<bool> {
+        self.ask(py, |matcher| matcher.matches_within(at_most))
+    }
+
     fn allows(&self, py: Python<'_>, token_id: TokenId) -> PyResult<bool> {
         self.ask(py, |matcher| matcher.allows(token_id.id))
     }

@@ -287,6 +287,10 @@ class SearchMatcher:
         """Always None: the search engine does not know how far a match is."""
         return
 
+    def matches_within(self, at_most: int) -> bool:
+        """Always False: the search engine does not know how far a match is."""
+        return False
+
     def next_characters(self) -> list[tuple[int, int]]:
         """Inclusive ranges of the code points that may come next, or that a begun character may become."""
         with self._lock:

@@ -7,7 +7,7 @@
 //! patterns, searches end within a few states.)
 
 use super::expr::{EMPTY, Expr, ExprId, NOTHING, UNBOUND, flag};
-use super::regex::{CharState, DEAD, Life, RegexAutomaton};
+use super::regex::{CharState, DEAD, Life, RegexAutomaton, State};
 use crate::error::Result;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
@@ -135,7 +135,42 @@ impl RegexAutomaton {
         }
     }
 
+    /// No text from a state to a match is shorter, in bytes.
     pub(super) fn estimate(&self, state: CharState) -> u32 {
-        self.calculus.arena.info(self.states[state as usize].term).min_len
+        let State { term, buffer, .. } = self.states[state as usize];
+        if self.captures { self.with_captured(term, buffer) } else { self.calculus.arena.info(term).min_len }
+    }
+
+    /// The same of a term; what is captured so far counts once more for each backreference to it. Without that, a search
+    /// for a shortest text would lengthen the capture in every way before it came to compare it.
+    fn with_captured(&self, term: ExprId, buffer: u32) -> u32 {
+        let arena = &self.calculus.arena;
+        if let Expr::Union(ids) | Expr::Ordered(ids) = arena.get(term) {
+            return ids.iter().map(|&id| self.with_captured(id, buffer)).min().unwrap_or(0);
+        }
+        let captures = &self.calculus.captures;
+        let (mut sum, mut rest) = (0u32, term);
+        let mut captured: Vec<(u32, u32, u32)> = Vec::new();
+        while rest != EMPTY {
+            let (head, tail) = arena.split(rest);
+            let more = match *arena.get(head) {
+                Expr::Close { group, start } if start != UNBOUND => {
+                    let text = captures.read(buffer, start);
+                    let bytes: usize = text.iter().map(|&c| char::from_u32(c).map_or(1, char::len_utf8)).sum();
+                    captured.push((group, sum + text.len() as u32, sum + bytes as u32));
+                    0
+                }
+                Expr::Backref { reference, content: UNBOUND } => {
+                    let group = captures.group(reference);
+                    let text = captured.iter().rev().find(|&&(closed, _, _)| closed == group);
+                    // Characters that differ in case only may differ in bytes.
+                    text.map_or(0, |&(_, chars, bytes)| if captures.is_exact(reference) { bytes } else { chars })
+                }
+                _ => arena.info(head).min_len,
+            };
+            sum = sum.saturating_add(more);
+            rest = tail;
+        }
+        sum
     }
 }

@@ -4,16 +4,24 @@
 //! decide most cases: from below, the bytes of a shortest completion over the length of the longest token; from above,
 //! the fewest tokens that spell that completion. Only between them is there a search: breadth first, by tokens, over
 //! distinct states. What is found out about a state is remembered.
+//!
+//! A search may be long where tokens lead to many states (captured texts, intersections). It ends where its share of the
+//! call's work or memory does; then the bound from above stands, which always has a way behind it. So a budget is never
+//! overrun, and no mask fails for want of an exact distance; all that is lost is some freedom in the last tokens.
 
-use super::spelled::fewest_tokens;
-use super::walk::{Fuel, Path, walk_all};
+use super::engine::set;
+use super::spelled::{fewest_tokens, first_of_fewest};
+use super::walk::{Fuel, Path, step_bytes, walk_all};
 use crate::automaton::{Automaton, StateId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::vocabulary::Vocabulary;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// More tokens than any text has.
 const FAR: u32 = u32::MAX;
+
+/// States that tokens may lead to from one state before it is given up to tell them apart: each costs a completion.
+const MOST_GROUPS: usize = 8192;
 
 /// `at_least <= T(s) <= at_most`.
 #[derive(Debug, Clone, Copy)]
@@ -22,13 +30,35 @@ struct Bounds {
     at_most: u32,
 }
 
+/// The tokens that may follow a state, by the state that they lead to.
+#[derive(Default)]
+struct Groups {
+    targets: Vec<StateId>,
+    /// Tokens, with the place of their target.
+    tokens: Vec<(u16, u32)>,
+}
+
+impl Groups {
+    fn bytes(&self) -> usize {
+        self.targets.capacity() * 4 + self.tokens.capacity() * 8 + 64
+    }
+}
+
 /// What is known of distances.
 #[derive(Default)]
 pub(super) struct Distances {
     bounds: FxHashMap<StateId, Bounds>,
     /// The distinct states that a token leads to.
     targets: FxHashMap<StateId, Box<[StateId]>>,
-    target_bytes: usize,
+    /// The same with the tokens, for the states that a mask was asked of more than once.
+    groups: FxHashMap<StateId, Groups>,
+    /// Those of one state. PERF: room for them anew each time takes longer than the walk.
+    scratch: Groups,
+    /// No token leads to a state further from a match than this.
+    farthest: FxHashMap<StateId, u32>,
+    held: usize,
+    /// Whether a search of this call has used up its share.
+    exhausted: bool,
 }
 
 /// What a question about distances works on.
@@ -37,6 +67,17 @@ pub(super) struct Ground<'a> {
     pub(super) vocabulary: &'a Vocabulary,
     pub(super) path: &'a mut Path,
     pub(super) fuel: &'a mut Fuel,
+    /// The bytes that automaton and distances may come to hold by searching.
+    pub(super) memory: usize,
+}
+
+/// What a search came to.
+enum Found {
+    Exactly(u32),
+    /// More than the limit.
+    Further,
+    /// Its share of work or memory was used up.
+    Unknown,
 }
 
 impl Distances {
@@ -44,8 +85,26 @@ impl Distances {
         *self = Distances::default();
     }
 
+    /// Makes room: drops what only saves time. The bounds stay as long as they can, because masks were made by them.
+    pub(super) fn shrink(&mut self, most: usize) {
+        if self.bytes() > most {
+            self.targets = FxHashMap::default();
+            self.groups = FxHashMap::default();
+            self.farthest = FxHashMap::default();
+            self.held = 0;
+        }
+        if self.bytes() > most {
+            self.clear();
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
-        self.bounds.capacity() * 13 + self.target_bytes
+        self.bounds.capacity() * 13 + self.farthest.capacity() * 9 + self.scratch.bytes() + self.held
+    }
+
+    /// A new call: searches have their share of work again.
+    pub(super) fn begin(&mut self) {
+        self.exhausted = false;
     }
 
     fn bounds(&mut self, ground: &mut Ground<'_>, state: StateId) -> Result<Bounds> {
@@ -67,23 +126,57 @@ impl Distances {
         Ok(bounds)
     }
 
+    /// Remembers that a way of `count` tokens leads from `state` to a match.
+    fn lower_to(&mut self, state: StateId, count: u32) {
+        if let Some(bounds) = self.bounds.get_mut(&state) {
+            bounds.at_most = bounds.at_most.min(count);
+        }
+    }
+
     fn targets(&mut self, ground: &mut Ground<'_>, state: StateId) -> Result<Box<[StateId]>> {
         if let Some(targets) = self.targets.get(&state) {
             return Ok(targets.clone());
         }
-        let mut distinct = FxHashSet::default();
+        let mut targets = Vec::new();
         walk_all(ground.automaton, ground.vocabulary, state, ground.path, ground.fuel, |_, target| {
-            distinct.insert(target);
+            if targets.last() != Some(&target) {
+                targets.push(target);
+            }
             Ok(())
         })?;
-        let mut targets: Box<[StateId]> = distinct.into_iter().collect();
         targets.sort_unstable();
-        self.target_bytes += targets.len() * 4 + 48;
+        targets.dedup();
+        let targets: Box<[StateId]> = targets.into();
+        self.held += targets.len() * 4 + 48;
         self.targets.insert(state, targets.clone());
         Ok(targets)
     }
 
-    /// `T(state)`, exactly, if it is at most `limit`.
+    /// Brings the tokens that may follow `state` into `groups`.
+    fn find_groups(ground: &mut Ground<'_>, state: StateId, groups: &mut Groups) -> Result<()> {
+        groups.targets.clear();
+        groups.tokens.clear();
+        let mut places: FxHashMap<StateId, u16> = FxHashMap::default();
+        let mut last = (StateId::DEAD, 0);
+        let too_many = ground.fuel.spent();
+        walk_all(ground.automaton, ground.vocabulary, state, ground.path, ground.fuel, |token, target| {
+            if last.0 != target {
+                let place = *places.entry(target).or_insert_with(|| {
+                    groups.targets.push(target);
+                    (groups.targets.len() - 1) as u16
+                });
+                last = (target, place);
+                if groups.targets.len() > MOST_GROUPS {
+                    return Err(too_many.clone());
+                }
+            }
+            groups.tokens.push((last.1, token));
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// `T(state)`, if it is at most `limit`: exactly, or, where a search has used up its share, a number that is enough.
     pub(super) fn tokens_to_match(
         &mut self,
         ground: &mut Ground<'_>,
@@ -97,42 +190,175 @@ impl Distances {
         if known.at_least == known.at_most {
             return Ok(Some(known.at_most));
         }
-        // A path of fewer than `best` tokens is looked for; every path of fewer than that is followed.
-        let mut best = known.at_most.min(limit.saturating_add(1));
-        let mut seen = FxHashSet::from_iter([state]);
-        let mut level = vec![state];
-        let mut depth = 0;
-        while !level.is_empty() && depth + 1 < best {
-            let mut below = Vec::new();
-            for &from in &level {
-                if self.bounds(ground, from)?.at_least.saturating_add(depth) >= best {
-                    continue;
-                }
-                for &target in &self.targets(ground, from)? {
-                    if seen.insert(target) {
-                        best = best.min(self.bounds(ground, target)?.at_most.saturating_add(depth + 1));
-                        below.push(target);
-                    }
-                }
-            }
-            level = below;
-            depth += 1;
+        match self.search(ground, state, limit)? {
+            Found::Exactly(count) => Ok(Some(count)),
+            Found::Further => Ok(None),
+            Found::Unknown if known.at_most <= limit => Ok(Some(known.at_most)),
+            Found::Unknown => Err(ground.fuel.spent()),
         }
-        let found = best <= limit;
-        let entry = self.bounds.entry(state).or_insert(known);
-        entry.at_least = entry.at_least.max(best.min(limit.saturating_add(1)));
-        if found {
-            entry.at_most = best;
-        }
-        Ok(found.then_some(best))
     }
 
-    /// Whether `T(state) <= limit`.
+    /// Whether `T(state) <= limit`, as far as is known.
     pub(super) fn is_within(&mut self, ground: &mut Ground<'_>, state: StateId, limit: u32) -> Result<bool> {
         let known = self.bounds(ground, state)?;
         if known.at_most <= limit || known.at_least > limit {
             return Ok(known.at_most <= limit);
         }
-        Ok(self.tokens_to_match(ground, state, limit)?.is_some())
+        Ok(matches!(self.search(ground, state, limit)?, Found::Exactly(_)))
+    }
+
+    /// Looks for a way of at most `limit` tokens that is shorter than the one known; all ways of fewer are followed.
+    fn search(&mut self, ground: &mut Ground<'_>, state: StateId, limit: u32) -> Result<Found> {
+        if self.exhausted {
+            return Ok(Found::Unknown);
+        }
+        let left = ground.fuel.left;
+        ground.fuel.left = left / 2;
+        let found = self.search_levels(ground, state, limit);
+        ground.fuel.left = (left - left / 2).saturating_add(ground.fuel.left);
+        match found {
+            Err(Error::Limit { .. }) => {
+                ground.automaton.refuel(ground.fuel.allowed);
+                self.exhausted = true;
+                Ok(Found::Unknown)
+            }
+            found => found,
+        }
+    }
+
+    fn search_levels(&mut self, ground: &mut Ground<'_>, state: StateId, limit: u32) -> Result<Found> {
+        let known = self.bounds(ground, state)?;
+        let mut best = known.at_most.min(limit.saturating_add(1));
+        let mut best_at = None;
+        // `reached[i].1` is the index of the state from which state `i` was reached.
+        let mut reached = vec![(state, usize::MAX)];
+        let mut seen = FxHashMap::from_iter([(state, ())]);
+        let (mut depth, mut level) = (0, 0..1);
+        while !level.is_empty() && depth + 1 < best {
+            for index in level.clone() {
+                let from = reached[index].0;
+                if self.bounds(ground, from)?.at_least.saturating_add(depth) >= best {
+                    continue;
+                }
+                if ground.automaton.memory_bytes() + self.bytes() > ground.memory {
+                    self.exhausted = true;
+                    return Ok(Found::Unknown);
+                }
+                for &target in &self.targets(ground, from)? {
+                    if seen.insert(target, ()).is_none() {
+                        reached.push((target, index));
+                        let whole = self.bounds(ground, target)?.at_most.saturating_add(depth + 1);
+                        if whole < best {
+                            best = whole;
+                            best_at = Some(reached.len() - 1);
+                        }
+                    }
+                }
+            }
+            level = level.end..reached.len();
+            depth += 1;
+        }
+        let is_within = best <= limit;
+        if let Some(bounds) = self.bounds.get_mut(&state) {
+            bounds.at_least = bounds.at_least.max(best.min(limit.saturating_add(1)));
+        }
+        if let Some(mut at) = best_at.filter(|_| is_within) {
+            // The states along the way found: whoever goes it finds it again without a search.
+            let mut count = self.bounds(ground, reached[at].0)?.at_most;
+            loop {
+                self.lower_to(reached[at].0, count);
+                if reached[at].1 == usize::MAX {
+                    break;
+                }
+                at = reached[at].1;
+                count = count.saturating_add(1);
+            }
+        }
+        Ok(if is_within { Found::Exactly(best) } else { Found::Further })
+    }
+
+    /// Whether every token that may follow `state` leaves at most `limit` tokens to a match, as far as is known.
+    pub(super) fn all_within(&self, state: StateId, limit: u32) -> bool {
+        self.farthest.get(&state).is_some_and(|&farthest| farthest <= limit)
+    }
+
+    /// Sets the bits of the tokens after which at most `limit` more lead to a match. Where searches have used up their
+    /// share, some of these may be left out, but never all.
+    pub(super) fn fill_within(
+        &mut self,
+        ground: &mut Ground<'_>,
+        state: StateId,
+        limit: u32,
+        row: &mut [u32],
+    ) -> Result<()> {
+        if let Some(groups) = self.groups.remove(&state) {
+            let filled = self.fill_groups(ground, state, &groups, limit, row);
+            self.groups.insert(state, groups);
+            return filled;
+        }
+        let mut groups = std::mem::take(&mut self.scratch);
+        let filled = Self::find_groups(ground, state, &mut groups).and_then(|()| {
+            let is_known = self.farthest.contains_key(&state);
+            self.fill_groups(ground, state, &groups, limit, row)?;
+            if is_known {
+                let kept = Groups { targets: groups.targets.clone(), tokens: groups.tokens.clone() };
+                self.held += kept.bytes();
+                self.groups.insert(state, kept);
+            }
+            Ok(())
+        });
+        self.scratch = groups;
+        filled
+    }
+
+    fn fill_groups(
+        &mut self,
+        ground: &mut Ground<'_>,
+        state: StateId,
+        groups: &Groups,
+        limit: u32,
+        row: &mut [u32],
+    ) -> Result<()> {
+        let mut farthest = 0;
+        let mut within = Vec::with_capacity(groups.targets.len());
+        for &target in &groups.targets {
+            within.push(self.is_within(ground, target, limit)?);
+            farthest = farthest.max(self.bounds(ground, target)?.at_most);
+        }
+        self.farthest.insert(state, farthest);
+        if !within.contains(&true) && self.exhausted {
+            return self.fill_first(ground, state, limit, row);
+        }
+        for &(place, token) in &groups.tokens {
+            if within[usize::from(place)] {
+                set(row, token);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a way of at most `limit` tokens from `state` is known without a search.
+    pub(super) fn is_surely_within(&mut self, ground: &mut Ground<'_>, state: StateId, limit: u32) -> Result<bool> {
+        Ok(self.bounds(ground, state)?.at_most <= limit)
+    }
+
+    /// Sets the bit of the first token of the shortest completion, where nothing else is known to be near enough.
+    pub(super) fn fill_first(
+        &mut self,
+        ground: &mut Ground<'_>,
+        state: StateId,
+        limit: u32,
+        row: &mut [u32],
+    ) -> Result<()> {
+        let shortest = ground.automaton.shortest_completion(state)?;
+        let first = first_of_fewest(ground.vocabulary, &shortest);
+        if let Some((first, count)) = first.filter(|&(_, count)| count as u64 <= u64::from(limit) + 1) {
+            set(row, first);
+            let (target, _) = step_bytes(ground.automaton, state, ground.vocabulary.bytes_of(first))?;
+            self.bounds(ground, target)?;
+            self.lower_to(target, u32::try_from(count - 1).unwrap_or(FAR));
+            return Ok(());
+        }
+        if ground.automaton.is_accepting(state) { Ok(()) } else { Err(ground.fuel.spent()) }
     }
 }

@@ -17,6 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many bytes are stepped over with one filling of fuel.
 pub(crate) const CHUNK: usize = 256;
 
+/// By how many tokens the budget has to exceed a known way to a match before a token is let through whose own way is not
+/// known.
+const ROOM: u32 = 16;
+
 /// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(u32);
@@ -53,6 +57,8 @@ pub(crate) struct Engine {
     fast: FastPaths,
     liveness: Liveness,
     distances: Distances,
+    /// Whether the states that tokens lead to were once more than the limits allow.
+    too_many_states: bool,
     /// Whether nothing can be written after an accepting state.
     ends: FxHashMap<StateId, bool>,
     slots: Vec<StateId>,
@@ -82,6 +88,7 @@ impl Engine {
             fast: FastPaths::default(),
             liveness: Liveness::default(),
             distances: Distances::default(),
+            too_many_states: false,
             ends: FxHashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -337,45 +344,67 @@ impl Engine {
 
     /// The least number of tokens after which the text matches, if that is at most `limit`.
     pub(crate) fn tokens_to_match(&mut self, slot: Slot, limit: u32) -> Result<Option<u32>> {
-        self.make_room_for_distances();
-        self.attempt(|engine| {
-            let state = engine.state(slot);
-            let Engine { automaton, vocabulary, path, fuel, distances, .. } = engine;
-            distances.tokens_to_match(&mut Ground { automaton: &mut **automaton, vocabulary, path, fuel }, state, limit)
-        })
+        self.measured(|distances, ground, state| distances.tokens_to_match(ground, state, limit), slot)
+    }
+
+    /// Whether at most `limit` tokens are enough to a match.
+    pub(crate) fn is_within(&mut self, slot: Slot, limit: u32) -> Result<bool> {
+        self.measured(|distances, ground, state| distances.is_within(ground, state, limit), slot)
     }
 
     /// Writes the mask of the tokens after which a match needs at most `tokens_left - 1` more.
+    ///
+    /// A token may lead to more states than fit into the limits (each may be another captured text). Then there is no
+    /// telling token from token: with room to spare the mask is the plain one, and without it the shortest way is gone.
     pub(crate) fn fill_within(&mut self, slot: Slot, out: &mut [u32], tokens_left: u32) -> Result<()> {
-        self.make_room_for_distances();
-        self.attempt(|engine| {
-            let state = engine.state(slot);
+        let Some(limit) = tokens_left.checked_sub(1) else {
             out.fill(0);
-            if let Some(limit) = tokens_left.checked_sub(1) {
-                let Engine { automaton, vocabulary, path, fuel, distances, .. } = &mut *engine;
-                let mut found = Vec::new();
-                walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, target| {
-                    found.push((target, token));
-                    Ok(())
-                })?;
-                found.sort_unstable();
-                let mut ground = Ground { automaton: &mut **automaton, vocabulary, path, fuel };
-                for same in found.chunk_by(|a, b| a.0 == b.0) {
-                    if distances.is_within(&mut ground, same[0].0, limit)? {
-                        same.iter().for_each(|&(_, token)| set(out, token));
-                    }
+            let state = self.state(slot);
+            self.complete(state, out);
+            return Ok(());
+        };
+        if self.distances.all_within(self.state(slot), limit) {
+            return self.fill(slot, out);
+        }
+        if !self.too_many_states {
+            out.fill(0);
+            match self.measured(|distances, ground, state| distances.fill_within(ground, state, limit, out), slot) {
+                Err(Error::Limit { .. }) => self.too_many_states = true,
+                done => {
+                    let state = self.state(slot);
+                    self.complete(state, out);
+                    return done;
                 }
             }
-            engine.complete(state, out);
-            Ok(())
-        })
+        }
+        let roomy = tokens_left.saturating_sub(ROOM);
+        if self.measured(|distances, ground, state| distances.is_surely_within(ground, state, roomy), slot)? {
+            return self.fill(slot, out);
+        }
+        out.fill(0);
+        self.measured(|distances, ground, state| distances.fill_first(ground, state, limit, out), slot)?;
+        let state = self.state(slot);
+        self.complete(state, out);
+        Ok(())
     }
 
-    /// Distances may take a quarter of the memory; then they are worked out anew.
-    fn make_room_for_distances(&mut self) {
-        if self.distances.bytes() as u64 > self.limits.memory_bytes / 4 {
-            self.distances.clear();
-        }
+    /// What `question` says of the state of `slot`. Distances may keep a quarter of the memory between calls, and a search
+    /// may add as much.
+    fn measured<T>(
+        &mut self,
+        mut question: impl FnMut(&mut Distances, &mut Ground<'_>, StateId) -> Result<T>,
+        slot: Slot,
+    ) -> Result<T> {
+        let whole = self.limits.memory_bytes as usize;
+        self.distances.shrink(whole / 4);
+        self.attempt(|engine| {
+            let state = engine.state(slot);
+            let Engine { automaton, vocabulary, path, fuel, distances, .. } = engine;
+            distances.begin();
+            let memory = (automaton.memory_bytes() + whole / 4).clamp(whole / 2, whole / 8 * 7);
+            let mut ground = Ground { automaton: &mut **automaton, vocabulary, path, fuel, memory };
+            question(distances, &mut ground, state)
+        })
     }
 
     /// Whether nothing can be written after the text of the slot, which matches.

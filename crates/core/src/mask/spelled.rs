@@ -136,23 +136,43 @@ pub(super) fn is_spelled(vocabulary: &Vocabulary, text: &[u8]) -> bool {
 
 /// The least number of tokens that spell `text`, if any do.
 pub(super) fn fewest_tokens(vocabulary: &Vocabulary, text: &[u8]) -> Option<usize> {
-    let mut fewest = vec![usize::MAX; text.len() + 1];
-    fewest[0] = 0;
+    Some(by_end(vocabulary, text)[text.len()].0).filter(|&count| count != usize::MAX)
+}
+
+/// The first of the fewest tokens that spell `text`, and how many they are; `None` if none do, or the text is empty.
+pub(super) fn first_of_fewest(vocabulary: &Vocabulary, text: &[u8]) -> Option<(u32, usize)> {
+    let ends = by_end(vocabulary, text);
+    let (count, mut token, mut start) = ends[text.len()];
+    if count == usize::MAX || count == 0 {
+        return None;
+    }
+    while start > 0 {
+        (_, token, start) = ends[start];
+    }
+    Some((token, count))
+}
+
+/// For each end of a prefix of `text` the least number of tokens that spell the prefix (`usize::MAX`: none do), the last
+/// of these, and where it begins.
+fn by_end(vocabulary: &Vocabulary, text: &[u8]) -> Vec<(usize, u32, usize)> {
+    let mut ends = vec![(usize::MAX, 0, 0); text.len() + 1];
+    ends[0].0 = 0;
     for start in 0..text.len() {
-        if fewest[start] == usize::MAX {
+        if ends[start].0 == usize::MAX {
             continue;
         }
-        let here = fewest[start] + 1;
-        for (length, _) in vocabulary.trie().prefixes(&text[start..]) {
-            fewest[start + length] = fewest[start + length].min(here);
+        let here = ends[start].0 + 1;
+        for (length, token) in vocabulary.trie().prefixes(&text[start..]) {
+            if here < ends[start + length].0 {
+                ends[start + length] = (here, token, start);
+            }
         }
         for &token in vocabulary.trie().long() {
             let bytes = vocabulary.bytes_of(token);
-            if text[start..].starts_with(bytes) {
-                let end = start + bytes.len();
-                fewest[end] = fewest[end].min(here);
+            if text[start..].starts_with(bytes) && here < ends[start + bytes.len()].0 {
+                ends[start + bytes.len()] = (here, token, start);
             }
         }
     }
-    Some(fewest[text.len()]).filter(|&count| count != usize::MAX)
+    ends
 }

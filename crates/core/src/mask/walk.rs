@@ -23,16 +23,21 @@ impl Fuel {
                 self.left = left;
                 Ok(())
             }
-            None => Err(Error::Limit {
-                limit: "fuel",
-                allowed: self.allowed,
-                message: format!(
-                    "the vocabulary's tokens could not be compared with the constraint within Limits.fuel = {}: \
-                     raise it, for instance Limits(fuel={})",
-                    self.allowed,
-                    self.allowed.saturating_mul(4)
-                ),
-            }),
+            None => Err(self.spent()),
+        }
+    }
+
+    /// The error that says that nothing is left.
+    pub(super) fn spent(&self) -> Error {
+        Error::Limit {
+            limit: "fuel",
+            allowed: self.allowed,
+            message: format!(
+                "the vocabulary's tokens could not be compared with the constraint within Limits.fuel = {}: \
+                 raise it, for instance Limits(fuel={})",
+                self.allowed,
+                self.allowed.saturating_mul(4)
+            ),
         }
     }
 }

@@ -117,6 +117,7 @@ impl Matcher {
     }
 
     /// The least number of tokens, EOS not counted, after which the text matches; `None` if it is more than `at_most`.
+    /// Where a search for it would need more than half of the fuel or memory, a number of tokens that is enough.
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -125,6 +126,18 @@ impl Matcher {
             return Ok(Some(0));
         }
         self.constraint.engine().tokens_to_match(self.slot, at_most)
+    }
+
+    /// Whether at most `at_most` tokens, EOS not counted, are known to be enough to match. Cheaper than
+    /// [`Matcher::tokens_to_match`]: a bound decides most cases. Where a search would need too much, `false`.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn matches_within(&self, at_most: u32) -> Result<bool> {
+        if self.ended || self.longest_way().is_some_and(|longest| longest <= at_most) {
+            return Ok(true);
+        }
+        self.constraint.engine().is_within(self.slot, at_most)
     }
 
     /// Whether `token` may come next. An id out of range may not.
