@@ -2,13 +2,15 @@
 //!
 //! By default over a vocabulary made here, in seconds. For tens of thousands of masks of a real one:
 //! `python benchmarks/token_files.py`, then
-//! `RELLM_WALK_TOKENS=131k RELLM_WALKS=40 cargo test --release --package rellm-core --test random_walk`.
+//! `RELLM_WALK_TOKENS=131k RELLM_WALKS=40 cargo test --release --package rellm-core --test random_walk`. Random patterns:
+//! `RELLM_WALK_PATTERNS=300 RELLM_WALK_SEED=1`.
 #![allow(missing_docs)]
 
 use rellm_core::automaton;
+use rellm_core::error::Result;
 use rellm_core::limits::Limits;
 use rellm_core::mask::{CompiledConstraint, FastPaths};
-use rellm_core::matcher::Matcher;
+use rellm_core::matcher::{MatchError, Matcher};
 use rellm_core::syntax::{Dialect, Library, NoResolver, Tables, parse_str};
 use rellm_core::vocabulary::Vocabulary;
 use std::collections::BTreeSet;
@@ -17,9 +19,10 @@ use std::sync::Arc;
 
 const EOS: u32 = 2;
 const STEPS: usize = 50;
+const WAYS: [FastPaths; 3] = [FastPaths::Never, FastPaths::WherePaying, FastPaths::Always];
 
 /// Beside those of the benchmarks: lookarounds, backreferences, counts near the length of tokens, classes with holes.
-const MORE: [(&str, &str); 12] = [
+const MORE: [(&str, &str); 23] = [
     ("password", r"(?=.*[0-9])(?=.*[A-Z])(?=.*[^\w\s])\w{0,3}[ -~]{8,20}"),
     ("quoted twice", r#"(['"])[^'"\n]{0,40}\1: ([a-c]{1,3}) \2"#),
     ("any case", r"(?i:straße|select|naïve)( \w{1,5}){0,4}"),
@@ -31,6 +34,17 @@ const MORE: [(&str, &str); 12] = [
     ("two or nothing", r"([^\x00-\x7f]{2})*"),
     ("emoji", r"([\U0001F600-\U0001F64F] ?){1,20}"),
     ("atomic", r"(?>[a-z]+|[a-z ]+)[0-9. ]{2,9}"),
+    ("to a brace and on", r".*\}\s*\}\nHuman:"),
+    ("ends among its own", r"[a-z ]{0,30}(e;|\n- |;\t)+[.]"),
+    ("words or signs", r"(\w|[,.])*(, [+=]{2,9})?\n"),
+    ("captured and on", r"([a-z ]{2,40})(e\n)+= \1"),
+    ("spaces", r" {0,70}(-{3,90} {18,40})?[.]"),
+    ("stars", r"(\*{1,70} ?){1,8}"),
+    ("many words", r"(?:[a-z]{1,3} ){0,40}x|[a-z ]{16,19}"),
+    ("counts in counts", r"( {0,3}[a-z]{2,25}){17,19}"),
+    ("one or two", r"(?:ab|a){16,18}c?"),
+    ("far ends", r"((a|b)*a(a|b){20}|[^\n]{30,90}) "),
+    ("a word twice", r#"(['"])[^'"\n]{0,40}\1: (\w{1,12}) \2"#),
     ("lines", r"(?m:^[-*] .{1,80}$\n?){1,9}"),
 ];
 
@@ -91,10 +105,13 @@ fn made(cases: &[Case]) -> Vec<Option<Vec<u8>>> {
     for text in cases.iter().map(|case| case.sample.as_str()).chain([words]) {
         let bytes = text.as_bytes();
         for start in 0..bytes.len() {
-            for length in [2, 3, 4, 5, 6, 7, 9, 12, 16, 20] {
+            for length in [2, 3, 4, 5, 6, 7, 9, 12, 16, 18, 20, 33] {
                 found.extend(bytes.get(start..start + length).map(<[u8]>::to_vec));
             }
         }
+    }
+    for length in [16, 17, 18, 19, 24, 40, 64] {
+        found.extend([" ", "-", "*", "ab", "a ", "  x", "é"].map(|run| run.repeat(length).into_bytes()));
     }
     let special = (0..3).map(|_| None);
     special.chain((0..=255).map(|byte| Some(vec![byte]))).chain(found.into_iter().map(Some)).collect()
@@ -112,30 +129,41 @@ impl Random {
     }
 }
 
-fn compile(pattern: &str, dialect: &Dialect, vocabulary: &Arc<Vocabulary>, fast: FastPaths) -> Arc<CompiledConstraint> {
-    let limits = Limits { memory_bytes: 256 << 20, fuel: 1 << 32, ..Limits::default() };
-    let parsed = parse_str(pattern, 0, dialect, &limits).expect("the pattern is good");
-    let automaton = automaton::compile(&parsed, vocabulary.alphabet(), &limits).expect("the pattern is regular");
-    let constraint = CompiledConstraint::new(Box::new(automaton), Arc::clone(vocabulary), &limits).expect("it matches");
-    constraint.set_fast_paths(fast);
-    constraint
+fn compile(
+    pattern: &str,
+    dialect: &Dialect,
+    vocabulary: &Arc<Vocabulary>,
+    limits: &Limits,
+) -> Result<[Arc<CompiledConstraint>; 3]> {
+    let parsed = parse_str(pattern, 0, dialect, limits)?;
+    let automaton = automaton::compile(&parsed, vocabulary.alphabet(), limits)?;
+    let made = |fast| {
+        let constraint = CompiledConstraint::new(Box::new(automaton.clone()), Arc::clone(vocabulary), limits)?;
+        constraint.set_fast_paths(fast);
+        Ok(constraint)
+    };
+    Ok([made(WAYS[0])?, made(WAYS[1])?, made(WAYS[2])?])
 }
 
 /// Walks by tokens that the mask allows, and compares the masks of all ways on every step. Returns how many there were.
-fn walk(case: &Case, dialect: &Dialect, vocabulary: &Arc<Vocabulary>, walks: usize, random: &mut Random) -> usize {
-    let ways = [FastPaths::Never, FastPaths::WherePaying, FastPaths::Always];
-    let constraints = ways.map(|fast| compile(&case.pattern, dialect, vocabulary, fast));
+fn walk(
+    case: &Case,
+    constraints: &[Arc<CompiledConstraint>; 3],
+    vocabulary: &Arc<Vocabulary>,
+    walks: usize,
+    random: &mut Random,
+) -> Result<usize> {
     let mut masks = 0;
     for _ in 0..walks {
         let mut matchers = constraints.each_ref().map(|constraint| Matcher::new(Arc::clone(constraint)));
-        let mut rows = ways.map(|_| vec![u32::MAX; vocabulary.mask_words()]);
+        let mut rows = WAYS.map(|_| vec![u32::MAX; vocabulary.mask_words()]);
         for step in 0..STEPS {
             for (matcher, row) in matchers.iter().zip(&mut rows) {
-                matcher.fill_mask(row).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+                matcher.fill_mask(row)?;
             }
             masks += 1;
             let [plain, others @ ..] = &rows;
-            for (way, other) in ways[1..].iter().zip(others) {
+            for (way, other) in WAYS[1..].iter().zip(others) {
                 if let Some(word) = (0..plain.len()).find(|&word| plain[word] != other[word]) {
                     let id = (word * 32) as u32 + (plain[word] ^ other[word]).trailing_zeros();
                     panic!(
@@ -163,11 +191,15 @@ fn walk(case: &Case, dialect: &Dialect, vocabulary: &Arc<Vocabulary>, walks: usi
                 }
             }
             for matcher in &mut matchers {
-                matcher.advance(token).expect("the mask allows it");
+                match matcher.advance(token) {
+                    Ok(()) => {}
+                    Err(MatchError::Core(error)) => return Err(error),
+                    Err(rejected) => panic!("{}: the mask allows what is refused: {rejected}", case.name),
+                }
             }
         }
     }
-    masks
+    Ok(masks)
 }
 
 #[test]
@@ -192,6 +224,89 @@ fn masks_made_by_the_fast_ways_equal_those_of_a_plain_walk() {
         sample: String::new(),
     }));
     let mut random = Random(1);
-    let masks: usize = cases.iter().map(|case| walk(case, &dialect, &vocabulary, walks, &mut random)).sum();
+    let limits = Limits { memory_bytes: 256 << 20, fuel: 1 << 32, ..Limits::default() };
+    let mut walk_case = |case: &Case| {
+        let constraints = compile(&case.pattern, &dialect, &vocabulary, &limits)?;
+        walk(case, &constraints, &vocabulary, walks, &mut random)
+    };
+    let masks: usize =
+        cases.iter().map(|case| walk_case(case).unwrap_or_else(|error| panic!("{}: {error}", case.name))).sum();
     assert!(masks > cases.len() * walks, "the walks have ended early");
+}
+
+/// A pattern of wide classes that overlap, narrow ones, and counts about as long as tokens.
+fn pattern(random: &mut Random, depth: usize) -> String {
+    const ATOMS: [&str; 20] = [
+        ".",
+        r"\w",
+        "[a-z ]",
+        r#"[^"\n]"#,
+        r"[^\s;]",
+        r"\d",
+        r"\s",
+        "e",
+        r"\n",
+        ";",
+        r"\}",
+        " ",
+        "é",
+        "[ab]",
+        "the",
+        r"\W",
+        "[一-龥]",
+        r"(?=.\w)",
+        r"(?!e|--)",
+        r"\b",
+    ];
+    const COUNTS: [&str; 16] =
+        ["*", "+", "?", "{0,3}", "{2,20}", "{0,40}", "{17}", "{18,}", "{1,64}", "*", "+", "", "", "", "", ""];
+    let parts = 1 + random.below(4);
+    let mut sequence = String::new();
+    for _ in 0..parts {
+        if depth > 0 && random.below(3) == 0 {
+            let ways = 1 + random.below(3);
+            let ways: Vec<String> = (0..ways).map(|_| pattern(random, depth - 1)).collect();
+            sequence.push_str(&format!("(?:{})", ways.join("|")));
+        } else {
+            sequence.push_str(ATOMS[random.below(ATOMS.len())]);
+            if sequence.ends_with(r"\b") || sequence.ends_with("w)") || sequence.ends_with("--)") {
+                continue;
+            }
+            if sequence.ends_with("the") {
+                sequence.truncate(sequence.len() - 3);
+                sequence.push_str("(?:the)");
+            }
+        }
+        sequence.push_str(COUNTS[random.below(COUNTS.len())]);
+    }
+    sequence
+}
+
+#[test]
+fn masks_of_random_patterns_are_the_same_by_all_ways() {
+    let (dialect, cases) = (dialect(), cases());
+    let (special, mut tokens) = (3 + 256, made(&cases));
+    let mut index = 0;
+    tokens.retain(|_| {
+        index += 1;
+        index <= special || index % 7 == 0
+    });
+    let vocabulary = Vocabulary::new(tokens.iter().map(Option::as_deref), &[EOS]).expect("the tokens are good");
+    let vocabulary = Arc::new(vocabulary);
+    let count = std::env::var("RELLM_WALK_PATTERNS").map_or(25, |n| n.parse().expect("a number"));
+    let seed = std::env::var("RELLM_WALK_SEED").map_or(7, |n| n.parse().expect("a number"));
+    let mut random = Random(seed);
+    let limits = Limits { fuel: 20_000_000, ..Limits::default() };
+    let (mut masks, mut walked) = (0, 0);
+    for _ in 0..count {
+        let pattern = pattern(&mut random, 2);
+        // Some match nothing, and some cost more than a test may.
+        let Ok(constraints) = compile(&pattern, &dialect, &vocabulary, &limits) else { continue };
+        let case = Case { name: format!("{pattern:?}"), pattern, sample: String::new() };
+        if let Ok(seen) = walk(&case, &constraints, &vocabulary, 2, &mut random) {
+            masks += seen;
+            walked += 1;
+        }
+    }
+    assert!(walked * 2 > count && masks > walked * 2, "most patterns match nothing: {walked} of {count}");
 }

@@ -83,6 +83,51 @@ impl Calculus {
             rest = tail;
         }
     }
+
+    /// The minterms that a sequence has anywhere, and perhaps more.
+    fn all_minterms(&mut self, sequence: ExprId, captured: &Bits) -> Bits {
+        let mut all = Bits::default();
+        if self.arena.is(sequence, flag::GROUPS) {
+            self.anywhere(sequence, captured, &mut all);
+            return all;
+        }
+        if let Some(known) = self.anywhere.get(&sequence) {
+            return known.clone();
+        }
+        self.anywhere(sequence, captured, &mut all);
+        self.anywhere.insert(sequence, all.clone());
+        all
+    }
+
+    fn anywhere(&self, sequence: ExprId, captured: &Bits, into: &mut Bits) {
+        let mut rest = sequence;
+        loop {
+            let (head, tail) = self.arena.split(rest);
+            match *self.arena.get(head) {
+                Expr::Str { at, len } => {
+                    let classes = &self.arena.pool[at as usize..(at + len) as usize];
+                    classes.iter().for_each(|&class| into.extend(self.partition.bits(class)));
+                }
+                Expr::Literals { table, lo, hi, depth } => {
+                    for &(at, len) in &self.arena.tables[table as usize][lo as usize..hi as usize] {
+                        let classes = &self.arena.pool[(at + depth) as usize..(at + len) as usize];
+                        classes.iter().for_each(|&class| into.extend(self.partition.bits(class)));
+                    }
+                }
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => {
+                    ids.iter().for_each(|&id| self.anywhere(id, captured, into));
+                }
+                Expr::Repeat { body, .. } => self.anywhere(body, captured, into),
+                Expr::Cond { yes, no, .. } => [yes, no].into_iter().for_each(|id| self.anywhere(id, captured, into)),
+                // One character, none, or what `first` takes for anything.
+                _ => self.first(head, captured, into),
+            }
+            if tail == EMPTY {
+                return;
+            }
+            rest = tail;
+        }
+    }
 }
 
 impl RegexAutomaton {
@@ -154,15 +199,20 @@ impl RegexAutomaton {
             // What follows may go on with the same characters: looking further may tell more.
             return None;
         }
+        if !beyond_is_dead {
+            // What follows may begin among characters of the class, and go on with any that it has.
+            first.extend(&calculus.all_minterms(tail, &captured));
+        }
         let mut exits = others.clone();
         first.iter().filter(|&m| !bits.has(m)).for_each(|m| exits.add(m));
         if is_wide(&calculus.partition, &exits) {
             // Too much is left to be walked: what follows may be one class with this one.
             return None;
         }
-        // The derivative of `X{0,n}T` by what is in neither X nor another way to iterate is that of `T`, whatever n is.
+        // The derivative of `X{0,n}T` by what is in neither X nor another way to iterate is that of `T`, whatever n is, if
+        // no character of X begins T.
         let mut steady = Bits::default();
-        if plain && min == 0 {
+        if plain && min == 0 && beyond_is_dead {
             exits.iter().filter(|&m| !others.has(m)).for_each(|m| steady.add(m));
         }
         Some(Some(self.closure_of(&bits, reach, &exits, &steady, beyond_is_dead)))

@@ -18,7 +18,7 @@
 
 use super::captures::Captures;
 use super::expr::{ANYTHING, Arena, EMPTY, Expr, ExprId, MANY, NOTHING, START_BIT, flag};
-use super::partition::{Minterm, Partition};
+use super::partition::{Bits, Minterm, Partition};
 use crate::error::{Error, Result};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -51,6 +51,8 @@ pub struct Calculus {
     /// The fuel of the last refuelling, for the message.
     pub fuel_limit: u64,
     memo: FxHashMap<(ExprId, Minterm), ExprId>,
+    /// By sequence, the minterms that it has anywhere.
+    pub(super) anywhere: FxHashMap<ExprId, Bits>,
     depth: u32,
 }
 
@@ -71,13 +73,18 @@ impl Calculus {
             fuel: u64::MAX,
             fuel_limit: u64::MAX,
             memo: FxHashMap::default(),
+            anywhere: FxHashMap::default(),
             depth: 0,
         }
     }
 
     /// The bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.arena.memory_bytes() + self.partition.memory_bytes() + self.captures.memory_bytes() + self.memo.len() * 24
+        self.arena.memory_bytes()
+            + self.partition.memory_bytes()
+            + self.captures.memory_bytes()
+            + self.memo.len() * 24
+            + self.anywhere.len() * (self.partition.len() / 8 + 64)
     }
 
     /// Pays for work.

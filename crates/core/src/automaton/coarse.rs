@@ -1,0 +1,107 @@
+//! States that short texts cannot tell apart.
+//!
+//! A text of at most `c` characters completes at most `q - 1 = c / l` iterations of a repetition whose body is at least
+//! `l ≥ 1` characters long, and touches at most `q`. So `x{m,n}` may be replaced by `x{min(m,q),n}`, and, where `n ≥ q`, by
+//! `x{min(m,q),∞}`: no text of at most `c` characters, as a whole or as the beginning of another, sees the difference. (An
+//! iteration that consumes nothing is never needed: a body that can be empty has `m = 0` by normal form.) Having the same
+//! short words and the same short beginnings is kept by sequences, unions and repetitions of what is never empty, so that
+//! it may be done in all parts of a `PLAIN` term at once. And since every replacement has all the texts of what it
+//! replaces, so has the whole.
+//!
+//! In `"[^"]{0,120}"` and in `(, x{8}){0,9}` nearly all states so share one mask.
+
+use super::derive::STEP;
+use super::expr::{Expr, ExprId, MANY, flag};
+use super::regex::{CharState, DEAD, RegexAutomaton};
+use crate::error::Result;
+use rustc_hash::FxHashMap;
+
+/// What has been made coarse so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Coarse {
+    characters: u32,
+    terms: FxHashMap<ExprId, ExprId>,
+}
+
+impl Coarse {
+    pub(super) fn clear(&mut self) {
+        self.terms = FxHashMap::default();
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.terms.capacity() * 9
+    }
+}
+
+impl RegexAutomaton {
+    /// See [`super::Automaton::coarse`].
+    pub(super) fn make_coarse(&mut self, state: CharState, characters: u32) -> Result<CharState> {
+        let term = self.states[state as usize].term;
+        if state == DEAD || !self.calculus.arena.is(term, flag::COUNTS) || !self.calculus.arena.is(term, flag::PLAIN) {
+            return Ok(state);
+        }
+        if self.coarse.characters != characters {
+            self.coarse.clear();
+            self.coarse.characters = characters;
+        }
+        let coarse = self.coarse_term(term)?;
+        if coarse == term {
+            return Ok(state);
+        }
+        let coarse = self.intern_bare(coarse);
+        self.check_memory()?;
+        Ok(coarse)
+    }
+
+    fn coarse_term(&mut self, term: ExprId) -> Result<ExprId> {
+        // Sequences nest to the right, as deep as they are long.
+        let mut heads: Vec<(ExprId, ExprId)> = Vec::new();
+        let mut rest = term;
+        let mut made = loop {
+            if !self.calculus.arena.is(rest, flag::COUNTS) {
+                break rest;
+            }
+            if let Some(&known) = self.coarse.terms.get(&rest) {
+                break known;
+            }
+            self.calculus.spend(STEP)?;
+            match *self.calculus.arena.get(rest) {
+                Expr::Concat(head, tail) => {
+                    heads.push((rest, head));
+                    rest = tail;
+                }
+                _ => {
+                    let made = self.coarse_part(rest)?;
+                    self.coarse.terms.insert(rest, made);
+                    break made;
+                }
+            }
+        };
+        for (whole, head) in heads.into_iter().rev() {
+            let head = self.coarse_term(head)?;
+            made = self.calculus.arena.concat(head, made);
+            self.coarse.terms.insert(whole, made);
+        }
+        Ok(made)
+    }
+
+    fn coarse_part(&mut self, part: ExprId) -> Result<ExprId> {
+        match *self.calculus.arena.get(part) {
+            Expr::Repeat { body, min, max, lazy: false } => {
+                let least = self.calculus.arena.info(body).min_len.max(1);
+                let touched = self.coarse.characters / least + 1;
+                let body = self.coarse_term(body)?;
+                let max = if max >= touched { MANY } else { max };
+                Ok(self.calculus.arena.repeat(body, min.min(touched), max, false))
+            }
+            Expr::Union(ref ids) => {
+                let mut parts = ids.to_vec();
+                for id in &mut parts {
+                    *id = self.coarse_term(*id)?;
+                }
+                Ok(self.calculus.any(parts))
+            }
+            _ => Ok(part),
+        }
+    }
+}
