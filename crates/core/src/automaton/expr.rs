@@ -126,6 +126,8 @@ pub mod flag {
     pub const STANDS: u16 = 512;
     /// May compare the next character with a captured one.
     pub const FRONT_TEXT: u16 = 1024;
+    /// Has a repetition that counts beyond one.
+    pub const COUNTS: u16 = 2048;
 }
 
 use flag::*;
@@ -237,7 +239,7 @@ impl Arena {
                 let one = self.info(id);
                 all.min_len = all.min_len.min(one.min_len);
                 all.flags |= one.flags
-                    & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | FRONT_TEXT | MARKED);
+                    & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | FRONT_TEXT | MARKED | COUNTS);
                 all.flags &= one.flags | !(PLAIN | STANDS);
                 all.trackers |= one.trackers;
                 all.front |= one.front;
@@ -267,7 +269,7 @@ impl Arena {
                 let looks = matches!(self.nodes[head as usize], Expr::Ahead { .. } | Expr::Next { .. });
                 info.min_len = if looks { h.min_len.max(t.min_len) } else { h.min_len.saturating_add(t.min_len) };
                 info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
-                info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED);
+                info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS);
                 info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT);
                 info.trackers |= t.trackers;
                 if h.flags & MAY_SKIP != 0 {
@@ -291,10 +293,13 @@ impl Arena {
                 info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | BOOLEAN | MAY_SKIP;
                 info
             }
-            Expr::Repeat { body, min, .. } => {
+            Expr::Repeat { body, min, max, .. } => {
                 let mut info = *self.info(body);
                 info.min_len = info.min_len.saturating_mul(min);
                 info.flags &= !MARKED;
+                if min > 1 || (max > 1 && max != MANY) {
+                    info.flags |= COUNTS;
+                }
                 if min == 0 {
                     info.flags |= SKIPS | MAY_SKIP;
                 }

@@ -6,6 +6,7 @@ mod atomic;
 mod bytes;
 mod captures;
 mod closure;
+mod coarse;
 mod completion;
 mod decoder;
 mod derive;
@@ -90,6 +91,13 @@ pub trait Automaton: Send {
     /// What is known without walking; `None`: nothing.
     fn closure(&mut self, _state: StateId) -> Result<Option<Closure>> {
         Ok(None)
+    }
+
+    /// A state that texts of at most `characters` characters cannot tell from this one: the same of them are alive after
+    /// both, and the same are in the language. Of longer ones, none is alive after `state` that is dead after the other.
+    /// States that differ only in how far away an end is can share a mask by it.
+    fn coarse(&mut self, state: StateId, _characters: u32) -> Result<StateId> {
+        Ok(state)
     }
 
     /// A key that is equal for two states of any automata only if they have the same language, where that is cheap.

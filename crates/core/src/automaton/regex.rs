@@ -9,6 +9,7 @@
 //!
 //! A state is dead exactly where nothing can match (`liveness.rs`).
 
+use super::coarse::Coarse;
 use super::decoder::{Decoder, Target};
 use super::derive::{Calculus, Context};
 use super::expr::{ExprId, NOTHING, START_BIT, flag};
@@ -83,6 +84,7 @@ pub struct RegexAutomaton {
     extra_memory: usize,
     /// Room for [`RegexAutomaton::sift`].
     begins: Bits,
+    pub(super) coarse: Coarse,
 }
 
 /// Compiles a pattern over the characters that a vocabulary can spell.
@@ -113,6 +115,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         limits: *limits,
         extra_memory: 0,
         begins: Bits::default(),
+        coarse: Coarse::default(),
     };
     let partition = &automaton.calculus.partition;
     automaton.shift = (partition.len().max(2) as u32).next_power_of_two().trailing_zeros();
@@ -217,7 +220,12 @@ impl RegexAutomaton {
         id
     }
 
-    fn check_memory(&self) -> Result<()> {
+    /// The state of a plain term, which asks nothing of the text before.
+    pub(super) fn intern_bare(&mut self, term: ExprId) -> CharState {
+        self.intern(term, 0, &[], 0)
+    }
+
+    pub(super) fn check_memory(&self) -> Result<()> {
         if self.memory_bytes() as u64 <= self.limits.memory_bytes {
             return Ok(());
         }
@@ -482,6 +490,13 @@ impl Automaton for RegexAutomaton {
         }
     }
 
+    fn coarse(&mut self, state: StateId, characters: u32) -> Result<StateId> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(state),
+            (at, None) => Ok(StateId(self.make_coarse(at, characters)?)),
+        }
+    }
+
     fn refuel(&mut self, fuel: u64) {
         self.calculus.fuel = fuel;
         self.calculus.fuel_limit = fuel;
@@ -493,6 +508,7 @@ impl Automaton for RegexAutomaton {
             + self.states.len() * (size_of::<State>() + 40)
             + self.transitions.len() * 4
             + self.bare.len() * 4
+            + self.coarse.memory_bytes()
             + self.extra_memory
     }
 
@@ -530,6 +546,7 @@ impl RegexAutomaton {
         self.middle_ids.clear();
         self.tracker_sets.truncate(1);
         self.tracker_ids.clear();
+        self.coarse.clear();
         self.extra_memory = 0;
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());

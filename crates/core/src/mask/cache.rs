@@ -1,5 +1,6 @@
 //! Finished masks by state, bounded in bytes; the least recently used go first.
 
+use super::engine::{set, unset};
 use super::fast::Copied;
 use crate::automaton::StateId;
 use rustc_hash::FxHashMap;
@@ -20,6 +21,8 @@ pub(super) enum Mask {
     Few(Box<[(u32, u32)]>),
     /// Tokens that other masks have, too, and EOS if `accepting`.
     Copied { from: Copied, accepting: bool },
+    /// The mask of another state, without some tokens.
+    Like { of: StateId, without: Box<[u32]> },
 }
 
 impl Mask {
@@ -28,6 +31,7 @@ impl Mask {
             Mask::Words(words) => words.len() * 4 + OVERHEAD,
             Mask::Few(words) => words.len() * 8 + OVERHEAD,
             Mask::Copied { .. } => OVERHEAD,
+            Mask::Like { without, .. } => without.len() * 4 + OVERHEAD,
         }
     }
 
@@ -47,17 +51,26 @@ impl Mask {
         Mask::Few(few.into())
     }
 
-    /// Writes the mask to `row`, which has as many words; EOS of a copied one is left to the caller.
+    /// Writes the mask to `row`, which has as many words.
     #[inline]
-    pub(super) fn write(&self, row: &mut [u32]) {
+    fn write(&self, row: &mut [u32], eos_token_ids: &[u32]) {
         match self {
             Mask::Words(words) => row.copy_from_slice(words),
-            Mask::Copied { from: Copied::Class(slice), .. } => row.copy_from_slice(&slice.whole),
-            Mask::Copied { from: Copied::Steady(words), .. } => row.copy_from_slice(words),
+            Mask::Copied { from, accepting } => {
+                row.copy_from_slice(match from {
+                    Copied::Class(slice) => &slice.whole,
+                    Copied::Steady(words) => words,
+                });
+                if *accepting {
+                    eos_token_ids.iter().for_each(|&id| set(row, id));
+                }
+            }
             Mask::Few(words) => {
                 row.fill(0);
                 words.iter().for_each(|&(at, word)| row[at as usize] = word);
             }
+            // What it is like is written by the cache, which has it.
+            Mask::Like { without, .. } => without.iter().for_each(|&id| unset(row, id)),
         }
     }
 }
@@ -71,13 +84,19 @@ pub(super) struct MaskCache {
 }
 
 impl MaskCache {
-    /// The mask of `state`, which is then the most recently used.
+    /// Writes the mask of `state`, which is then the most recently used, if it is here.
     #[inline]
-    pub(super) fn get(&mut self, state: StateId) -> Option<&Mask> {
+    pub(super) fn write(&mut self, state: StateId, row: &mut [u32], eos_token_ids: &[u32]) -> bool {
         self.clock += 1;
-        let entry = self.entries.get_mut(&state)?;
+        let Some(entry) = self.entries.get_mut(&state) else { return false };
         entry.used = self.clock;
-        Some(&entry.mask)
+        if let Mask::Like { of, .. } = entry.mask {
+            let Some(other) = self.entries.get_mut(&of) else { return false };
+            other.used = self.clock;
+            other.mask.write(row, eos_token_ids);
+        }
+        self.entries[&state].mask.write(row, eos_token_ids);
+        true
     }
 
     /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
@@ -134,7 +153,7 @@ mod tests {
     fn masks_are_kept_as_they_are() {
         for row in [vec![0; 100], vec![7; 100], (0..100).map(|i| u32::from(i == 33 || i == 99)).collect()] {
             let mut written = vec![1; 100];
-            Mask::keep(&row).write(&mut written);
+            Mask::keep(&row).write(&mut written, &[]);
             assert_eq!(written, row);
         }
     }
@@ -146,14 +165,29 @@ mod tests {
         for id in 1..=8 {
             cache.insert(StateId(id), words(&[id]), 8 * cost);
         }
-        assert!(matches!(cache.get(StateId(1)), Some(Mask::Words(words)) if **words == [1]));
+        let mut row = [0];
+        assert!(cache.write(StateId(1), &mut row, &[]) && row == [1]);
         cache.insert(StateId(9), words(&[9]), 8 * cost);
-        assert!(cache.get(StateId(1)).is_some() && cache.get(StateId(9)).is_some());
-        assert!(cache.get(StateId(2)).is_none());
+        assert!(cache.write(StateId(1), &mut row, &[]) && cache.write(StateId(9), &mut row, &[]));
+        assert!(!cache.write(StateId(2), &mut row, &[]));
         assert!(cache.bytes() <= 8 * cost);
         cache.insert(StateId(10), words(&[0; 1000]), 8 * cost);
-        assert!(cache.get(StateId(10)).is_none(), "a mask larger than the budget is not kept");
+        assert!(!cache.write(StateId(10), &mut row, &[]), "a mask larger than the budget is not kept");
         cache.clear();
         assert_eq!(cache.bytes(), 0);
+    }
+
+    #[test]
+    fn a_mask_like_another_is_gone_with_it() {
+        let mut cache = MaskCache::default();
+        let like = Mask::Like { of: StateId(1), without: [2].into() };
+        cache.insert(StateId(1), words(&[0b1110]), 1000);
+        cache.insert(StateId(2), like, 1000);
+        let mut row = [0];
+        assert!(cache.write(StateId(2), &mut row, &[]) && row == [0b1010]);
+        assert!(cache.write(StateId(1), &mut row, &[]) && row == [0b1110]);
+        cache.clear();
+        cache.insert(StateId(2), Mask::Like { of: StateId(1), without: [2].into() }, 1000);
+        assert!(!cache.write(StateId(2), &mut row, &[]));
     }
 }

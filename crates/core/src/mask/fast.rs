@@ -35,6 +35,13 @@ struct Plan {
     beyond_is_dead: bool,
 }
 
+impl Plan {
+    /// Whether so many characters of the class are alive, if the closure tells.
+    fn decides(&self, characters: u32) -> Option<bool> {
+        (characters <= self.reach || self.beyond_is_dead).then_some(characters <= self.reach)
+    }
+}
+
 /// Where a class may be left.
 #[derive(Clone, Default)]
 struct Exits {
@@ -137,6 +144,55 @@ impl Maker<'_> {
             steady.is_empty() && loose.is_empty() && tokens.is_empty() && self.slices.longer_than(plan.reach) == 0
         });
         Ok(copied.map(|plan| Copied::Class(plan.slice)))
+    }
+
+    /// The tokens of more than [`COUNTED`](crate::vocabulary::slices::COUNTED) characters that `row` has, though they may
+    /// not follow `state`.
+    pub(super) fn too_long(&mut self, state: StateId, row: &[u32]) -> Result<Vec<u32>> {
+        let mut dead = Vec::new();
+        let mut here = None;
+        let mut after: Vec<(u8, StateId, Option<Plan>)> = Vec::new();
+        for &(characters, token) in self.slices.longer().iter().filter(|&&(_, token)| is_set(row, token)) {
+            if here.is_none() {
+                here = Some(self.plan(state, 0)?);
+            }
+            if let Some(Some(plan)) = &here
+                && is_set(&plan.slice.whole, token)
+                && let Some(alive) = plan.decides(characters)
+            {
+                if !alive {
+                    dead.push(token);
+                }
+                continue;
+            }
+            let (&first, rest) = self.vocabulary.bytes_of(token).split_first().unwrap_or((&0, &[]));
+            let index = match after.iter().position(|known| known.0 == first) {
+                Some(index) => index,
+                None => {
+                    let next = self.automaton.step(state, first)?;
+                    let plan = if first < 0x80 && next != StateId::DEAD { self.plan(next, 1)? } else { None };
+                    after.push((first, next, plan));
+                    after.len() - 1
+                }
+            };
+            let (_, next, plan) = &after[index];
+            let decided = plan.as_ref().and_then(|plan| {
+                let tail = self.vocabulary.tail(self.slices, &plan.slice);
+                if is_set(tail, token) { plan.decides(characters - 1) } else { None }
+            });
+            let alive = match decided {
+                Some(alive) => alive,
+                None => {
+                    let (end, stepped) = step_bytes(self.automaton, *next, rest)?;
+                    self.fuel.spend(stepped as u64)?;
+                    end != StateId::DEAD
+                }
+            };
+            if !alive {
+                dead.push(token);
+            }
+        }
+        Ok(dead)
     }
 
     /// The tokens that leave a closure by `exits`.

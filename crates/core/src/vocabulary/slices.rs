@@ -252,6 +252,11 @@ impl Slices {
         }
     }
 
+    /// The tokens of more than [`COUNTED`] characters: `(characters, id)`.
+    pub(crate) fn longer(&self) -> &[(u32, u32)] {
+        &self.longer
+    }
+
     /// All tokens of whole characters, the last of which may be cut.
     pub(crate) fn text(&self) -> &[u32] {
         &self.text
