@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rellm import TokenRejectedError, UnsatisfiableError, _core, _tables
 
-ALPHABET = "abé "
+ALPHABET = "abé\n"  # `.` is wide, and does not have all of it
 LONGEST = 6
 TEXTS = ["".join(letters) for n in range(LONGEST + 1) for letters in itertools.product(ALPHABET, repeat=n)]
 LIMITS = _core.Limits(memory_bytes=32 << 20, fuel=20_000_000, nesting=500, pattern_length=2_000_000)
@@ -23,7 +23,7 @@ atoms = st.sampled_from(
         "a",
         "b",
         "é",
-        " ",
+        r"\n",
         ".",
         r"\w",
         "[ab]",
@@ -67,7 +67,7 @@ tokens = st.one_of(
 def vocabularies(draw: st.DrawFn) -> tuple[list[bytes | None], list[int]]:
     words = draw(st.lists(tokens, min_size=1, max_size=12))
     if draw(st.booleans()):
-        words += [bytes([byte]) for byte in "abé ".encode()]
+        words += [bytes([byte]) for byte in ALPHABET.encode()]
     eos = draw(st.lists(st.integers(0, len(words) + 1), max_size=2, unique=True))
     return words, eos
 
@@ -94,6 +94,27 @@ class Oracle:
     @cache  # noqa: B019 (an oracle lives as long as one example)
     def is_spelled(self, text: bytes) -> bool:
         return not text or any(text.startswith(word) and self.is_spelled(text[len(word) :]) for word in self.words)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "before", "token"),
+    [
+        (r".*\}\n", "x", "}\n"),
+        (r"\{.*\}\s*\}\nHuman:", '{"a": 1} or', "}\n}\nHuman"),
+        (r"[a-z]{0,30}(e;|\n- )+", "abc", "ne;\n"),
+        (r"(\w|[,.])*, =", "x", ",., ="),
+    ],
+)
+def test_a_token_may_leave_a_class_by_what_began_inside_it(pattern: str, before: str, token: str) -> None:
+    words: list[bytes | None] = [bytes([byte]) for byte in range(256)]
+    vocabulary = _core.Vocabulary([*words, token.encode()], [0])
+    constraint = _core.Constraint.regex(pattern, 0, _tables.re_dialect(), {}, vocabulary, LIMITS)
+    matcher = constraint.matcher()
+    for byte in before.encode():
+        matcher.advance(byte)
+    for way in WAYS:
+        constraint.set_fast_paths(way)
+        assert 256 in bits(matcher.mask())
 
 
 @settings(max_examples=400, deadline=None)
