@@ -57,6 +57,9 @@ class RELLM(BaseLLM):
             pipeline.
         batch_size: how many prompts go through the model in one padded forward pass.
 
+    A constraint that cannot be served raises when the model is made (`PatternError`, `UnsatisfiableError`, …): over the
+    model's own tokens where they are known, and as far as the pattern alone tells where the model is loaded later.
+
     An answer that could not be completed raises: `BudgetError` before anything is written, if no match fits into
     `max_new_tokens`, and `IncompleteError` with the text so far otherwise. A stop string that cuts an answer before it
     matches is marked in what `generate` returns (`generation_info["is_complete"]`), and raises `IncompleteError` in the
