@@ -43,6 +43,8 @@ def test_the_same_patterns_are_refused(dialect: str) -> None:
         kind, message, position = outcome(dialect, pattern, flags, lists)
         wrong = kind == "refused" if accepted else kind not in ("refused", "unsupported")
         placed = kind != "refused" or (position is not None and 0 <= position <= len(pattern))
+        if not accepted and lists and message.startswith("the named list x= is not used"):
+            placed = position is None  # it is missing, and so is nowhere
         if wrong or not placed:
             differences.append((pattern, flags, accepted, kind, message))
     assert not differences[:5]
