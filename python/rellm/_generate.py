@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import codecs
 import copy
-from collections.abc import Generator as Pieces
+import inspect
+from collections.abc import Generator as Stream
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 from rellm._errors import DeadEndError
+from rellm._generate_batch import BatchDecoder, BatchRow, NotForBatches, RowsTurn
 from rellm._generate_budget import check_budget
 from rellm._generate_completion import Completion, FinishReason
 from rellm._generate_forced import Forced
 from rellm._generate_loop import Decoder
+from rellm._generate_pieces import Pieces
 from rellm._generate_processor import ConstraintLogitsProcessor, compiled_over
 from rellm._generate_prompt import encode_prompts, split_prompts
 from rellm._generate_rows import ABANDONED, LIVE, Row
@@ -140,7 +142,7 @@ class Generator:
         max_whitespace: int | None = None,
         max_repetition: int | None = None,
         **generate_kwargs: Any,
-    ) -> Pieces[str, None, Completion]:
+    ) -> Stream[str, None, Completion]:
         """The same for one prompt, as pieces of text while they are written.
 
         A piece never splits a character, and never holds part of a stop string. The generator's return value (that of
@@ -181,7 +183,7 @@ class _Call:
         if forced_text not in ("verified", "forced", "off"):
             raise ValueError(f'forced_text is {forced_text!r}: it is "verified", "forced" or "off"')
         self._model = model = generator.model
-        self._vocabulary = vocabulary = generator.vocabulary
+        self._vocabulary = generator.vocabulary
         self._generator = generator
         self._forced_text = forced_text
         self._stops = stop_strings(stop)
@@ -204,9 +206,16 @@ class _Call:
         decoder_only = not model.config.is_encoder_decoder
         self._prompt_length = self._encoded.input_ids.shape[1] if decoder_only else None
         self._trace = trace
-        self._processor = ConstraintLogitsProcessor(
-            list(self._compiled),
-            vocabulary,
+        self._run_limits = max_whitespace, max_repetition
+        self._processor = self._processor_of(self._compiled)
+        self._end = self._end_of(self._compiled, self._processor)
+        self._decoder: Decoder | BatchDecoder | None = None
+
+    def _processor_of(self, compiled: list[Any]) -> ConstraintLogitsProcessor:
+        max_whitespace, max_repetition = self._run_limits
+        return ConstraintLogitsProcessor(
+            list(compiled),
+            self._vocabulary,
             max_new_tokens=self._max_new_tokens + self._lead,
             prompt_length=self._prompt_length,
             eos_token_ids=sorted(self._eos),
@@ -214,11 +223,12 @@ class _Call:
             max_repetition=max_repetition,
             _may_lack_eos=True,
         )
-        self._end = TextEnd(
-            [None if one is None else one.matcher() for one in self._compiled],
-            vocabulary, self._eos, lambda: self._processor.prompt_length, self._stops, stop_after_match,
-        )  # fmt: skip
-        self._decoder: Decoder | None = None
+
+    def _end_of(self, compiled: list[Any], processor: ConstraintLogitsProcessor) -> TextEnd:
+        matchers = [None if one is None else one.matcher() for one in compiled]
+        return TextEnd(
+            matchers, self._vocabulary, self._eos, lambda: processor.prompt_length, self._stops, self._stop_after_match
+        )
 
     # -- arguments ---------------------------------------------------------------------------------------------
 
@@ -301,29 +311,53 @@ class _Call:
             return [compiled_over(one, self._vocabulary) for one in constraint]
         return [compiled_over(constraint, self._vocabulary)] * prompts
 
+    def _setting(self, name: str) -> Any:
+        value = getattr(self._config, name, None)
+        return getattr(self._model.generation_config, name, None) if value is None else value
+
     @property
-    def runs_own_loop(self) -> bool:
-        """Whether this call is one row, written token by token: then the loop is ours, and forced text is drafted."""
+    def _is_token_by_token(self) -> bool:
+        """Whether `generate` would write one token a row and step, with a cache that grows."""
         from transformers.generation.configuration_utils import GenerationMode
 
-        config, own = self._config, self._model.generation_config
-
-        def setting(name: str) -> Any:
-            value = getattr(config, name, None)
-            return getattr(own, name, None) if value is None else value
-
+        own = self._model.generation_config
         plain = ("past_key_values", "inputs_embeds", "assistant_model", "custom_generate", "synced_gpus", "input_ids")
-        merged = copy.deepcopy(config)
+        merged = copy.deepcopy(self._config)
         merged.update(**own.to_dict(), defaults_only=True)
         merged.update(**own._get_default_generation_params(), defaults_only=True)
         return (
-            self._encoded.input_ids.shape[0] * self.returns == 1
-            and merged.get_generation_mode(None) in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
+            merged.get_generation_mode(None) in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
             and not any(self._extra.get(name) is not None for name in plain)
-            and setting("stop_strings") is None
-            and setting("cache_implementation") in (None, "dynamic")
-            and setting("prefill_chunk_size") is None
-            and not setting("token_healing")
+            and self._setting("stop_strings") is None
+            and self._setting("cache_implementation") in (None, "dynamic")
+            and self._setting("prefill_chunk_size") is None
+            and not self._setting("token_healing")
+        )
+
+    @property
+    def runs_own_loop(self) -> bool:
+        """Whether this call is one row, written token by token: then the loop is ours, and forced text is drafted."""
+        return self._encoded.input_ids.shape[0] * self.returns == 1 and self._is_token_by_token
+
+    @property
+    def _runs_own_batch(self) -> bool:
+        """Whether this call is several such rows, of a model whose positions can be said, and nothing looks at all of
+        them at once. Sampling goes this way also without drafts: each row has random numbers of its own there."""
+        wanted = self._forced_text != "off" or bool(self._setting("do_sample"))
+        takes = inspect.signature(
+            self._model.get_base_model().forward if _is_peft(self._model) else self._model.forward
+        )
+        return (
+            wanted
+            and any(one is not None for one in self._compiled)
+            and not self._model.config.is_encoder_decoder
+            and not self._lead
+            and not self._extra
+            and self._is_token_by_token
+            and self._setting("use_cache") is not False
+            and not self._setting("guidance_scale")
+            and {"position_ids", "logits_to_keep"} <= takes.parameters.keys()
+            and not getattr(getattr(self._model, "active_peft_config", None), "is_prompt_learning", False)
         )
 
     # -- running -----------------------------------------------------------------------------------------------
@@ -333,6 +367,8 @@ class _Call:
             decoder = self._out_of_dead_ends()
             rows = [decoder.input_ids[0].tolist()]
             start = decoder.prompt_length + self._lead
+        elif self._runs_own_batch and (batch := self._batch()) is not None:
+            rows, start = batch, self._encoded.input_ids.shape[1]
         else:
             sequences = self._generate()
             rows = sequences.tolist()
@@ -355,10 +391,10 @@ class _Call:
                     raise
         return self._prepare(lazily=False)
 
-    def stream(self) -> Pieces[str, None, Completion]:
+    def stream(self) -> Stream[str, None, Completion]:
         decoder = self._prepare(lazily=True)
         start = decoder.prompt_length + self._lead
-        pieces = _Pieces(self._stops)
+        pieces = Pieces(self._stops)
         while not decoder.done:
             data = self._vocabulary.tokens_bytes([t for t in decoder.step() if self._is_text(t) and t not in self._eos])
             piece = pieces.push(data)
@@ -385,8 +421,8 @@ class _Call:
             self._processor.begin(input_ids.shape[1])
             decoder = Decoder(
                 model, input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria,
-                generation_config=generation_config, model_kwargs=model_kwargs, propose=self._proposer(input_ids),
-                streamer=streamer,
+                generation_config=generation_config, model_kwargs=model_kwargs,
+                propose=self._proposer(self._compiled[0], input_ids.shape[1] + self._lead), streamer=streamer,
             )  # fmt: skip
             made.append(decoder)
             # Inside `generate` what wraps a model (PEFT, autocast) is in place; a stream has to do without.
@@ -398,13 +434,58 @@ class _Call:
         self._decoder = made[0]
         return made[0]
 
-    def _generate(self, **more: Any) -> Any:
+    def _batch(self) -> list[list[int]] | None:
+        """The rows of a batch, each past its forced text in its own jumps; None where the model cannot do that."""
+        written: list[list[int]] = []
+        # Ours stands among the processors that `generate` prepares, before those of sampling; but each row has its own.
+        turn = RowsTurn()
+
+        def decode(model: Any, input_ids: Any, logits_processor: Any, stopping_criteria: Any, generation_config: Any,
+                   synced_gpus: bool = False, **model_kwargs: Any) -> Any:  # fmt: skip
+            rows = [
+                self._batch_row(self._compiled[i // self.returns], input_ids, turn, logits_processor, stopping_criteria)
+                for i in range(input_ids.shape[0])
+            ]
+            decoder = BatchDecoder(model, input_ids, rows, generation_config, model_kwargs)
+            written.extend(decoder.run())
+            self._decoder = decoder
+            return input_ids
+
+        try:
+            self._generate(custom_generate=decode, _instead=turn)
+        except NotForBatches:
+            return None
+        return written
+
+    def _batch_row(
+        self, compiled: Any, input_ids: Any, turn: RowsTurn, logits_processor: Any, stopping_criteria: Any
+    ) -> BatchRow:
+        import torch
+
+        processor = self._processor_of([compiled])
+        processor.begin(input_ids.shape[1])
+        end = self._end_of([compiled], processor)
+        own = None
+        if self._setting("do_sample"):
+            own = torch.Generator(device=input_ids.device)
+            own.manual_seed(int(torch.randint(2**62, ())))
+        return BatchRow(
+            ids=[],
+            processors=turn.of(processor, logits_processor),
+            criteria=lambda ids: bool(stopping_criteria(ids, None).all()) or bool(end(ids).all()),
+            propose=self._proposer(compiled, input_ids.shape[1]),
+            generator=own,
+        )
+
+    def _generate(self, *, _instead: Any = None, **more: Any) -> Any:
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
         extra = dict(self._extra)
         # The caller's own come first: whatever they do to the scores, only allowed tokens are left after ours.
         processors = LogitsProcessorList([*(extra.pop("logits_processor", None) or []), self._processor])
         criteria = StoppingCriteriaList([*(extra.pop("stopping_criteria", None) or []), self._end])
+        if _instead is not None:
+            processors, criteria = LogitsProcessorList([_instead]), StoppingCriteriaList()
         if getattr(self._config, "stop_strings", None) is not None:
             extra.setdefault("tokenizer", self._generator.tokenizer)
         extra.setdefault("attention_mask", self._encoded.attention_mask)
@@ -418,9 +499,8 @@ class _Call:
         )
         return getattr(result, "sequences", result)
 
-    def _proposer(self, input_ids: Any) -> Any:
-        """What to append or to draft next, from the tokens so far."""
-        compiled, start = self._compiled[0], input_ids.shape[1] + self._lead
+    def _proposer(self, compiled: Any, start: int) -> Any:
+        """What to append or to draft next, from the tokens so far, of which the text begins after `start`."""
         if compiled is None or self._forced_text == "off":
             return lambda written: ([], [])
         row = Row(compiled.matcher(), self._eos)
@@ -523,44 +603,8 @@ class _Call:
         return written
 
 
-class _Pieces:
-    """Bytes into text, never half a character, never part of a stop string."""
-
-    def __init__(self, stops: Sequence[bytes]) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stops = stops
-        self._held = b""
-        self._taken = 0
-        self._stopped = False
-
-    def push(self, data: bytes) -> str:
-        if self._stopped:
-            return ""
-        self._held += data
-        at = find_stop(self._held, self._stops)
-        self._stopped = at >= 0
-        keep = len(self._held) - at if self._stopped else self._begun_stop()
-        return self._take(len(self._held) - keep)
-
-    def rest(self, whole: bytes) -> str:
-        """What of the finished text `whole` was held back."""
-        self._held = whole[self._taken :]
-        return self._take(len(self._held)) + self._decoder.decode(b"", True)
-
-    def _take(self, n: int) -> str:
-        ready, self._held = self._held[:n], self._held[n:]
-        self._taken += n
-        return self._decoder.decode(ready)
-
-    def _begun_stop(self) -> int:
-        """How many bytes at the end may turn out to begin a stop string."""
-        longest = 0
-        for stop in self._stops:
-            for n in range(min(len(stop) - 1, len(self._held)), longest, -1):
-                if self._held.endswith(stop[:n]):
-                    longest = n
-                    break
-        return longest
+def _is_peft(model: Any) -> bool:
+    return hasattr(model, "get_base_model") and hasattr(model, "peft_config")
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> list[int] | None:

@@ -379,7 +379,10 @@ class ConstraintLogitsProcessor:
     @property
     def prompt_length(self) -> int | None:
         """How many leading tokens of each row are not text, in the call that is going on."""
-        return None if self._prompt is None else int(self._prompt.shape[1])
+        if self._prompt is not None:
+            return int(self._prompt.shape[1])
+        fixed = self._fixed_prompt_length
+        return None if fixed is None else fixed + int(self._lead_written)
 
     def row_state(self, number: int) -> Row | None:
         """The row as it was at the last call, for those who look at it from outside; None if unconstrained."""

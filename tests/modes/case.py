@@ -6,7 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,14 +187,21 @@ class GeneratorCase(Case):
         generator = self.engine.processor(self.family, patterns, model=model) if processor is None else processor
         each = patterns if isinstance(patterns, list) else [patterns] * len(texts)
         start = lead + (1 if self.family.is_encoder_decoder else self.prompts(texts)["input_ids"].shape[1])
-        checker = MaskChecker([self.oracle(pattern, eos, width) for pattern in each], start, unchecked)
+        checks: list[MaskChecker] = []
+
+        def checker(constraints: Sequence[Any]) -> MaskChecker:
+            """For the processor of these constraints, be they all rows' or one row's."""
+            patterns = [None if one is None else one.constraint.pattern for one in constraints]
+            checks.append(MaskChecker([self.oracle(pattern, eos, width) for pattern in patterns], start, unchecked))
+            return checks[-1]
+
         kwargs.setdefault("max_new_tokens", LIMIT)
         kwargs.setdefault("do_sample", False)
         if before:
             kwargs["logits_processor"] = list(before)
         with _checked_by(checker) if self.engine.checks_masks else contextlib.nullcontext():
             found = generator(list(texts), patterns, **kwargs)
-        assert checker.checked or not self.engine.checks_masks, "the mask was never asked for"
+        assert any(check.checked for check in checks) or not self.engine.checks_masks, "the mask was never asked for"
         flat = [one for some in found for one in (some if isinstance(some, list) else [some])]
         for completion in flat:
             assert completion.constraint is None or completion.is_complete, completion
@@ -204,13 +211,17 @@ class GeneratorCase(Case):
 
 
 @contextlib.contextmanager
-def _checked_by(checker: MaskChecker) -> Iterator[None]:
+def _checked_by(checker: Callable[[Sequence[Any]], MaskChecker]) -> Iterator[None]:
     """Every processor that a `Generator` makes meanwhile has its masks held against the oracle's."""
     import rellm._generate as module
 
     class Checked(module.ConstraintLogitsProcessor):
+        def __init__(self, constraint: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(constraint, *args, **kwargs)
+            self._check = checker(constraint)
+
         def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            return checker(input_ids, super().__call__(input_ids, scores))
+            return self._check(input_ids, super().__call__(input_ids, scores))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ConstraintLogitsProcessor", Checked)
