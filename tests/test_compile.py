@@ -300,7 +300,7 @@ def test_a_batch_is_filled_row_by_row_whatever_the_engines(threads: int | None, 
         assert np.array_equal(out[row, :5], matcher.mask())
         assert not out[row, 5:].any()
     assert (out[-1] == 0xFFFFFFFF).all()
-    with pytest.raises(ValueError, match="threads: must be at least 1"):
+    with pytest.raises(ValueError, match="threads is 0: it must be at least 1"):
         rellm.fill_masks(matchers, out, threads=0)
 
 

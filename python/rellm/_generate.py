@@ -38,6 +38,13 @@ class Generator:
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, vocabulary: Vocabulary | None = None) -> None:
+        if not hasattr(model, "generate") or not hasattr(model, "generation_config"):
+            wrong = f"the model is {type(model).__name__}"
+            load = repr(model) if isinstance(model, str) else "…"
+            raise TypeError(
+                f"{wrong}, which has no generate: pass a transformers model, loaded with "
+                f"transformers.AutoModelForCausalLM.from_pretrained({load})"
+            )
         self.model = model
         self.tokenizer = tokenizer
         self._defaults: dict[str, Any] = {}
@@ -247,7 +254,7 @@ class _Call:
         for budget in (max_new_tokens, kwargs_budget, config.max_new_tokens, _DEFAULT_MAX_NEW_TOKENS):
             if budget is not None:
                 break
-        if not isinstance(budget, int) or budget < 1:
+        if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
             raise ValueError(f"max_new_tokens is {budget!r}: it must be a whole number from 1 on")
         config.max_new_tokens, config.max_length = budget, None
         eos = config.eos_token_id if config.eos_token_id is not None else own.eos_token_id

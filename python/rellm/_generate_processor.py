@@ -67,6 +67,11 @@ class ConstraintLogitsProcessor:
         max_repetition: int | None = None,
         _may_lack_eos: bool = False,
     ) -> None:
+        for name, value in (("max_new_tokens", max_new_tokens), ("prompt_length", prompt_length)):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+                raise ValueError(f"{name} is {value!r}: it must be a whole number of tokens, or None")
+        if isinstance(eos_token_ids, int):
+            raise TypeError(f"eos_token_ids is {eos_token_ids}: pass a list, [{eos_token_ids}]")
         vocabulary = as_vocabulary(vocab_or_tokenizer)
         self._eos = frozenset(vocabulary.eos_token_ids if eos_token_ids is None else eos_token_ids)
         if not self._eos and not _may_lack_eos:

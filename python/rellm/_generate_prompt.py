@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rellm._errors import VocabularyError
+
 if TYPE_CHECKING:
     import torch
 
@@ -31,6 +33,20 @@ def is_chat(prompt: Any) -> bool:
     )
 
 
+def _check_chat(messages: Sequence[Mapping[str, Any]]) -> None:
+    """A template writes nothing for what is missing, and anything for what it does not know: so neither gets there."""
+    for i, message in enumerate(messages):
+        role = message.get("role")
+        if not isinstance(role, str):
+            given = f"is {type(role).__name__}" if "role" in message else "is missing"
+            raise TypeError(f'message {i}: "role" {given}: say who speaks, for instance {{"role": "user", …}}')
+        content = message.get("content")
+        if content is None and not message.get("tool_calls"):
+            raise TypeError(f'message {i}: "content" is missing: say what {role} says, for instance {{"content": "…"}}')
+        if content is not None and not isinstance(content, (str, list)):
+            raise TypeError(f'message {i}: "content" is {type(content).__name__}: pass str, or a list of parts')
+
+
 def split_prompts(prompt: Any) -> tuple[list[Prompt], bool]:
     """The prompts as a list, and whether it was a single one."""
     if isinstance(prompt, str) or is_chat(prompt):
@@ -39,6 +55,12 @@ def split_prompts(prompt: Any) -> tuple[list[Prompt], bool]:
         if not prompt:
             raise ValueError("an empty list of prompts: pass a prompt, or a list with at least one")
         for i, one in enumerate(prompt):
+            if isinstance(one, Mapping):
+                odd = next(j for j, other in enumerate(prompt) if not isinstance(other, Mapping))
+                raise TypeError(
+                    f"message {odd} is {type(prompt[odd]).__name__}: chat messages are dicts, "
+                    'for instance {"role": "user", "content": "…"}'
+                )
             if not (isinstance(one, str) or is_chat(one)):
                 raise TypeError(f"prompt {i} is {type(one).__name__}: a prompt is a str or a list of chat messages")
         return list(prompt), False
@@ -58,6 +80,7 @@ def encode_prompts(prompts: Sequence[Prompt], is_single: bool, tokenizer: Any, m
     for i, row in enumerate(rows):
         if not row:
             rows[i] = [_first_token(tokenizer, model, prompts[i])]
+    _check_ids(rows, tokenizer, model)
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), pad, dtype=torch.long)
     mask = torch.zeros((len(rows), longest), dtype=torch.long)
@@ -68,11 +91,23 @@ def encode_prompts(prompts: Sequence[Prompt], is_single: bool, tokenizer: Any, m
     return EncodedPrompts(ids.to(model.device), mask.to(model.device), is_single)
 
 
+def _check_ids(rows: Sequence[Sequence[int]], tokenizer: Any, model: Any) -> None:
+    """Ids beyond the model's embeddings would be an IndexError from deep inside it, or worse on an accelerator."""
+    known = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    highest = max(max(row) for row in rows)
+    if isinstance(known, int) and highest >= known:
+        raise VocabularyError(
+            f"the tokenizer writes id {highest} for the prompt, but the model's embeddings end at {known - 1}: "
+            "take the model's own tokenizer, or call model.resize_token_embeddings(len(tokenizer))"
+        )
+
+
 def _ids(prompt: Prompt, tokenizer: Any) -> list[int]:
     if isinstance(prompt, str):
         return _flat(tokenizer(prompt)["input_ids"])
     if getattr(tokenizer, "chat_template", None) is None:
         raise ValueError("the tokenizer has no chat template: pass the prompt as a str, or set tokenizer.chat_template")
+    _check_chat(prompt)
     text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
     # The template writes the special tokens that belong there; the tokenizer must not add a second BOS.
     return _flat(tokenizer(text, add_special_tokens=False)["input_ids"])

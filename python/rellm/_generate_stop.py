@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rellm._generate_rows import ABANDONED, ENDED, LIVE, Row, RowGroup
@@ -12,6 +12,8 @@ def stop_strings(stop: str | Sequence[str] | None) -> tuple[bytes, ...]:
     """The stop strings as bytes; they are literal, never patterns."""
     if stop is None:
         return ()
+    if isinstance(stop, bytes) or not isinstance(stop, Iterable):
+        raise TypeError(f"stop is {type(stop).__name__} {stop!r}: pass str, or a list of str")
     strings = [stop] if isinstance(stop, str) else list(stop)
     for string in strings:
         if not isinstance(string, str):

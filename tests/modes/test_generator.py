@@ -363,3 +363,76 @@ def test_a_dead_end_of_the_search_engine_is_left_unless_the_text_is_being_read()
     assert completion.text == "ab"
     with pytest.raises(rellm.DeadEndError):
         drained(write.stream("The capital of", pattern, 20, **prefers))
+
+
+@pytest.mark.parametrize("stop", [3, b"x", 2.5])
+def test_a_stop_that_is_no_text_is_named(stop: Any) -> None:
+    with pytest.raises(TypeError, match=f"^stop is {type(stop).__name__} .*: pass str, or a list of str$"):
+        generator()("a", "yes|no", 9, stop=stop)
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([{"content": "a"}], 'message 0: "role" is missing: say who speaks, for instance {"role": "user", …}'),
+        ([{"role": "user", "content": "a"}, {"role": 3, "content": "a"}], 'message 1: "role" is int: say who speaks'),
+        ([{"role": "user"}], 'message 0: "content" is missing: say what user says'),
+        ([{"role": "user", "content": 3}], 'message 0: "content" is int: pass str, or a list of parts'),
+        ([{"role": "user", "content": "a"}, "b"], "message 1 is str: chat messages are dicts"),
+    ],
+)
+def test_malformed_chat_messages_say_which_and_what(messages: Any, message: str) -> None:
+    import copy
+
+    of = family("gpt2")
+    tokenizer = copy.deepcopy(of.tokenizer)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}{% endfor %}"
+    write = rellm.Generator(of.model, tokenizer, vocabulary=vocabulary_of(of))
+    with pytest.raises(TypeError, match=re.escape(message)):
+        write(messages, "yes|no", 9)
+
+
+@pytest.mark.parametrize("model", ["gpt2", None, object()])
+def test_what_is_no_model_is_named(model: Any) -> None:
+    with pytest.raises(TypeError, match=f"the model is {type(model).__name__}, which has no generate: pass a transf"):
+        rellm.Generator(model, family("gpt2").tokenizer)
+
+
+def test_a_prompt_beyond_the_models_embeddings_is_refused() -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    of = family("gpt2")
+    small = GPT2LMHeadModel(
+        GPT2Config(n_embd=32, n_layer=1, n_head=2, vocab_size=100, eos_token_id=0, bos_token_id=0, pad_token_id=1)
+    )
+    with pytest.raises(
+        rellm.VocabularyError, match=r"writes id \d+ for the prompt, but the model's embeddings end at 99"
+    ):
+        rellm.Generator(small, of.tokenizer)("The capital of", "[a-z]+", 9)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "5", True])
+def test_numbers_of_tokens_are_whole_numbers(value: Any) -> None:
+    vocabulary = vocabulary_of(family("gpt2"))
+    for name in ("max_new_tokens", "prompt_length"):
+        with pytest.raises(ValueError, match=f"^{name} is {value!r}: it must be a whole number of tokens, or None$"):
+            ConstraintLogitsProcessor("yes", vocabulary, **{name: value})
+    with pytest.raises(ValueError, match=f"max_new_tokens is {value!r}: it must be a whole number from 1 on"):
+        generator()("a", "yes", value)
+    with pytest.raises(TypeError, match=r"eos_token_ids is 3: pass a list, \[3\]"):
+        ConstraintLogitsProcessor("yes", vocabulary, eos_token_ids=3)  # type: ignore[arg-type]
+
+
+def test_negative_counts_are_refused_by_name() -> None:
+    import numpy as np
+
+    vocabulary = vocabulary_of(family("gpt2"))
+    matcher = rellm.compile("yes|no", vocabulary).matcher()
+    out = np.zeros((1, 99), dtype=np.uint32)
+    for threads in (-1, 0):
+        with pytest.raises(ValueError, match=f"threads is {threads}: it must be at least 1"):
+            rellm.fill_masks([matcher], out, threads=threads)
+    for ask in (matcher.tokens_to_match, matcher.matches_within, lambda left: matcher.fill_mask_within(out, 0, left)):
+        with pytest.raises(ValueError, match="is -1: a number of tokens is not negative"):
+            ask(-1)
+    assert matcher.matches_within(2**40)

@@ -143,7 +143,8 @@ impl Matcher {
         self.fill(py, Rows::of(out, self.words())?.row(row)?)
     }
 
-    fn fill_mask_within(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: isize, tokens_left: u32) -> PyResult<()> {
+    fn fill_mask_within(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: isize, tokens_left: i64) -> PyResult<()> {
+        let tokens_left = count("tokens_left", tokens_left)?;
         let mut rows = Rows::of(out, self.words())?;
         let row = rows.row(row)?;
         self.ask(py, |matcher| matcher.fill_mask_within(row, tokens_left))
@@ -155,11 +156,13 @@ impl Matcher {
         self.ask(py, |matcher| Ok(matcher.longest_way()))
     }
 
-    fn tokens_to_match(&self, py: Python<'_>, at_most: u32) -> PyResult<Option<u32>> {
+    fn tokens_to_match(&self, py: Python<'_>, at_most: i64) -> PyResult<Option<u32>> {
+        let at_most = count("at_most", at_most)?;
         self.ask(py, |matcher| matcher.tokens_to_match(at_most))
     }
 
-    fn matches_within(&self, py: Python<'_>, at_most: u32) -> PyResult<bool> {
+    fn matches_within(&self, py: Python<'_>, at_most: i64) -> PyResult<bool> {
+        let at_most = count("at_most", at_most)?;
         self.ask(py, |matcher| matcher.matches_within(at_most))
     }
 
@@ -248,6 +251,14 @@ fn not_bytes(given: &Bound<'_, PyAny>) -> PyErr {
     PyTypeError::new_err(format!("data: expected bytes, not {name}{remedy}"))
 }
 
+/// A number of tokens: not negative; more than there can be is as good as the most.
+fn count(name: &str, value: i64) -> PyResult<u32> {
+    if value < 0 {
+        return Err(PyValueError::new_err(format!("{name} is {value}: a number of tokens is not negative")));
+    }
+    Ok(u32::try_from(value).unwrap_or(u32::MAX))
+}
+
 /// Fills the rows of `out` with the masks of `matchers`, on several threads where that pays.
 #[pyfunction]
 #[pyo3(signature = (matchers, out, threads=None))]
@@ -255,11 +266,13 @@ pub(crate) fn fill_masks(
     py: Python<'_>,
     matchers: Vec<Py<Matcher>>,
     out: &Bound<'_, PyAny>,
-    threads: Option<usize>,
+    threads: Option<isize>,
 ) -> PyResult<()> {
-    if threads == Some(0) {
-        return Err(PyValueError::new_err("threads: must be at least 1"));
-    }
+    let threads =
+        threads.map(|given| usize::try_from(given).ok().filter(|&threads| threads > 0).ok_or(given)).transpose();
+    let threads = threads.map_err(|given| {
+        PyValueError::new_err(format!("threads is {given}: it must be at least 1, or None for as many as there are"))
+    })?;
     let words = matchers.iter().map(|matcher| matcher.get().words()).max().unwrap_or(0);
     let mut rows = Rows::of(out, words)?;
     let rows = rows.rows(matchers.len())?;
