@@ -156,7 +156,7 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
                 "constraint makes them"
             )
     if threads is not None and threads < 1:
-        raise ValueError("threads: must be at least 1")
+        raise ValueError(f"threads is {threads}: it must be at least 1, or None for as many as there are")
     for row, matcher in enumerate(matchers):
         matcher.fill_mask(out, row)
 
