@@ -11,7 +11,8 @@
 //! the alphabet maps any of these to any other and leaves the state as it is.
 
 use super::derive::{Calculus, STEP};
-use super::expr::{Expr, ExprId, NOTHING, UNBOUND, flag};
+use super::expr::{ANYTHING, Expr, ExprId, MANY, NOTHING, UNBOUND, flag};
+use super::partition::{ALL, Bits};
 use crate::codepoints::CodePoints;
 use crate::error::Result;
 use crate::syntax::ast::CaseMapping;
@@ -22,6 +23,8 @@ use rustc_hash::FxHashMap;
 pub struct Captures {
     references: Vec<(u32, CaseMapping)>,
     conditions: Vec<Box<[u32]>>,
+    /// By group: the minterms of which its text can be.
+    letters: FxHashMap<u32, Bits>,
     contents: Vec<Box<[u32]>>,
     content_ids: FxHashMap<Box<[u32]>, u32>,
     /// Parent and last character; number 0 is the empty buffer.
@@ -110,7 +113,12 @@ impl Captures {
 
     /// What depends on the pattern alone: everything that was captured is forgotten.
     pub fn blank(&self) -> Captures {
-        Captures { references: self.references.clone(), conditions: self.conditions.clone(), ..Captures::default() }
+        Captures {
+            references: self.references.clone(),
+            conditions: self.conditions.clone(),
+            letters: self.letters.clone(),
+            ..Captures::default()
+        }
     }
 
     /// Whether a character is the next one of a text of which so many are left.
@@ -147,8 +155,76 @@ impl Captures {
 }
 
 impl Calculus {
-    /// `tail`, with the group's end told where the capture begins.
+    /// Remembers of which minterms a group's text can be.
+    pub(super) fn note_letters(&mut self, group: u32, body: ExprId) {
+        let mut bits = self.captures.letters.remove(&group).unwrap_or_default();
+        let mut stack = vec![body];
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(id) = stack.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            match self.arena.get(id) {
+                _ if id == ANYTHING => bits.extend(self.partition.bits(ALL)),
+                Expr::Class(class) => bits.extend(self.partition.bits(*class)),
+                Expr::Str { at, len } => {
+                    let classes = &self.arena.pool[*at as usize..(at + len) as usize];
+                    classes.iter().for_each(|&class| bits.extend(self.partition.bits(class)));
+                }
+                Expr::Literals { table, lo, hi, .. } => {
+                    for &(at, len) in &self.arena.tables[*table as usize][*lo as usize..*hi as usize] {
+                        let classes = &self.arena.pool[at as usize..(at + len) as usize];
+                        classes.iter().for_each(|&class| bits.extend(self.partition.bits(class)));
+                    }
+                }
+                Expr::Concat(head, tail) => stack.extend([*head, *tail]),
+                Expr::Union(ids) | Expr::Ordered(ids) | Expr::Inter(ids) => stack.extend(ids),
+                Expr::Repeat { body, .. } | Expr::Mark { body, .. } => stack.push(*body),
+                Expr::Cond { yes, no, .. } => stack.extend([*yes, *no]),
+                Expr::Atomic(threads) => stack.extend(threads.iter().map(|t| t.1)),
+                Expr::Backref { .. } | Expr::Text { .. } | Expr::Not(_) => bits.extend(self.partition.bits(ALL)),
+                // What reads nothing.
+                _ => {}
+            }
+        }
+        self.captures.letters.insert(group, bits);
+    }
+
+    /// One character of the minterms.
+    fn one_of(&mut self, bits: &Bits) -> ExprId {
+        let set = self.partition.set(bits);
+        self.partition.class(&set).map_or(NOTHING, |class| self.arena.class(class))
+    }
+
+    /// One character that is compared as equal to `c`, or another of its minterm.
+    fn one_like(&mut self, reference: u32, c: u32) -> ExprId {
+        let mut bits = Bits::default();
+        bits.add(self.partition.minterm(c));
+        if let Some(class) = self.captures.class(reference, c) {
+            class.ranges().iter().flat_map(|r| r.0..=r.1).for_each(|c| bits.add(self.partition.minterm(c)));
+        }
+        self.one_of(&bits)
+    }
+
+    /// Any text of the characters that a group's text can be of, compared as the reference tells.
+    fn any_text(&mut self, reference: u32) -> ExprId {
+        let (group, case) = self.captures.references[reference as usize].clone();
+        let mut bits = self.captures.letters.get(&group).unwrap_or_else(|| self.partition.bits(ALL)).clone();
+        if let CaseMapping::Sets(sets) = case {
+            let own = bits.clone();
+            for (_, class) in sets.iter().filter(|(c, _)| own.has(self.partition.minterm(*c))) {
+                class.ranges().iter().flat_map(|r| r.0..=r.1).for_each(|c| bits.add(self.partition.minterm(c)));
+            }
+        }
+        let one = self.one_of(&bits);
+        self.arena.repeat(one, 0, MANY, false)
+    }
+
+    /// `tail`, with the group's end told where the capture begins, if anything in it asks for the text.
     pub(super) fn open(&mut self, group: u32, tail: ExprId) -> ExprId {
+        if !self.asks(tail, group, &mut FxHashMap::default()) {
+            return tail;
+        }
         let start = self.captures.buffer_len(self.context.buffer);
         let mut heads = Vec::new();
         let mut rest = tail;
@@ -186,6 +262,18 @@ impl Calculus {
 
     /// Whether the group can begin again.
     fn opens(&self, id: ExprId, group: u32, known: &mut FxHashMap<ExprId, bool>) -> bool {
+        self.has(id, &|item| matches!(*item, Expr::Open(opened) if opened == group), known)
+    }
+
+    /// Whether a backreference asks for the group's text.
+    fn asks(&self, id: ExprId, group: u32, known: &mut FxHashMap<ExprId, bool>) -> bool {
+        let asks =
+            |item: &Expr| matches!(*item, Expr::Backref { reference, .. } if self.captures.group(reference) == group);
+        self.has(id, &asks, known)
+    }
+
+    /// Whether an item that has to do with groups stands anywhere in an expression.
+    fn has(&self, id: ExprId, wanted: &dyn Fn(&Expr) -> bool, known: &mut FxHashMap<ExprId, bool>) -> bool {
         if !self.arena.is(id, flag::GROUPS) {
             return false;
         }
@@ -197,18 +285,17 @@ impl Calculus {
         while !found && rest != super::expr::EMPTY {
             let (head, tail) = self.arena.split(rest);
             found = match *self.arena.get(head) {
-                Expr::Open(opened) => opened == group,
                 Expr::Union(ref ids) | Expr::Ordered(ref ids) | Expr::Inter(ref ids) => {
-                    ids.iter().any(|&id| self.opens(id, group, known))
+                    ids.iter().any(|&id| self.has(id, wanted, known))
                 }
                 Expr::Not(body) | Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { body, .. } => {
-                    self.opens(body, group, known)
+                    self.has(body, wanted, known)
                 }
-                Expr::Cond { yes, no, .. } => self.opens(yes, group, known) || self.opens(no, group, known),
+                Expr::Cond { yes, no, .. } => self.has(yes, wanted, known) || self.has(no, wanted, known),
                 Expr::Atomic(ref threads) => {
-                    threads.iter().any(|&(c, t)| self.opens(c, group, known) || self.opens(t, group, known))
+                    threads.iter().any(|&(c, t)| self.has(c, wanted, known) || self.has(t, wanted, known))
                 }
-                _ => false,
+                ref item => wanted(item),
             };
             rest = tail;
         }
@@ -232,9 +319,86 @@ impl Calculus {
             heads.push(self.bind_one(head, to, done)?);
             rest = tail;
         }
-        let bound = heads.into_iter().rev().fold(rest, |tail, head| self.arena.concat(head, tail));
+        let bound = heads.into_iter().rev().fold(rest, |tail, head| self.joined(head, tail));
         done.insert(id, bound);
         Ok(bound)
+    }
+
+    /// A sequence; captured texts side by side become one, so that it does not matter which group took which part.
+    fn joined(&mut self, head: ExprId, tail: ExprId) -> ExprId {
+        let (next, rest) = self.arena.split(tail);
+        if let (Expr::Text { reference, content, left }, Expr::Text { reference: other, content: more, left: also }) =
+            (self.arena.get(head).clone(), self.arena.get(next).clone())
+            && self.captures.references[reference as usize].1 == self.captures.references[other as usize].1
+        {
+            let end = |text: &[u32], left: u32| text[text.len() - left as usize..].to_vec();
+            let mut characters = end(self.captures.text(content), left);
+            characters.extend(end(self.captures.text(more), also));
+            let content = self.captures.content(characters);
+            let text = self.text(reference, content, left + also);
+            return self.arena.concat(text, rest);
+        }
+        self.arena.concat(head, tail)
+    }
+
+    /// What a term becomes if texts are compared by minterm, and those that are still to be captured may be any of the
+    /// group's characters: all that it matches, and perhaps more. `None` where more inside would be less outside.
+    pub(super) fn loosened(&mut self, id: ExprId, done: &mut FxHashMap<ExprId, ExprId>) -> Result<Option<ExprId>> {
+        if !self.arena.is(id, flag::GROUPS) {
+            return Ok(Some(id));
+        }
+        if let Some(&known) = done.get(&id) {
+            return Ok(Some(known));
+        }
+        self.spend(STEP)?;
+        let mut heads = Vec::new();
+        let mut rest = id;
+        while rest != super::expr::EMPTY && self.arena.is(rest, flag::GROUPS) {
+            let (head, tail) = self.arena.split(rest);
+            let Some(head) = self.loosened_item(head, done)? else { return Ok(None) };
+            heads.push(head);
+            rest = tail;
+        }
+        let loose = heads.into_iter().rev().fold(rest, |tail, head| self.arena.concat(head, tail));
+        done.insert(id, loose);
+        Ok(Some(loose))
+    }
+
+    fn loosened_item(&mut self, id: ExprId, done: &mut FxHashMap<ExprId, ExprId>) -> Result<Option<ExprId>> {
+        if !self.arena.is(id, flag::GROUPS) {
+            return Ok(Some(id));
+        }
+        let item = self.arena.get(id).clone();
+        let mut each = |this: &mut Self, ids: &[ExprId]| -> Result<Option<Vec<ExprId>>> {
+            ids.iter().map(|&id| this.loosened(id, done)).collect()
+        };
+        Ok(match item {
+            Expr::Open(_) | Expr::Close { .. } => Some(super::expr::EMPTY),
+            Expr::Backref { reference, .. } => Some(self.any_text(reference)),
+            Expr::Text { reference, content, left } => {
+                let text = self.captures.text(content);
+                let characters = text[text.len() - left as usize..].to_vec();
+                self.spend(u64::from(left))?;
+                let like = |this: &mut Self, c| this.one_like(reference, c);
+                let ones: Vec<ExprId> = characters.into_iter().map(|c| like(self, c)).collect();
+                Some(ones.into_iter().rev().fold(super::expr::EMPTY, |tail, one| self.arena.concat(one, tail)))
+            }
+            Expr::Union(ids) => each(self, &ids)?.map(|ids| self.arena.union(ids, &mut self.partition)),
+            Expr::Ordered(ids) => each(self, &ids)?.map(|ids| self.arena.ordered(ids)),
+            Expr::Inter(ids) => each(self, &ids)?.map(|ids| self.arena.inter(ids)),
+            Expr::Cond { yes, no, .. } => each(self, &[yes, no])?.map(|ids| self.arena.union(ids, &mut self.partition)),
+            Expr::Repeat { body, min, max, lazy } => {
+                self.loosened(body, done)?.map(|body| self.arena.repeat(body, min, max, lazy))
+            }
+            Expr::Mark { body, min, max, lazy, dead } => {
+                self.loosened(body, done)?.map(|body| self.arena.intern(Expr::Mark { body, min, max, lazy, dead }))
+            }
+            Expr::Ahead { negated: false, body } => {
+                self.loosened(body, done)?.map(|body| self.arena.intern(Expr::Ahead { negated: false, body }))
+            }
+            // Negated lookaheads, complements, the order of ways in an atomic group.
+            _ => None,
+        })
     }
 
     fn bind_one(&mut self, id: ExprId, to: (u32, u32, bool), done: &mut FxHashMap<ExprId, ExprId>) -> Result<ExprId> {

@@ -1,13 +1,22 @@
 //! The shortest text to a match.
+//!
+//! A plain term is taken apart: each part takes its own cheapest way. Anything else is searched by states, those first
+//! that promise the shortest whole (A*). A search costs one derivative a state and character that it looks at; how many
+//! states, the bound decides by which they are ordered: behind a group that a backreference asks for, the text that is
+//! captured so far has to be written once more, so closing the group early is not taken for the end of the work. Of
+//! equally promising states the one nearest to its end comes first.
 
-use super::expr::{ANYTHING, EMPTY, Expr, ExprId, flag};
+use super::expr::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND, flag};
 use super::partition::ClassId;
-use super::regex::{CharState, DEAD, MIDDLE, RegexAutomaton};
+use super::regex::{CharState, DEAD, MIDDLE, RegexAutomaton, State};
 use super::{Automaton, StateId};
 use crate::error::Result;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+
+/// Items that are looked at for the bound of one state.
+const MOST_LOOKED_AT: u32 = 10_000;
 
 /// Bytes of the cheapest text, by expression.
 type Costs = FxHashMap<ExprId, u64>;
@@ -34,8 +43,9 @@ impl RegexAutomaton {
             return Ok(result);
         }
         best.insert(from, (0, from, 0));
-        queue.push((Reverse(self.estimate(from)), Reverse(order), from, 0u32));
-        while let Some((_, _, at, cost)) = queue.pop() {
+        let least = self.remaining(from)?;
+        queue.push((Reverse(least), Reverse(least), Reverse(order), from, 0u32));
+        while let Some((_, _, _, at, cost)) = queue.pop() {
             if best[&at].0 < cost {
                 continue;
             }
@@ -62,11 +72,75 @@ impl RegexAutomaton {
                 if best.get(&next).is_none_or(|known| cost < known.0) {
                     best.insert(next, (cost, at, c));
                     order += 1;
-                    queue.push((Reverse(cost.saturating_add(self.estimate(next))), Reverse(order), next, cost));
+                    let least = self.remaining(next)?;
+                    queue.push((Reverse(cost.saturating_add(least)), Reverse(least), Reverse(order), next, cost));
                 }
             }
         }
         Ok(result)
+    }
+
+    /// So many characters at least lead from a state to a match.
+    fn remaining(&mut self, state: CharState) -> Result<u32> {
+        let State { term, buffer, .. } = self.states[state as usize];
+        if !self.captures {
+            return Ok(self.estimate(state));
+        }
+        let length = self.calculus.captures.buffer_len(buffer);
+        let mut budget = MOST_LOOKED_AT;
+        let least = self.least(term, length, &mut Vec::new(), &mut budget);
+        self.calculus.spend(u64::from(MOST_LOOKED_AT - budget) * 2)?;
+        Ok(least)
+    }
+
+    /// The least length of a text of a sequence. `length`: characters captured so far; `captured`: the groups that are
+    /// set by then, and how long their texts are at least.
+    fn least(&self, sequence: ExprId, length: u32, captured: &mut Vec<(u32, u32)>, budget: &mut u32) -> u32 {
+        let arena = &self.calculus.arena;
+        let (mut rest, mut sum) = (sequence, 0u32);
+        while rest != EMPTY {
+            if *budget == 0 || !arena.is(rest, flag::GROUPS) {
+                sum = sum.saturating_add(arena.info(rest).min_len);
+                break;
+            }
+            *budget -= 1;
+            let (head, tail) = arena.split(rest);
+            let one = match *arena.get(head) {
+                // All that is read up to here belongs to the group.
+                Expr::Close { group, start } if start != UNBOUND => {
+                    captured.push((group, length.saturating_sub(start).saturating_add(sum)));
+                    0
+                }
+                Expr::Open(group) | Expr::Close { group, .. } => {
+                    captured.retain(|known| known.0 != group);
+                    0
+                }
+                Expr::Backref { reference, .. } => {
+                    let group = self.calculus.captures.group(reference);
+                    captured.iter().rev().find(|known| known.0 == group).map_or(0, |known| known.1)
+                }
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => {
+                    let ways = ids.iter().map(|&id| self.least(id, length, &mut captured.clone(), budget));
+                    ways.min().unwrap_or(0)
+                }
+                Expr::Inter(ref ids) => {
+                    let all = ids.iter().map(|&id| self.least(id, length, &mut captured.clone(), budget));
+                    all.max().unwrap_or(0)
+                }
+                // What looks ahead reads nothing.
+                Expr::Ahead { .. } | Expr::Next { .. } => 0,
+                _ => arena.info(head).min_len,
+            };
+            if !matches!(arena.get(head), Expr::Close { .. } | Expr::Open(_) | Expr::Backref { .. } | Expr::Text { .. })
+                && arena.is(head, flag::GROUPS)
+            {
+                // Groups that begin or end inside may have other texts then.
+                captured.clear();
+            }
+            sum = sum.saturating_add(one);
+            rest = tail;
+        }
+        sum.max(arena.info(sequence).min_len)
     }
 
     /// Bytes that complete the character that is being written, alive, and the state after it.

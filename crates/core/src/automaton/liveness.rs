@@ -3,7 +3,9 @@
 //! A plain term is alive by construction, and so is one whose only conditions are backreferences to groups that are
 //! closed by then. Any other state is searched for a way to an accepting one, the most promising first; the way that
 //! is found marks all of itself alive, a search that ends without one proves all that it saw dead. So every state is
-//! decided at most once. (Stanford & Veanes, CAV 2023, bound such searches better; measured on the benchmarks'
+//! decided at most once. What groups capture makes the states infinite in number, and a search for a way that is not
+//! there would not end; so after some states it is asked whether one is there with the captured texts left open, which
+//! takes states of their own, finite in number and as many as the pattern without its groups has. (Stanford & Veanes, CAV 2023, bound such searches better; measured on the benchmarks'
 //! patterns, searches end within a few states.)
 
 use super::expr::{EMPTY, Expr, ExprId, NOTHING, UNBOUND, flag};
@@ -12,6 +14,9 @@ use crate::error::Result;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+
+/// States that a search goes through before it is asked whether it can end at all.
+const PATIENCE: u32 = 64;
 
 impl RegexAutomaton {
     /// Whether some text leads from the state to an accepting one.
@@ -27,7 +32,7 @@ impl RegexAutomaton {
         queue.push((Reverse(self.promise(state)), 0u32, state));
         let mut terms: FxHashSet<ExprId> = FxHashSet::default();
         let mut found = None;
-        let mut order = 0u32;
+        let (mut order, mut popped) = (0u32, 0u32);
         while let Some((Reverse(promise), _, at)) = queue.pop() {
             if self.states[at as usize].life == Life::Alive || self.accepting(at)? {
                 found = Some(at);
@@ -37,6 +42,10 @@ impl RegexAutomaton {
                 continue;
             }
             self.calculus.spend(super::derive::STEP)?;
+            popped += 1;
+            if popped == PATIENCE && self.surely_dead(state)? {
+                break;
+            }
             for (m, c) in self.candidates(at) {
                 let next = self.go(at, m, c)?;
                 if next != DEAD && !parents.contains_key(&next) {
@@ -80,6 +89,18 @@ impl RegexAutomaton {
             Expr::Inter(parts) => parts.iter().fold(0, |sum: u32, &p| sum.saturating_add(arena.info(p).min_len)),
             _ => self.estimate(state),
         }
+    }
+
+    /// Whether nothing matches even if captured texts could be any texts: of such states there are only so many.
+    fn surely_dead(&mut self, state: CharState) -> Result<bool> {
+        let State { term, before, trackers, .. } = self.states[state as usize];
+        if !self.calculus.arena.is(term, flag::GROUPS) {
+            return Ok(false);
+        }
+        let Some(loose) = self.calculus.loosened(term, &mut FxHashMap::default())? else { return Ok(false) };
+        let trackers = self.tracker_sets[trackers as usize].clone();
+        let loose = self.intern(loose, before, &trackers, 0);
+        Ok(loose == DEAD || !self.alive(loose)?)
     }
 
     /// Whether the structure shows that something matches: no conditions but on groups that are closed by then.

@@ -44,8 +44,8 @@ pub(super) enum Life {
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) term: ExprId,
-    before: u64,
-    trackers: u32,
+    pub(super) before: u64,
+    pub(super) trackers: u32,
     pub(super) buffer: u32,
     pub(super) life: Life,
     accepting: Option<bool>,
@@ -73,7 +73,7 @@ pub struct RegexAutomaton {
     middles: Vec<(CharState, u32, u32)>,
     middle_ids: FxHashMap<(CharState, u32, u32), u32>,
     /// Sets of trackers, as (number, term); number 0 is the empty one.
-    tracker_sets: Vec<Box<[(u8, ExprId)]>>,
+    pub(super) tracker_sets: Vec<Box<[(u8, ExprId)]>>,
     tracker_ids: FxHashMap<Box<[(u8, ExprId)]>, u32>,
     /// By minterm: which sets of `Before` hold after it.
     before: Vec<u64>,
@@ -151,7 +151,7 @@ impl RegexAutomaton {
         id
     }
 
-    fn intern(&mut self, term: ExprId, before: u64, trackers: &[(u8, ExprId)], buffer: u32) -> CharState {
+    pub(super) fn intern(&mut self, term: ExprId, before: u64, trackers: &[(u8, ExprId)], buffer: u32) -> CharState {
         if term == NOTHING {
             return DEAD;
         }

@@ -266,6 +266,7 @@ impl Translator {
                 let close = self.calculus.arena.intern(Expr::Close { group: *index, start: UNBOUND });
                 let mut parts = vec![body, close];
                 if captured {
+                    self.calculus.note_letters(*index, body);
                     parts.insert(0, self.calculus.arena.intern(Expr::Open(*index)));
                 }
                 self.sequence(parts)
