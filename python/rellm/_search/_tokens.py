@@ -143,10 +143,9 @@ class Trie:
             else:
                 whole[key] = [token]
         for token, text, tail in texts.cut:
-            reach = self.symbols.reach(tail)
-            if reach:
-                here = cut.setdefault(self.symbols.encode(text), {})
-                here.setdefault((b"" if alphabet else tail, reach), []).append(token)
+            # Also where no character can come of it: the tries with and without classes have the same nodes.
+            here = cut.setdefault(self.symbols.encode(text), {})
+            here.setdefault((b"" if alphabet else tail, self.symbols.reach(tail)), []).append(token)
         self.key: list[str] = [""]
         self.end: list[int] = [0]
         self.parent: list[int] = [-1]
