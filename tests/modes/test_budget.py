@@ -238,3 +238,38 @@ def test_runs_of_whitespace_and_repetitions_are_bounded_on_request() -> None:
         for name in ("max_whitespace", "max_repetition"):
             with pytest.raises(TypeError, match=f"^{name} is a whole number, or None for no bound, not {words}$"):
                 generator("a", " {9}", 9, **{name: wrong})
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    pattern=patterns(),
+    more=st.sampled_from([0, 0, 1, 5]),
+    name=st.sampled_from(["gpt2", "gemma", "t5"]),
+    seed=st.integers(0, 2**20),
+    forced_text=st.sampled_from(["off", "verified", "forced"]),
+    many=st.sampled_from([{}, {"do_sample": True}, {"do_sample": True, "num_return_sequences": 2}, {"num_beams": 3}]),
+)
+def test_the_least_budget_is_enough_in_every_mode_and_one_less_is_an_error(
+    pattern: str, more: int, name: str, seed: int, forced_text: Any, many: dict[str, Any]
+) -> None:
+    of = family(name)
+    generator = _generator(of)
+    try:
+        least = rellm.compile(pattern, generator.vocabulary).matcher().tokens_to_match(40)
+    except rellm.UnsatisfiableError:
+        return
+    if not least:
+        return
+    if least > 1:
+        with pytest.raises(rellm.BudgetError) as info:
+            generator("a", pattern, least - 1, forced_text=forced_text)
+        assert info.value.needed == least
+    torch.manual_seed(seed)
+    found = generator(["a", "The capital of"], pattern, least + more, forced_text=forced_text, **many)
+    for completion in [one for some in found for one in (some if isinstance(some, list) else [some])]:
+        assert completion.is_complete
+        assert len(completion.token_ids) <= least + more
+        assert re.fullmatch(pattern, completion.text)
+    if "num_return_sequences" not in many and "num_beams" not in many:
+        stream = generator.stream("The capital of", pattern, least + more, forced_text=forced_text, **many)
+        assert re.fullmatch(pattern, "".join(stream))
