@@ -2,16 +2,14 @@
 
 `re` and `regex` differ from each other and from version to version, so no Unicode table of ours could be exact.
 One scan over all code points gives a library's answer. The tables of the known versions ship with the package;
-those of other versions are scanned once and kept in the user's cache folder.
+those of other versions are scanned once and kept in the user's cache folder (RELLM_CACHE=0: scanned in each process).
 
     python -m rellm._tables --write    # writes the tables of the running interpreter and the installed `regex`
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import re
 import sys
 import unicodedata
@@ -20,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from rellm import _core
+from rellm import _core, _disk
 
 _FORMAT = "rellm-tables-1"
 
@@ -122,15 +120,14 @@ def _load(key: str, scan: Callable[[], bytes]) -> bytes:
     shipped = None if data is None else _body(data, key)
     if shipped is not None:
         return shipped
-    folder = _cache_folder()
-    try:
-        cached = _body((folder / name).read_bytes(), key)
-    except OSError:
-        cached = None
+    folder = _disk.cache_folder()
+    data = None if folder is None else _disk.read(folder / name)
+    cached = None if data is None else _body(data, key)
     if cached is not None:
         return cached
     body = scan()
-    _write(folder / name, _file(key, body))
+    if folder is not None:
+        _disk.write(folder / name, _file(key, body))
     return body
 
 
@@ -149,23 +146,6 @@ def _body(data: bytes, key: str) -> bytes | None:
     """The sections of a file, or None if it is not whole or not this key's."""
     header, _, body = data.partition(b"\0")
     return body if header == f"{_FORMAT}\n{key}\n{zlib.crc32(body)}\n".encode() else None
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "rellm"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes atomically; where nothing can be written, the next process scans again."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 # --- scanning ---------------------------------------------------------------------------------------------------
@@ -308,7 +288,7 @@ def _main(arguments: Sequence[str]) -> int:
     folder.mkdir(exist_ok=True)
     for key, scan in ((_re_key(), _scan_re), (_regex_key(), _scan_regex)):
         path = folder / f"{key}.tables"
-        _write(path, _file(key, scan()))
+        _disk.write(path, _file(key, scan()))
         sys.stdout.write(f"{path} ({path.stat().st_size} bytes)\n")
     return 0
 

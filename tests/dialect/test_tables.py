@@ -71,3 +71,13 @@ def test_without_its_option_the_script_says_what_it_is_for() -> None:
     done = subprocess.run([sys.executable, "-m", "rellm._tables"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--write" in done.stderr
+
+
+def test_tables_are_not_kept_where_the_cache_is_turned_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("RELLM_CACHE", "0")
+    assert _tables._load("a-version-of-its-own", lambda: b"scanned") == b"scanned"
+    assert not list(tmp_path.rglob("*"))
+    monkeypatch.delenv("RELLM_CACHE")
+    assert _tables._load("a-version-of-its-own", lambda: b"scanned") == b"scanned"
+    assert _tables._load("a-version-of-its-own", lambda: b"scanned again") == b"scanned"
