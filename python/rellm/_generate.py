@@ -550,7 +550,8 @@ class _Call:
         end: list[int] = []
         for token_id in tokens:
             if token_id in self._eos:
-                reason = "complete"
+                # Where fewer texts exist than are asked for, a beam that transformers has given up comes back.
+                reason = "complete" if row is None or row.matcher.is_accepting else "stop"
                 end = [token_id]
                 break
             if row is not None:

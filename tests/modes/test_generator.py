@@ -436,3 +436,10 @@ def test_negative_counts_are_refused_by_name() -> None:
         with pytest.raises(ValueError, match="is -1: a number of tokens is not negative"):
             ask(-1)
     assert matcher.matches_within(2**40)
+
+
+def test_a_beam_that_was_given_up_is_not_said_to_be_complete() -> None:
+    """One text exists, and two are asked for."""
+    first, second = generator("t5")("The capital of", "g", 5, num_beams=3, num_return_sequences=2)
+    assert (first.text, first.is_complete, first.finish_reason) == ("g", True, "complete")
+    assert (second.text, second.is_complete, second.finish_reason) == ("", False, "stop")
