@@ -170,6 +170,15 @@ def _ranges(points: Iterable[int]) -> list[_Range]:
     return ranges
 
 
+def _class_sections(scan: Callable[[str], list[_Range]]) -> bytes:
+    """What both libraries have: words, digits and white space, in Unicode and in ASCII."""
+    return b"".join(
+        _section(tag, _encode_ranges(scan(f"{ascii}{escape}+")))
+        for ascii, tags in (("", (_WORD, _DIGIT, _SPACE)), ("(?a)", (_ASCII_WORD, _ASCII_DIGIT, _ASCII_SPACE)))
+        for tag, escape in zip(tags, (r"\w", r"\d", r"\s"), strict=True)
+    )
+
+
 def _scan_re() -> bytes:
     import _sre
     from re import _casefix  # type: ignore[attr-defined]
@@ -186,12 +195,7 @@ def _scan_re() -> bytes:
     upper = {c: [up] for c in points if (up := ord(chr(c).upper()[0])) != c}
     return b"".join(
         (
-            _section(_WORD, _encode_ranges(scan(r"\w+"))),
-            _section(_DIGIT, _encode_ranges(scan(r"\d+"))),
-            _section(_SPACE, _encode_ranges(scan(r"\s+"))),
-            _section(_ASCII_WORD, _encode_ranges(scan(r"(?a)\w+"))),
-            _section(_ASCII_DIGIT, _encode_ranges(scan(r"(?a)\d+"))),
-            _section(_ASCII_SPACE, _encode_ranges(scan(r"(?a)\s+"))),
+            _class_sections(scan),
             _section(_LOWER, _encode_map(lower)),
             _section(_UPPER, _encode_map(upper)),
             _section(_CASED, _encode_ranges(cased)),
@@ -222,12 +226,7 @@ def _scan_regex() -> bytes:
     expanding = [ord(c) for c in _regex.get_expand_on_folding()]
     return b"".join(
         (
-            _section(_WORD, _encode_ranges(scan(r"\w+"))),
-            _section(_DIGIT, _encode_ranges(scan(r"\d+"))),
-            _section(_SPACE, _encode_ranges(scan(r"\s+"))),
-            _section(_ASCII_WORD, _encode_ranges(scan(r"(?a)\w+"))),
-            _section(_ASCII_DIGIT, _encode_ranges(scan(r"(?a)\d+"))),
-            _section(_ASCII_SPACE, _encode_ranges(scan(r"(?a)\s+"))),
+            _class_sections(scan),
             _section(_BLANK, _encode_ranges(scan(r"\h+"))),
             _section(_CASES, _encode_map(cases)),
             _section(_FOLDING, _encode_map(folding)),

@@ -1,6 +1,6 @@
 """Random patterns over the whole grammar, in both dialects, against the library on texts near the pattern.
 
-RELLM_TEST_PATTERNS=20000 makes a night's run of it.
+RELLM_TEST_PATTERNS=20000 makes a night's run of it, RELLM_TEST_SEED another one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import rellm
 from .texts import REFUSALS, Language, disagreement, library
 
 COUNT = int(os.environ.get("RELLM_TEST_PATTERNS", "1200"))
+SEED = os.environ.get("RELLM_TEST_SEED", "2")
 LETTERS = [
     *"aAbBsSkKiI \n\r1_-fFtTn",
     *"ſKßẞéÉıİﬁŉʼǰσςΣᾀΐ\u2028\x85٣",
@@ -112,7 +113,7 @@ def is_known_fault(pattern: str) -> bool:
 
 @pytest.mark.parametrize("dialect", ["re", "regex"])
 def test_random_patterns_mean_what_the_library_says(dialect: str) -> None:
-    chance = random.Random(f"{dialect} 2")
+    chance = random.Random(f"{dialect} {SEED}")
     grammar = Grammar(dialect, chance)
     seen: Counter[str] = Counter()
     differences = []
@@ -131,7 +132,7 @@ def test_random_patterns_mean_what_the_library_says(dialect: str) -> None:
                 language = Language.of(dialect, pattern, flags, lists)
                 seen[language.engine] += 1
                 if language.engine == "search":
-                    continue
+                    texts = texts[:8]  # each is a question to the library for every byte
                 found = disagreement(language, compiled.fullmatch, texts)
             except rellm.LimitExceededError:
                 seen["limit"] += 1

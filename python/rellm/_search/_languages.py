@@ -127,7 +127,7 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
             "leave it out: a full match is no longer with it",
         )
     partial = own if reading.rewording.is_empty else compiled(reading.rewording.of(pattern), flags, lists)
-    alphabet = alphabet_of(reading, scan_regex)
+    alphabet = None if "property with case ignored" in reading.kinds else alphabet_of(reading, scan_regex)
     if alphabet is not None and alphabet.size > _MOST_CLASSES:
         alphabet = None
     folds = any(atom.flags & IGNORE_CASE for atom in reading.atoms)

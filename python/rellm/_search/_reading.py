@@ -45,6 +45,7 @@ _ESCAPED_ATOM: Final = re.compile(
     r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]+\}|[pP](?:\{[^}]*\}|[A-Za-z])|0[0-7]{0,2}|[0-7]{3})"
 )
 _BY_NAME: Final = re.compile(r"\\[gL]<([^>]*)>")  # without the rest, \g is a letter
+_PROPERTY: Final = re.compile(r"\\[pP]|\[:")
 _NUMBERED: Final = re.compile(r"\\([1-9][0-9]?)")
 _FLAGS: Final = re.compile(r"\(\?((?:[a-zA-Z]|V[01])*)(?:-([a-zA-Z]+))?([:)])")
 _CALL: Final = re.compile(r"\(\?(?:(R)|(\d+)|([+-]\d+)|(?:&|P>|P&)([^)>]+))\)")
@@ -261,6 +262,9 @@ class _Reader:
 
     def atom(self, end: int, flags: int) -> Atom:
         atom = Atom(self.source[self.at : end], flags)
+        if flags & IGNORE_CASE and _PROPERTY.search(atom.source):
+            # The library compares these in one way where it searches and in another where it goes on.
+            self.note("property with case ignored", self.began)
         self.at = end
         self.atoms.add(atom)
         return atom
