@@ -208,19 +208,19 @@ def test_what_cannot_be_compiled_is_a_typed_error(vocabulary: _core.Vocabulary) 
 def test_a_limit_reached_names_itself_and_leaves_the_state() -> None:
     words = ["".join(letters).encode() for n in range(1, 11) for letters in itertools.product("ab", repeat=n)]
     vocabulary = _core.Vocabulary(words)
-    matcher = compiled("(?:a|b)*a(?:a|b){20}", vocabulary, memory=100_000).matcher()
+    matcher = compiled("(?:a|b)*a(?:a|b){8}", vocabulary, memory=40_000).matcher()
     matcher.advance_bytes(b"abba")
     for _ in range(2):
         with pytest.raises(LimitExceededError, match="memory_bytes") as caught:
             matcher.mask()
-        assert (caught.value.limit, caught.value.allowed) == ("memory_bytes", 100_000)
+        assert (caught.value.limit, caught.value.allowed) == ("memory_bytes", 40_000)
         assert matcher.text == b"abba"
     assert matcher.allows(0)
-    generous = compiled("(?:a|b)*a(?:a|b){20}", vocabulary).matcher()
+    generous = compiled("(?:a|b)*a(?:a|b){8}", vocabulary).matcher()
     generous.advance_bytes(b"abba")
     assert len(ids(generous.mask())) == len(words)
     with pytest.raises(LimitExceededError, match="fuel") as caught:
-        compiled("(?:a|b)*a(?:a|b){20}", vocabulary, fuel=1000).matcher().mask()
+        compiled("(?:a|b)*a(?:a|b){8}", vocabulary, fuel=1000).matcher().mask()
     assert (caught.value.limit, caught.value.allowed) == ("fuel", 1000)
 
 
