@@ -231,18 +231,29 @@ impl Partition {
     pub fn class(&mut self, set: &CodePoints) -> Option<ClassId> {
         let mut bits = Bits::default();
         if let Some(c) = set.only() {
-            let m = self.minterm(c);
-            if m != 0 {
+            return self.class_of(c);
+        }
+        for m in 1..self.len() as Minterm {
+            if set.contains(self.representative(m)) {
                 bits.add(m);
-            }
-        } else {
-            for m in 1..self.len() as Minterm {
-                if set.contains(self.representative(m)) {
-                    bits.add(m);
-                }
             }
         }
         (!bits.is_empty()).then(|| self.add_class(bits))
+    }
+
+    /// The class of the one minterm of a character; `None` if it is not of the alphabet.
+    ///
+    /// PERF: 50,000 characters of an alternation; as sets of one, a third of the time that reading it takes.
+    pub fn class_of(&mut self, c: u32) -> Option<ClassId> {
+        let m = self.minterm(c);
+        if m == 0 {
+            return None;
+        }
+        Some(self.literal(m).unwrap_or_else(|| {
+            let mut bits = Bits::default();
+            bits.add(m);
+            self.add_class(bits)
+        }))
     }
 
     /// The class of a union of classes.

@@ -220,7 +220,7 @@ impl Translator {
     }
 
     fn char_class(&mut self, c: char) -> Option<ClassId> {
-        self.calculus.partition.class(&CodePoints::single(c.into()))
+        self.calculus.partition.class_of(c.into())
     }
 
     fn sequence(&mut self, ids: Vec<ExprId>) -> ExprId {

@@ -102,11 +102,13 @@ impl<'a> Lowering<'a> {
     }
 
     fn character(&self, c: u32, case: u32) -> Result<Node> {
-        let alone = match self.classes.cases(c).filter(|_| case & IGNORECASE != 0) {
-            Some(set) => Node::Class(set),
-            // A lone surrogate is in no text.
-            None => char::from_u32(c).map_or(Node::Nothing, Node::Char),
-        };
+        // A lone surrogate is in no text.
+        let exactly = || char::from_u32(c).map_or(Node::Nothing, Node::Char);
+        if case == 0 {
+            return Ok(exactly());
+        }
+        let cases = if case & IGNORECASE != 0 { self.classes.cases(c) } else { None };
+        let alone = cases.map_or_else(exactly, Node::Class);
         let folded = self.classes.folded(c);
         if case == FULL_IGNORECASE && folded.len() > 1 {
             return Ok(Node::Alternation(vec![alone, self.folded(&folded)?]));
