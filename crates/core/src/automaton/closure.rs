@@ -181,6 +181,8 @@ impl RegexAutomaton {
                 }
                 _ => return None,
             },
+            // Words keep to few of all texts.
+            Expr::Literals { .. } => return Some(None),
             _ => return None,
         };
         if !is_wide(&calculus.partition, &bits) {

@@ -19,8 +19,10 @@ mod regex;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod words;
 
 pub use regex::{RegexAutomaton, compile};
+pub use words::{WordTable, Words};
 
 use crate::codepoints::CodePoints;
 use crate::error::Result;
@@ -90,6 +92,11 @@ pub trait Automaton: Send {
 
     /// What is known without walking; `None`: nothing.
     fn closure(&mut self, _state: StateId) -> Result<Option<Closure>> {
+        Ok(None)
+    }
+
+    /// The words with one of which the text goes on, if they are many and known.
+    fn words(&mut self, _state: StateId) -> Result<Option<Words>> {
         Ok(None)
     }
 

@@ -183,6 +183,11 @@ impl Partition {
         self.sizes.len()
     }
 
+    /// The number of classes so far; their ids are below it.
+    pub fn count(&self) -> usize {
+        self.classes.len()
+    }
+
     /// The minterm of a character.
     pub fn minterm(&self, c: u32) -> Minterm {
         if c < 128 {

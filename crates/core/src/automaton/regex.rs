@@ -15,6 +15,7 @@ use super::derive::{Calculus, Context};
 use super::expr::{ExprId, NOTHING, START_BIT, flag};
 use super::partition::{Bits, ClassId, Minterm};
 use super::translate::translate;
+use super::words::{WordTables, Words};
 use super::{Automaton, Closure, StateId};
 use crate::codepoints::{CodePoints, MAX};
 use crate::error::{Error, Result};
@@ -85,6 +86,7 @@ pub struct RegexAutomaton {
     /// Room for [`RegexAutomaton::sift`].
     begins: Bits,
     pub(super) coarse: Coarse,
+    pub(super) words: WordTables,
 }
 
 /// Compiles a pattern over the characters that a vocabulary can spell.
@@ -116,6 +118,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         extra_memory: 0,
         begins: Bits::default(),
         coarse: Coarse::default(),
+        words: WordTables::default(),
     };
     let partition = &automaton.calculus.partition;
     automaton.shift = (partition.len().max(2) as u32).next_power_of_two().trailing_zeros();
@@ -490,6 +493,13 @@ impl Automaton for RegexAutomaton {
         }
     }
 
+    fn words(&mut self, state: StateId) -> Result<Option<Words>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => Ok(self.find_words(at)),
+        }
+    }
+
     fn coarse(&mut self, state: StateId, characters: u32) -> Result<StateId> {
         match self.parts(state) {
             (_, Some(_)) => Ok(state),
@@ -509,6 +519,7 @@ impl Automaton for RegexAutomaton {
             + self.transitions.len() * 4
             + self.bare.len() * 4
             + self.coarse.memory_bytes()
+            + self.words.memory_bytes()
             + self.extra_memory
     }
 

@@ -37,11 +37,17 @@ pub fn translate(pattern: &Pattern, alphabet: &CodePoints, fuel: u64) -> Result<
     survey.visit(&pattern.root, 0)?;
     let sets = survey.sets.iter().map(|s| &**s);
     let characters: Vec<CodePoints> = survey.characters.iter().map(|&c| CodePoints::single(c)).collect();
-    let partition = Partition::new(sets.chain(&characters), alphabet).ok_or_else(|| Error::Limit {
+    let mut partition = Partition::new(sets.chain(&characters), alphabet).ok_or_else(|| Error::Limit {
         limit: "memory_bytes",
         allowed: 60_000,
         message: "the pattern tells more than 60,000 classes of characters apart: simplify it".into(),
     })?;
+    // Classes of single characters in their order: then tables of words are in the order of their bytes.
+    let mut ordered: Vec<u32> = survey.characters.iter().copied().collect();
+    ordered.sort_unstable();
+    for c in ordered {
+        partition.class_of(c);
+    }
     let captures = !survey.backreferences.is_empty();
     let mut calculus = Calculus::new(partition, Captures::default());
     calculus.fuel = fuel;

@@ -348,10 +348,13 @@ impl Maker<'_> {
             }
             return Ok(steps);
         }
-        self.walk(below, row)
+        match self.automaton.words(next)? {
+            Some(words) => self.walk_words((next, &words), 1, below, row),
+            None => self.walk(below, row),
+        }
     }
 
-    fn walk(&mut self, range: std::ops::Range<usize>, row: &mut [u32]) -> Result<u64> {
+    pub(super) fn walk(&mut self, range: std::ops::Range<usize>, row: &mut [u32]) -> Result<u64> {
         walk(self.automaton, self.vocabulary, range, self.path, self.fuel, |token, _| {
             set(row, token);
             Ok(())

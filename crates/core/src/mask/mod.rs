@@ -7,6 +7,7 @@ mod fast;
 mod longest_way;
 mod spelled;
 mod walk;
+mod words;
 
 pub use engine::FastPaths;
 pub(crate) use engine::{CHUNK, Engine, Slot, Step};

@@ -1,0 +1,152 @@
+//! States of which it is known that their texts begin with one of many words.
+
+use super::expr::{EMPTY, Expr, flag};
+use super::partition::{ClassId, Partition};
+use super::regex::{CharState, RegexAutomaton};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Fewer words are as well stepped over.
+const LEAST: u32 = 8;
+
+/// Words in the order of their bytes, each once.
+#[derive(Debug, Default)]
+pub struct WordTable {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl WordTable {
+    /// The bytes of a word.
+    #[inline]
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.bytes[start..self.ends[index] as usize]
+    }
+
+    /// How many of `words` have the byte of the first of them at `depth`; they stand together.
+    pub fn run(&self, words: Range<usize>, depth: usize) -> usize {
+        let byte = self.get(words.start)[depth];
+        let same = |index: usize| self.get(index)[depth] == byte;
+        // Runs are short as a rule: gallop.
+        let mut step = 1;
+        while words.start + step < words.end && same(words.start + step) {
+            step *= 2;
+        }
+        let (mut known, mut end) = (words.start + step / 2, words.end.min(words.start + step));
+        while known + 1 < end {
+            let middle = known + (end - known) / 2;
+            if same(middle) { known = middle } else { end = middle }
+        }
+        known + 1 - words.start
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * 4
+    }
+}
+
+/// After a state comes the rest of one of these words; any beginning of them is alive.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// All words of the alternation.
+    pub table: Arc<WordTable>,
+    /// Those that can still be meant.
+    pub range: Range<usize>,
+    /// How many bytes of them have been read.
+    pub depth: usize,
+    /// Whether nothing comes after a word.
+    pub are_last: bool,
+}
+
+/// The tables made so far, by number; `None`: not of single characters in their order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WordTables(Vec<Option<Option<Arc<WordTable>>>>);
+
+impl WordTables {
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.0.iter().flatten().flatten().map(|table| table.memory_bytes() + 64).sum()
+    }
+}
+
+impl RegexAutomaton {
+    /// See [`super::Automaton::words`].
+    pub(super) fn find_words(&mut self, state: CharState) -> Option<Words> {
+        let term = self.states[state as usize].term;
+        let arena = &self.calculus.arena;
+        let (head, tail) = arena.split(term);
+        let Expr::Literals { table, lo, hi, depth } = *arena.get(head) else { return None };
+        if hi - lo < LEAST || !arena.is(term, flag::PLAIN) {
+            return None;
+        }
+        let index = table as usize;
+        if self.words.0.len() <= index {
+            self.words.0.resize(index + 1, None);
+        }
+        if self.words.0[index].is_none() {
+            self.words.0[index] = Some(self.make_words(index));
+        }
+        let words = self.words.0[index].clone()??;
+        // They share the characters that were read, and so the bytes.
+        let (at, _) = self.calculus.arena.tables[index][lo as usize];
+        let read = &self.calculus.arena.pool[at as usize..(at + depth) as usize];
+        let depth = read.iter().filter_map(|&class| only(&self.calculus.partition, class)).map(char::len_utf8).sum();
+        Some(Words { table: words, range: lo as usize..hi as usize, depth, are_last: tail == EMPTY })
+    }
+
+    fn make_words(&self, index: usize) -> Option<Arc<WordTable>> {
+        let arena = &self.calculus.arena;
+        let mut words = WordTable::default();
+        let (from, to) = arena.tables[index].iter().fold((u32::MAX, 0), |(from, to), &(at, len)| {
+            (from.min(at), to.max(at + len))
+        });
+        let classes = arena.pool.get(from as usize..to as usize).unwrap_or_default();
+        let mut characters: Vec<Option<Option<char>>> = vec![None; self.calculus.partition.count()];
+        for &class in classes {
+            let known = &mut characters[class as usize];
+            if known.is_none() {
+                *known = Some(only(&self.calculus.partition, class));
+            }
+        }
+        words.bytes.reserve(classes.len());
+        words.ends.reserve(arena.tables[index].len());
+        for &(at, len) in &arena.tables[index] {
+            for &class in &arena.pool[at as usize..(at + len) as usize] {
+                match characters[class as usize]?? {
+                    c @ '\0'..='\x7F' => words.bytes.push(c as u8),
+                    c => words.bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                }
+            }
+            words.ends.push(u32::try_from(words.bytes.len()).ok()?);
+        }
+        let sorted = (1..words.ends.len()).all(|index| words.get(index - 1) < words.get(index));
+        sorted.then(|| Arc::new(words))
+    }
+}
+
+/// The character of a class of one.
+fn only(partition: &Partition, class: ClassId) -> Option<char> {
+    let m = partition.bits(class).only()?;
+    if partition.size(m) == 1 { char::from_u32(partition.representative(m)) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_as_long_as_the_words_agree() {
+        for count in 1..40 {
+            for same in 1..=count {
+                let mut words = WordTable::default();
+                for index in 0..count {
+                    words.bytes.extend([b'x', if index < same { b'a' } else { b'b' }, index as u8]);
+                    words.ends.push(words.bytes.len() as u32);
+                }
+                assert_eq!(words.run(0..count, 1), same);
+                assert_eq!(words.run(0..count, 0), count);
+                assert_eq!(words.run(same - 1..count, 1), 1);
+            }
+        }
+    }
+}
