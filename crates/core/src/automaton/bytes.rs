@@ -24,9 +24,8 @@ impl RegexAutomaton {
         }
         let partition = &self.calculus.partition;
         let mut bytes = [0; 4];
-        for byte in 0..0x80u8 {
-            bytes[usize::from(byte / 64)] |= u64::from(live.has(partition.ascii(byte))) << (byte % 64);
-        }
+        let ascii = live.iter().fold(0, |ascii, m| ascii | partition.ascii_bytes(m));
+        (bytes[0], bytes[1]) = (ascii as u64, (ascii >> 64) as u64);
         let lead_bytes = self.decoder.lead_bytes(partition);
         let leads = live.iter().fold(0, |leads, m| leads | lead_bytes[usize::from(m)]);
         bytes[3] = leads << 2;

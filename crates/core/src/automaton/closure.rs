@@ -183,10 +183,28 @@ impl RegexAutomaton {
             },
             // Words keep to few of all texts.
             Expr::Literals { .. } => return Some(None),
+            // One character, and then a class (`[a-z_][a-z0-9_]*`): what both have, stays inside.
+            Expr::Class(one) => {
+                let (next, behind) = calculus.arena.split(tail);
+                let Expr::Repeat { body, max, .. } = *calculus.arena.get(next) else { return None };
+                let Expr::Class(class) = *calculus.arena.get(body) else { return None };
+                let (one, class) = (calculus.partition.bits(one), calculus.partition.bits(class));
+                let mut both = Bits::default();
+                for m in one.iter() {
+                    if class.has(m) { both.add(m) } else { others.add(m) }
+                }
+                class.iter().filter(|&m| !both.has(m)).for_each(|m| others.add(m));
+                tail = behind;
+                // What leaves by one place leaves not by the other: nothing is steady.
+                (both, if max == MANY { MANY } else { max.saturating_add(1) }, 1)
+            }
             _ => return None,
         };
         if !is_wide(&calculus.partition, &bits) {
             // What may be skipped may hide a wide class behind it (`\s*\w+`).
+            if let Expr::Class(_) = calculus.arena.get(head) {
+                return None;
+            }
             let mut first = Bits::default();
             if calculus.arena.is(head, flag::MAY_SKIP) {
                 calculus.first(tail, &captured, &mut first);

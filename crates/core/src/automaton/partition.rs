@@ -83,6 +83,8 @@ pub struct Partition {
     /// Sorted, disjoint; what is in none is of minterm 0.
     ranges: Vec<(u32, u32, Minterm)>,
     ascii: [Minterm; 128],
+    /// By minterm: its characters of ASCII, one bit each.
+    ascii_bytes: Vec<u128>,
     /// By minterm: one of its characters, of the fewest bytes and the most readable.
     representatives: Vec<u32>,
     /// By minterm: how many characters it has.
@@ -142,6 +144,7 @@ impl Partition {
         let mut partition = Partition {
             ranges,
             ascii: [0; 128],
+            ascii_bytes: vec![0; minterms.len() + 1],
             representatives: vec![u32::MAX; minterms.len() + 1],
             sizes: vec![0; minterms.len() + 1],
             classes: Vec::new(),
@@ -163,6 +166,7 @@ impl Partition {
         for &(lo, hi, m) in &self.ranges {
             for c in lo..=hi.min(127) {
                 self.ascii[c as usize] = m;
+                self.ascii_bytes[usize::from(m)] |= 1 << c;
             }
             self.sizes[usize::from(m)] += hi - lo + 1;
             let best = &mut self.representatives[usize::from(m)];
@@ -201,6 +205,12 @@ impl Partition {
     #[inline]
     pub fn ascii(&self, byte: u8) -> Minterm {
         self.ascii[usize::from(byte)]
+    }
+
+    /// The characters of a minterm in ASCII, one bit each.
+    #[inline]
+    pub fn ascii_bytes(&self, m: Minterm) -> u128 {
+        self.ascii_bytes[usize::from(m)]
     }
 
     /// A character of a minterm: of the fewest bytes, and readable where there is one.
@@ -321,7 +331,7 @@ impl Partition {
 
     /// The bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.memory + self.ranges.len() * 12 + self.sizes.len() * 8
+        self.memory + self.ranges.len() * 12 + self.sizes.len() * 24
     }
 }
 

@@ -97,9 +97,8 @@ impl RegexAutomaton {
     fn make_words(&self, index: usize) -> Option<Arc<WordTable>> {
         let arena = &self.calculus.arena;
         let mut words = WordTable::default();
-        let (from, to) = arena.tables[index].iter().fold((u32::MAX, 0), |(from, to), &(at, len)| {
-            (from.min(at), to.max(at + len))
-        });
+        let (from, to) =
+            arena.tables[index].iter().fold((u32::MAX, 0), |(from, to), &(at, len)| (from.min(at), to.max(at + len)));
         let classes = arena.pool.get(from as usize..to as usize).unwrap_or_default();
         let mut characters: Vec<Option<Option<char>>> = vec![None; self.calculus.partition.count()];
         for &class in classes {

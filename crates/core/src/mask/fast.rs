@@ -350,8 +350,33 @@ impl Maker<'_> {
         }
         match self.automaton.words(next)? {
             Some(words) => self.walk_words((next, &words), 1, below, row),
-            None => self.walk(below, row),
+            None => self.second_bytes(next, byte, below, row),
         }
+    }
+
+    /// The tokens in `range`, which is all that begins with `first`; `next` is the state after it.
+    fn second_bytes(
+        &mut self,
+        next: StateId,
+        first: u8,
+        range: std::ops::Range<usize>,
+        row: &mut [u32],
+    ) -> Result<u64> {
+        let trie = self.vocabulary.trie();
+        let (Some(second), Some(live)) = (trie.second(first), self.automaton.next_bytes(next)?) else {
+            return self.walk(range, row);
+        };
+        let mut steps = 0;
+        for (word, mut bits) in live.into_iter().enumerate() {
+            while bits != 0 {
+                let node = second[word * 64 + bits.trailing_zeros() as usize] as usize;
+                bits &= bits - 1;
+                if let Some(here) = trie.nodes().get(node) {
+                    steps += self.walk(node..node + here.size(), row)?;
+                }
+            }
+        }
+        Ok(steps)
     }
 
     pub(super) fn walk(&mut self, range: std::ops::Range<usize>, row: &mut [u32]) -> Result<u64> {
