@@ -8,10 +8,8 @@ use crate::error::Result;
 impl RegexAutomaton {
     /// The bytes with which the characters begin that keep a state alive.
     pub(super) fn live_bytes(&mut self, state: CharState) -> Result<[u64; 4]> {
-        let mut live = Bits::default();
-        let (term, buffer) = (self.states[state as usize].term, self.states[state as usize].buffer);
-        let plain = self.calculus.arena.is(term, flag::PLAIN);
-        self.calculus.first(term, &self.calculus.captured(buffer), &mut live);
+        let mut live = self.begins(state);
+        let plain = self.calculus.arena.is(self.states[state as usize].term, flag::PLAIN);
         // What is plain is alive after each of its first characters; elsewhere they are those that may be.
         if !plain {
             let mut proven = Bits::default();

@@ -260,8 +260,7 @@ impl RegexAutomaton {
     fn by_meaning(&mut self, state: CharState) -> Result<Option<Closure>> {
         // PERF: most states have no wide class at all; looking at what they lead to made the cold steps of
         // `(a|b)*a(a|b){12}` half as long again.
-        let mut first = Bits::default();
-        self.calculus.first(self.states[state as usize].term, &Bits::default(), &mut first);
+        let first = self.begins(state);
         if !is_wide(&self.calculus.partition, &first) {
             return Ok(None);
         }

@@ -184,10 +184,12 @@ impl Calculus {
         match *self.arena.get(term) {
             Expr::Nothing | Expr::Empty | Expr::Done => Ok(NOTHING),
             Expr::Union(ref parts) => {
-                let parts = parts.clone();
-                let mut derived = Vec::with_capacity(parts.len().min(64));
-                for &part in &parts {
-                    let one = self.derive_part(part, m)?;
+                let count = parts.len();
+                let mut derived = Vec::with_capacity(count.min(64));
+                for index in 0..count {
+                    // Deriving makes nodes, so that no reference to this one is held meanwhile.
+                    let Expr::Union(ref parts) = *self.arena.get(term) else { break };
+                    let one = self.derive_part(parts[index], m)?;
                     if one == ANYTHING {
                         return Ok(ANYTHING);
                     }

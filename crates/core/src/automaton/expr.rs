@@ -147,6 +147,8 @@ pub struct Arena {
     pub tables: Vec<Box<[(u32, u32)]>>,
     memory: usize,
     class_only: FxHashMap<ClassId, ExprId>,
+    /// Room for [`Arena::join_repetitions`].
+    repetitions: Vec<(ExprId, ExprId, u32, u32, ExprId)>,
 }
 
 fn hash(expr: &Expr) -> u64 {
@@ -172,6 +174,7 @@ impl Arena {
             tables: Vec::new(),
             memory: 0,
             class_only: FxHashMap::default(),
+            repetitions: Vec::new(),
         };
         assert_eq!(arena.intern(Expr::Nothing), NOTHING);
         assert_eq!(arena.intern(Expr::Empty), EMPTY);
@@ -486,7 +489,8 @@ impl Arena {
 
     /// Any of them. `partition` merges their classes.
     pub fn union(&mut self, ids: impl IntoIterator<Item = ExprId>, partition: &mut Partition) -> ExprId {
-        let mut flat: Vec<ExprId> = Vec::new();
+        let ids = ids.into_iter();
+        let mut flat: Vec<ExprId> = Vec::with_capacity(ids.size_hint().0);
         let mut classes: Vec<ClassId> = Vec::new();
         for id in ids {
             match &self.nodes[id as usize] {
@@ -499,29 +503,35 @@ impl Arena {
             flat.sort_unstable();
             flat.dedup();
         }
-        if flat.binary_search(&ANYTHING).is_ok() {
+        if flat.iter().take(3).any(|&id| id == ANYTHING) {
             return ANYTHING;
         }
+        let mut complements = false;
         if flat.len() > 1 {
             flat.retain(|&id| match self.nodes[id as usize] {
                 Expr::Class(class) => {
                     classes.push(class);
                     false
                 }
+                Expr::Not(_) => {
+                    complements = true;
+                    true
+                }
                 _ => true,
             });
-            if classes.len() == 1 {
-                flat.push(self.class(classes[0]));
-            } else if classes.len() > 1 {
-                let class = partition.union(classes);
-                flat.push(self.class(class));
+            if !classes.is_empty() {
+                let class = if classes.len() == 1 { classes[0] } else { partition.union(classes) };
+                let merged = self.class(class);
+                if let Err(place) = flat.binary_search(&merged) {
+                    flat.insert(place, merged);
+                }
             }
             self.join_repetitions(&mut flat);
-            flat.sort_unstable();
-            flat.dedup();
         }
         // `x | ¬x`
-        if flat.iter().any(|&id| matches!(self.nodes[id as usize], Expr::Not(x) if flat.binary_search(&x).is_ok())) {
+        if complements
+            && flat.iter().any(|&id| matches!(self.nodes[id as usize], Expr::Not(x) if flat.binary_search(&x).is_ok()))
+        {
             return ANYTHING;
         }
         match flat[..] {
@@ -531,9 +541,11 @@ impl Arena {
         }
     }
 
-    /// `x{a,b}T | x{c,d}T` is one repetition where the counts overlap or touch.
+    /// `x{a,b}T | x{c,d}T` is one repetition where the counts overlap or touch. `flat` is sorted, and stays so.
     fn join_repetitions(&mut self, flat: &mut Vec<ExprId>) {
-        let mut found: Vec<(ExprId, ExprId, u32, u32, ExprId)> = Vec::new();
+        // PERF: most unions have nothing to join; this is a sixth of the cold steps of `(a|b)*a(a|b){12}`.
+        let mut found = std::mem::take(&mut self.repetitions);
+        found.clear();
         for &id in flat.iter() {
             let (head, tail) = self.split(id);
             if let Expr::Repeat { body, min, max, lazy: false } = self.nodes[head as usize]
@@ -542,48 +554,56 @@ impl Arena {
                 found.push((body, tail, min, max, id));
             }
         }
-        if found.is_empty() {
-            return;
-        }
         // `T` itself is `x{0,0}T`, and `xT` is `x{1,1}T`.
-        for i in 0..found.len() {
-            let (body, tail, ..) = found[i];
-            if flat.contains(&tail) {
+        let has = |id: ExprId| flat.binary_search(&id).is_ok();
+        let (mut last, mut index) = ((NOTHING, NOTHING), 0);
+        let repetitions = found.len();
+        while index < repetitions {
+            let (body, tail, ..) = found[index];
+            index += 1;
+            if (body, tail) == std::mem::replace(&mut last, (body, tail)) {
+                continue;
+            }
+            if has(tail) {
                 found.push((body, tail, 0, 0, tail));
             }
             if tail == EMPTY {
-                if flat.contains(&body) {
+                if has(body) {
                     found.push((body, tail, 1, 1, body));
                 }
             } else if let Some(one) = self.find(&Expr::Concat(body, tail))
-                && flat.contains(&one)
+                && has(one)
             {
                 found.push((body, tail, 1, 1, one));
             }
         }
-        if found.len() < 2 {
-            return;
-        }
-        found.sort_unstable();
-        found.dedup();
-        let mut i = 0;
-        while i < found.len() {
-            let (body, tail, min, mut max, id) = found[i];
-            let mut members = vec![id];
-            let mut j = i + 1;
-            while j < found.len() && found[j].0 == body && found[j].1 == tail && found[j].2 <= max.saturating_add(1) {
-                max = max.max(found[j].3);
-                members.push(found[j].4);
-                j += 1;
+        if found.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+            let mut from = 0;
+            while from < found.len() {
+                let (body, tail, min, mut max, _) = found[from];
+                let mut to = from + 1;
+                while to < found.len()
+                    && found[to].0 == body
+                    && found[to].1 == tail
+                    && found[to].2 <= max.saturating_add(1)
+                {
+                    max = max.max(found[to].3);
+                    to += 1;
+                }
+                if to - from > 1 {
+                    let repeat = self.repeat(body, min, max, false);
+                    let joined = self.concat(repeat, tail);
+                    flat.retain(|id| !found[from..to].iter().any(|member| member.4 == *id));
+                    if let Err(place) = flat.binary_search(&joined) {
+                        flat.insert(place, joined);
+                    }
+                }
+                from = to;
             }
-            if members.len() > 1 {
-                let repeat = self.repeat(body, min, max, false);
-                let joined = self.concat(repeat, tail);
-                flat.retain(|id| !members.contains(id));
-                flat.push(joined);
-            }
-            i = j;
         }
+        self.repetitions = found;
     }
 
     fn find(&self, expr: &Expr) -> Option<ExprId> {

@@ -313,6 +313,23 @@ impl RegexAutomaton {
         }
     }
 
+    /// The minterms with which a state's term begins, and, if it is not plain, perhaps more.
+    pub(super) fn begins(&mut self, state: CharState) -> Bits {
+        let mut begins = Bits::default();
+        if !self.states[state as usize].sifted && !self.captures {
+            self.sift(state);
+        }
+        let State { term, buffer, .. } = self.states[state as usize];
+        if self.captures || !self.calculus.arena.is(term, flag::PLAIN) {
+            self.calculus.first(term, &self.calculus.captured(buffer), &mut begins);
+            return begins;
+        }
+        let from = (state as usize) << self.shift;
+        let row = &self.transitions[from..from + self.before.len()];
+        row.iter().enumerate().filter(|&(_, &next)| next != DEAD).for_each(|(m, _)| begins.add(m as Minterm));
+        begins
+    }
+
     /// The state after a character; [`DEAD`] exactly where nothing can follow.
     pub(super) fn walk(&mut self, state: CharState, m: Minterm, c: u32) -> Result<CharState> {
         let slot = (state as usize) << self.shift | usize::from(m);
