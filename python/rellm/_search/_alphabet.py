@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from rellm._search._reading import FULL_CASE, IGNORE_CASE, Atom, Reading
+from rellm._search._reading import ASCII, FULL_CASE, IGNORE_CASE, Atom, Reading
 
 Ranges = tuple[tuple[int, int], ...]
 """Inclusive ranges of code points, ascending."""
@@ -100,6 +100,11 @@ def alphabet_of(reading: Reading, scan: Callable[[Atom], Ranges]) -> Alphabet | 
     if len(reading.atoms) > _MOST_ATOMS:
         return None
     classes: list[Ranges] = [scan(atom) for atom in reading.atoms]
+    for atom in reading.atoms:
+        if atom.is_property_with_case_ignored:
+            # Wherever the library forgets one of the flags, or both, it tells no more characters apart than these do.
+            forgotten = ASCII, IGNORE_CASE, ASCII | IGNORE_CASE
+            classes += [scan(Atom(atom.source, atom.flags & ~flags)) for flags in forgotten]
     for kind, sources in _PROPERTIES.items():
         if kind in reading.kinds:
             classes += [ranges for source in sources if (ranges := _property(source)) is not None]

@@ -127,7 +127,7 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
             "leave it out: a full match is no longer with it",
         )
     partial = own if reading.rewording.is_empty else compiled(reading.rewording.of(pattern), flags, lists)
-    alphabet = None if "property with case ignored" in reading.kinds else alphabet_of(reading, scan_regex)
+    alphabet = alphabet_of(reading, scan_regex)
     if alphabet is not None and alphabet.size > _MOST_CLASSES:
         alphabet = None
     folds = any(atom.flags & IGNORE_CASE for atom in reading.atoms)
@@ -154,6 +154,8 @@ def stacks_of(language: Language, symbols: Symbols, memory_bytes: int) -> Stacks
     """The pattern as stacks over the symbols of a vocabulary; None if it cannot be had so."""
     reading, alphabet = language.reading, language.alphabet
     if reading is None or alphabet is None or reading.folds_fully or language.compares:
+        return None
+    if "property with case ignored" in reading.kinds:
         return None
     spelled = [(number, alphabet.members[number][0][0]) for number in map(ord, symbols.every)]
 

@@ -18,6 +18,7 @@ from rellm._search._rewording import NO_MORE, NO_MORE_BUT_NEWLINE, NO_MORE_ON_LI
 
 IGNORE_CASE: Final = int(regex.IGNORECASE)
 FULL_CASE: Final = int(regex.FULLCASE)
+ASCII: Final = int(regex.ASCII)
 _VERBOSE: Final = int(regex.VERBOSE)
 _WORD: Final = int(regex.WORD)
 _MULTILINE: Final = int(regex.MULTILINE)
@@ -82,6 +83,11 @@ class Atom:
 
     source: str
     flags: int
+
+    @property
+    def is_property_with_case_ignored(self) -> bool:
+        """Whether the library compares it in one way where it searches and in another where it goes on."""
+        return bool(self.flags & IGNORE_CASE) and _PROPERTY.search(self.source) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +268,7 @@ class _Reader:
 
     def atom(self, end: int, flags: int) -> Atom:
         atom = Atom(self.source[self.at : end], flags)
-        if flags & IGNORE_CASE and _PROPERTY.search(atom.source):
-            # The library compares these in one way where it searches and in another where it goes on.
+        if atom.is_property_with_case_ignored:
             self.note("property with case ignored", self.began)
         self.at = end
         self.atoms.add(atom)
