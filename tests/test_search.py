@@ -182,6 +182,16 @@ def test_tokens_that_end_inside_a_character_are_allowed_where_a_completion_is():
 # --- the way back, copies, errors
 
 
+def test_characters_of_a_pattern_with_too_many_classes_may_be_written_byte_by_byte():
+    many = "|".join(map(chr, range(0x4E00, 0x4E00 + 1500)))
+    for text in ("🙂é🙂x", "丁🙂x", "一🙂👍🙂x"):
+        matcher = matcher_of(rf"(?:{many}|🙂\X)(?R)?\b🙂x|一🙂👍🙂x", [bytes([byte]) for byte in range(256)])
+        for byte in text.encode():
+            assert byte in ids(matcher.mask()), (text, matcher.text, byte)
+            matcher.advance(byte)
+        assert matcher.is_accepting
+
+
 def test_rollback_reset_and_copy_restore_the_state():
     tokens = [b"(", b")", b"a", "é".encode()[:1], "é".encode()[1:], None]
     matcher = matcher_of(r"\((?:[^()]|(?R))*\)", tokens, eos=[5])

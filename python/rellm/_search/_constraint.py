@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from threading import Lock
 from typing import Any, Final
 
@@ -58,9 +58,11 @@ class SearchConstraint:
             if alphabet is not None and language.compares
             else None
         )
-        every = (
-            [symbols.spell(symbol) for symbol in symbols.every] if self._comparing is None else self._comparing.every
-        )
+        every: Sequence[str] | Callable[[str], list[str]] | None = None
+        if self._comparing is not None:
+            every = self._comparing.every
+        elif alphabet is not None:
+            every = [symbols.spell(symbol) for symbol in symbols.every]
         self._viability = Partial(language.own, language.partial, language.kinds, every)
         stacks = None if is_shared else stacks_of(language, symbols, self._most_bytes // 2)
         self._walker: Walker | StackWalker = (

@@ -186,7 +186,7 @@ class Walker:
         """What the last character of a cut token can become."""
         comparing = self.comparing
         if comparing is None:
-            return map(trie.symbols.spell, cut.symbols)
+            return map(trie.symbols.spell, cut.symbols) if not cut.tail else trie.symbols.begun(cut.tail)
         if trie is self.trie:
             return comparing.reach(text, cut.tail)
         symbols = set(cut.symbols)
@@ -209,12 +209,12 @@ class Walker:
 
     def may_begin(self, text: str, tail: bytes, budget: Budget) -> bool:
         """Whether a match can begin with a text and a begun character."""
-        viable, symbols = self.viability.viable, self.trie.symbols
+        viable = self.viability.viable
         if not tail:
             return viable(text, budget)
-        if self.comparing is not None:
-            return any(viable(text + character, budget) for character in self.comparing.reach(text, tail))
-        return any(viable(text + symbols.spell(symbol), budget) for symbol in symbols.reach(tail))
+        comparing = self.comparing
+        characters = self.trie.symbols.begun(tail) if comparing is None else comparing.reach(text, tail)
+        return any(viable(text + character, budget) for character in characters)
 
     def next_characters(self, text: str, budget: Budget) -> list[tuple[int, int]]:
         """Ranges of the code points that may come next."""

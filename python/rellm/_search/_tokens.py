@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from rellm._search._alphabet import Alphabet, overlap
 
+_MOST_TRIED: Final = 0x1000  # characters, one by one
 _SCALARS: Final = ((0, 0xD7FF), (0xE000, 0x10FFFF))
 
 
@@ -121,8 +122,8 @@ Ids = npt.NDArray[np.uint32]
 class Cut:
     """Tokens that end inside a character."""
 
-    tail: bytes
-    symbols: tuple[str, ...]  # one for each class of what the tail can become
+    tail: bytes  # where every character is a symbol of its own
+    symbols: tuple[str, ...]  # one for each class of what the tail can become, where there are classes
     ids: Ids
 
 
@@ -145,7 +146,7 @@ class Trie:
         for token, text, tail in texts.cut:
             # Also where no character can come of it: the tries with and without classes have the same nodes.
             here = cut.setdefault(self.symbols.encode(text), {})
-            here.setdefault((b"" if alphabet else tail, self.symbols.reach(tail)), []).append(token)
+            here.setdefault((b"", self.symbols.reach(tail)) if alphabet else (tail, ()), []).append(token)
         self.key: list[str] = [""]
         self.end: list[int] = [0]
         self.parent: list[int] = [-1]
@@ -244,17 +245,22 @@ class Symbols:
 
     def reach(self, tail: bytes) -> tuple[str, ...]:
         """The symbols of what a begun character can become."""
+        assert self.alphabet is not None
         if (known := self._reach.get(tail)) is None:
-            known = self._reach[tail] = self._reach_of(tail)
+            span = [becoming(tail)]
+            known = tuple(symbol for symbol in self.every if overlap(self._members[ord(symbol)], span))
+            self._reach[tail] = known
         return known
 
-    def _reach_of(self, tail: bytes) -> tuple[str, ...]:
-        span = [becoming(tail)]
-        if self.alphabet is None:
-            first, last = map(chr, span[0])
-            known = [character for character in self.every if first < character < last]
-            return *known, first, last
-        return tuple(symbol for symbol in self.every if overlap(self._members[ord(symbol)], span))
+    def begun(self, tail: bytes) -> Iterable[str]:
+        """Texts that a begun character may become: if none of them is alive, no such character is."""
+        if self.alphabet is not None:
+            return map(self.spell, self.reach(tail))
+        first, last = becoming(tail)
+        if last - first < _MOST_TRIED:
+            return map(chr, range(first, last + 1))
+        # There are too many, and no class tells which to try: what is before them has to be alive.
+        return ("",)
 
 
 def _strangers(code_points: Sequence[tuple[int, int]], known: list[str]) -> list[str]:

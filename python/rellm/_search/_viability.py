@@ -52,15 +52,20 @@ class Partial:
     """Viability by `fullmatch(partial=True)`."""
 
     def __init__(
-        self, own: Any, partial: Any, kinds: frozenset[str], every: Sequence[str] | Callable[[str], list[str]]
+        self,
+        own: Any,
+        partial: Any,
+        kinds: frozenset[str],
+        every: Sequence[str] | Callable[[str], list[str]] | None,
     ) -> None:
         self._own = own
         self._own_is_regex = own is partial or type(own) is type(partial)
         self._partial = partial.fullmatch
-        self.looks_ahead = bool(kinds & _SHORT_SIGHTED)
-        # Characters that stand for all others after a text. The last that kept a text alive comes first.
+        self.looks_ahead = every is not None and bool(kinds & _SHORT_SIGHTED)
+        # Characters that stand for all others after a text; None where no few do. The last that kept a text alive
+        # comes first.
         self._every_after = every if callable(every) else None
-        self._every = [] if callable(every) else list(every)
+        self._every = [] if callable(every) else list(every or ())
 
     def _test(self, text: str, budget: Budget) -> bool:
         try:
