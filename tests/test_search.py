@@ -184,12 +184,20 @@ def test_tokens_that_end_inside_a_character_are_allowed_where_a_completion_is():
 
 def test_characters_of_a_pattern_with_too_many_classes_may_be_written_byte_by_byte():
     many = "|".join(map(chr, range(0x4E00, 0x4E00 + 1500)))
+    pattern = rf"(?:{many}|🙂\X)(?R)?\b🙂x|一🙂👍🙂x"
+    constraint = compiled(pattern, Vocabulary([bytes([byte]) for byte in range(256)]))
     for text in ("🙂é🙂x", "丁🙂x", "一🙂👍🙂x"):
-        matcher = matcher_of(rf"(?:{many}|🙂\X)(?R)?\b🙂x|一🙂👍🙂x", [bytes([byte]) for byte in range(256)])
+        matcher = constraint.matcher()
         for byte in text.encode():
-            assert byte in ids(matcher.mask()), (text, matcher.text, byte)
+            assert matcher.allows(byte), (text, matcher.text, byte)
             matcher.advance(byte)
         assert matcher.is_accepting
+
+
+def test_a_text_that_has_used_up_a_class_can_go_on_with_the_rest_of_it():
+    matcher = matcher_of(r"([а-ӿ]{150})1?(?R)?-\1", [bytes([byte]) for byte in range(256)])
+    matcher.advance_bytes("".join(map(chr, range(0x4FF, 0x47F, -1))).encode())
+    assert {b"\xd0", b"\xd1", b"\xd2", b"\xd3"} <= written(matcher)
 
 
 def test_rollback_reset_and_copy_restore_the_state():

@@ -11,12 +11,15 @@ There, characters of one class are not interchangeable any more. Two things stil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import regex
+from regex import _regex
 
-from rellm._search._alphabet import Alphabet, overlap
+from rellm._search._alphabet import Alphabet, cased, overlap
 from rellm._search._tokens import Symbols, Texts, Trie, becoming
 
 _FRESH: Final = 64  # characters kept of each class: as many as a token may need
@@ -38,7 +41,7 @@ class Comparing:
         self.symbols: Symbols = self.trie.symbols
         self.proves = proves
         self._alphabet = alphabet
-        self._pools = [_last_of(self.symbols.members(chr(number)), self._folded) for number in range(alphabet.size)]
+        self._pools = [_last_of(self.symbols.members(chr(number)), self._parts) for number in range(alphabet.size)]
         self._every_fresh = {c for pool in self._pools if len(pool) > 1 for c in pool}
         self._usual = [self._spelled(key, self._pools) for key in self.trie.key]
         node_of = {key: node for node, key in enumerate(self.trie.key)}
@@ -47,15 +50,20 @@ class Comparing:
         """For each node of the trie of all characters, the node of its classes."""
         self.memory_bytes = self.trie.memory_bytes + self.node_of.nbytes
 
-    def _folded(self, character: str) -> str:
-        return character.casefold() if self.folds else character
+    def _parts(self, character: str) -> frozenset[str]:
+        """Two characters are compared as equal only if they share one of these."""
+        return _folds_of().get(character) or frozenset(character) if self.folds else frozenset(character)
+
+    def _parts_of(self, text: str) -> frozenset[str]:
+        return frozenset().union(*map(self._parts, set(text)))
 
     def fresh(self, text: str) -> list[str | None]:
         """For each node of the trie of classes, a text of characters not in `text`; None if there are too few."""
-        used = {self._folded(c) for c in set(text)}
-        if self._every_fresh.isdisjoint(used):
+        own = self.in_text(text)
+        if self._every_fresh.isdisjoint(own):
             return self._usual
-        pools = [pool if len(pool) == 1 else [c for c in pool if self._folded(c) not in used] for pool in self._pools]
+        used = set(own)
+        pools = [pool if len(pool) == 1 else [c for c in pool if c not in used] for pool in self._pools]
         return [self._spelled(key, pools) for key in self.trie.key]
 
     def _spelled(self, key: str, pools: list[list[str]]) -> str | None:
@@ -75,29 +83,32 @@ class Comparing:
 
     def strangers(self, text: str) -> Callable[[str, str], bool]:
         """Tells whether a character does not occur in `text` and in what follows it, and so equals nothing there."""
-        used = {self._folded(c) for c in set(text)}
-        folded = self._folded
+        used = self._parts_of(text)
+        parts = self._parts
 
         def is_stranger(character: str, after: str) -> bool:
-            own = folded(character)
-            return own not in used and all(folded(c) != own for c in after)
+            own = parts(character)
+            return own.isdisjoint(used) and all(own.isdisjoint(parts(c)) for c in after)
 
         return is_stranger
 
     def in_text(self, text: str) -> list[str]:
-        """The characters that are not interchangeable with others: those of the text, and their other cases."""
+        """The characters that are not interchangeable with others: those of the text, and what may equal them."""
         found = set(text)
         if self.folds:
-            for c in set(text):
-                found.update(v for v in (c.lower(), c.upper(), c.casefold(), c.title()) if len(v) == 1)
+            for part in self._parts_of(text):
+                found.update(_folding_to().get(part, ()))
         return sorted(found)
 
     def others(self, text: str) -> list[tuple[str, str]]:
         """One character for every class that has some outside the text, with the class's symbol."""
-        used = {self._folded(c) for c in set(text)}
+        own = set(self.in_text(text))
         found = []
         for symbol in self.symbols.every:
-            outside = next((c for c in self._pools[ord(symbol)] if self._folded(c) not in used), None)
+            outside = next((c for c in self._pools[ord(symbol)] if c not in own), None)
+            if outside is None:  # the text may have all of the pool
+                every = (chr(p) for a, b in self.symbols.members(symbol) for p in range(a, b + 1))
+                outside = next((c for c in every if c not in own), None)
             if outside is not None:
                 found.append((symbol, outside))
         return found
@@ -118,12 +129,37 @@ class Comparing:
                 yield character
 
 
-def _last_of(ranges: Sequence[tuple[int, int]], folded: Callable[[str], str]) -> list[str]:
-    """The last characters of a class, no two of which fold to the same: those that texts have least often."""
-    found: dict[str, str] = {}
+def _last_of(ranges: Sequence[tuple[int, int]], parts: Callable[[str], frozenset[str]]) -> list[str]:
+    """The last characters of a class, no two of which equal each other: those that texts have least often."""
+    found: list[str] = []
+    taken: set[str] = set()
     for first, last in reversed(overlap(ranges, [(0, 0xD7FF), (0xE000, 0x10FFFF)])):
         for point in range(last, first - 1, -1):
-            found.setdefault(folded(chr(point)), chr(point))
-            if len(found) >= _FRESH:
-                return list(found.values())
-    return list(found.values())
+            own = parts(chr(point))
+            if own.isdisjoint(taken):
+                found.append(chr(point))
+                taken |= own
+                if len(found) >= _FRESH:
+                    return found
+    return found
+
+
+@cache
+def _folds_of() -> dict[str, frozenset[str]]:
+    """For each character with other cases, the characters that it and they fold to."""
+    found = {}
+    for character in cased():
+        point = ord(character)
+        cases = {character, *map(chr, _regex.get_all_cases(int(regex.IGNORECASE), point))}
+        found[character] = frozenset("".join(case.casefold() for case in cases))
+    return found
+
+
+@cache
+def _folding_to() -> dict[str, tuple[str, ...]]:
+    """The same the other way round."""
+    found: dict[str, list[str]] = {}
+    for character, parts in _folds_of().items():
+        for part in parts:
+            found.setdefault(part, []).append(character)
+    return {part: tuple(characters) for part, characters in found.items()}
