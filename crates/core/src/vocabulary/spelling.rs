@@ -20,13 +20,9 @@ pub(crate) struct Spelling {
 impl Spelling {
     pub(crate) fn new<'a>(trie: &Trie, tokens: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         let mut single = [false; 256];
-        let mut used = [false; 256];
         for byte in 0..=255u8 {
             single[usize::from(byte)] =
                 trie.root_child(byte).is_some_and(|node| trie.nodes()[node].token() != NO_TOKEN);
-        }
-        for token in tokens.clone() {
-            token.iter().for_each(|&byte| used[usize::from(byte)] = true);
         }
         let by_itself = Reader {
             step: &|cut: &Cut, byte| cut.step(trie, byte),
@@ -34,8 +30,13 @@ impl Spelling {
             takes_all: &|cut| cut.at_cut && single[0x80..0xC0].iter().all(|&b| b),
         }
         .characters(&Cut { at_cut: true, inside: Vec::new() });
-        if tokens.clone().all(|token| is_regular(token, &single, &by_itself)) {
+        // PERF: where each byte is a token there is nothing to look at; the tokens are a tenth of reading a vocabulary.
+        if single.iter().all(|&is| is) || tokens.clone().all(|token| is_regular(token, &single, &by_itself)) {
             return Spelling { alphabet: by_itself, is_regular: true };
+        }
+        let mut used = [false; 256];
+        for token in tokens {
+            token.iter().for_each(|&byte| used[usize::from(byte)] = true);
         }
         let alphabet = Reader {
             step: &|(): &(), byte| used[usize::from(byte)].then_some(()),
