@@ -11,11 +11,12 @@ import re
 import warnings
 from collections import Counter
 
+import numpy as np
 import pytest
 import regex
 import rellm
 
-from .texts import REFUSALS, Language, disagreement, library
+from .texts import LIMITS, REFUSALS, Language, disagreement, library
 
 COUNT = int(os.environ.get("RELLM_TEST_PATTERNS", "1200"))
 SEED = os.environ.get("RELLM_TEST_SEED", "2")
@@ -146,3 +147,87 @@ def test_random_patterns_mean_what_the_library_says(dialect: str) -> None:
     assert not differences[:5]
     assert seen["automaton"] > 0.5 * COUNT
     assert seen["limit"] + seen["unsupported"] < 0.01 * COUNT
+
+
+def cut_tokens(texts: list[str], chance: random.Random) -> list[bytes]:
+    """Tokens out of some texts, most of them cut without regard to where a character ends; and all single bytes."""
+    tokens = [bytes([byte]) for byte in range(256)]
+    for data in (text.encode() for text in texts if text):
+        for _ in range(2):
+            start = chance.randrange(len(data))
+            tokens.append(data[start : start + chance.randint(1, 5)])
+    return list(dict.fromkeys(tokens))
+
+
+@pytest.mark.parametrize("dialect", ["re", "regex"])
+def test_masks_of_the_search_engine_cut_off_no_text_that_matches(dialect: str) -> None:
+    """Every token that goes on towards a text that the library matches is in the mask, after every beginning."""
+    chance = random.Random(f"masks {dialect} {SEED}")
+    grammar = Grammar(dialect, chance)
+    lost, shown = [], 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(COUNT // 8):
+            inner, flags = grammar.pattern(2), int(chance.choice(FLAGS[dialect]))
+            pattern = chance.choice(IRREGULAR[dialect]).format(inner)
+            if r"\L<" in pattern:
+                continue
+            try:
+                compiled = library(dialect, pattern, flags, {})
+                texts = [text for text in set(grammar.texts(pattern)) if is_text(text)]
+                texts += [form.format(text) for text in texts for form in ("{0}1", "{0}-{0}")] + [
+                    f"{a}1-{b}" for a in "sKß" for b in "SſkKẞ"
+                ]
+                matching = [text for text in texts if compiled.fullmatch(text, **TIMEOUT[dialect])][:4]
+            except (*REFUSALS, TimeoutError):
+                continue
+            vocabulary = rellm.Vocabulary(cut_tokens([*matching, *texts[:6]], chance))
+            try:
+                constraint = rellm.compile(rellm.Regex(pattern, flags, dialect=dialect), vocabulary, LIMITS)
+            except rellm.UnsatisfiableError:
+                lost += [(pattern, flags, text) for text in matching]
+                continue
+            except (rellm.LimitExceededError, rellm.UnsupportedError):
+                continue
+            if constraint.engine != "search":
+                continue
+            for text in matching:
+                shown += 1
+                lost += [(pattern, flags, text, *each) for each in lost_tokens(constraint, vocabulary, text.encode())]
+    assert not lost[:5]
+    assert shown > COUNT // 40
+
+
+# What sends a pattern to the search engine.
+IRREGULAR = {
+    "re": [r"(?>({})-)\1", r"(?=({0})-)\1-(?:a|{0})?", r"(?>({0})*-)\1|{0}"],
+    "regex": [r"(?:{})1(?R)?", r"(?:{})(?:a(?R)b)?", r"(\w)1(?R)?-\1|(?:{})", r"({})(?:-(?R)b|-)\1"],
+}
+TIMEOUT: dict[str, dict[str, float]] = {"re": {}, "regex": {"timeout": 1.0}}
+
+
+def is_text(text: str) -> bool:
+    return not any(0xD800 <= ord(c) < 0xE000 for c in text)
+
+
+def lost_tokens(
+    constraint: rellm.CompiledConstraint, vocabulary: rellm.Vocabulary, text: bytes
+) -> list[tuple[bytes, bytes]]:
+    """The tokens that begin the rest of `text` and that a mask on the way forbids, with what is before."""
+    lost = []
+    matcher = constraint.matcher()
+    try:
+        for at in range(len(text)):
+            mask = np.unpackbits(matcher.mask().view(np.uint8), bitorder="little")
+            for token in range(len(vocabulary)):
+                data = vocabulary.token_bytes(token)
+                if data and text.startswith(data, at) and not mask[token]:
+                    lost.append((text[:at], data))
+            if not mask[text[at]]:
+                break
+            matcher.advance(text[at])
+        else:
+            assert matcher.is_accepting
+    except rellm.LimitExceededError:
+        pass
+    return lost
