@@ -182,6 +182,18 @@ def test_tokens_that_end_inside_a_character_are_allowed_where_a_completion_is():
 # --- the way back, copies, errors
 
 
+def test_a_property_with_case_ignored_in_a_lookbehind_loses_no_character():
+    pattern = r"𐐨[^É](?fi:|(?<!s*K)|(?<=\p{Lu}|[^\d](?>٣|Ia\ )|(?m:AF)S+(*FAIL)))"
+    vocabulary = Vocabulary([bytes([byte]) for byte in range(256)])
+    constraint = compiled(pattern, vocabulary, flags=int(regex.V1 | regex.IGNORECASE))
+    for text in ("𐐀i", "𐐨i"):
+        matcher = constraint.matcher()
+        for byte in text.encode():
+            assert byte in ids(matcher.mask())
+            matcher.advance(byte)
+        assert matcher.is_accepting
+
+
 def test_characters_of_a_pattern_with_too_many_classes_may_be_written_byte_by_byte():
     many = "|".join(map(chr, range(0x4E00, 0x4E00 + 1500)))
     pattern = rf"(?:{many}|🙂\X)(?R)?\b🙂x|一🙂👍🙂x"
