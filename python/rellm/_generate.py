@@ -363,6 +363,9 @@ class _Call:
             and self._is_token_by_token
             and self._setting("use_cache") is not False
             and not self._setting("guidance_scale")
+            # Rows end where nothing can follow; whether they may is asked only in the plain loop.
+            and not self._setting("min_new_tokens")
+            and not self._setting("min_length")
             and {"position_ids", "logits_to_keep"} <= takes.parameters.keys()
             and not getattr(getattr(self._model, "active_peft_config", None), "is_prompt_learning", False)
         )
