@@ -7,7 +7,8 @@
 //! exponentially many states: Berglund et al. 2017.)
 
 use super::derive::{Calculus, STEP};
-use super::expr::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT, flag};
+use super::expr::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT};
+use super::info::flag;
 use super::partition::Minterm;
 use crate::error::Result;
 use rustc_hash::FxHashSet;

@@ -1,6 +1,6 @@
 //! The bytes that may come next, all at once.
 
-use super::expr::flag;
+use super::info::flag;
 use super::partition::Bits;
 use super::regex::{CharState, DEAD, RegexAutomaton};
 use crate::error::Result;

@@ -16,7 +16,8 @@
 //! Texts that are asked for in another order, or apart, stay apart.
 
 use super::derive::{Calculus, STEP};
-use super::expr::{ANYTHING, Expr, ExprId, MANY, NOTHING, UNBOUND, flag};
+use super::expr::{ANYTHING, Expr, ExprId, MANY, NOTHING, UNBOUND};
+use super::info::flag;
 use super::partition::{ALL, Bits};
 use crate::codepoints::CodePoints;
 use crate::error::Result;

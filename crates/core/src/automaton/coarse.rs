@@ -11,7 +11,8 @@
 //! In `"[^"]{0,120}"` and in `(, x{8}){0,9}` nearly all states so share one mask.
 
 use super::derive::STEP;
-use super::expr::{Expr, ExprId, MANY, flag};
+use super::expr::{Expr, ExprId, MANY};
+use super::info::flag;
 use super::regex::{CharState, DEAD, RegexAutomaton};
 use crate::error::Result;
 use rustc_hash::FxHashMap;

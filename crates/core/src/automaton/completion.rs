@@ -6,7 +6,8 @@
 //! captured so far has to be written once more, so closing the group early is not taken for the end of the work. Of
 //! equally promising states the one nearest to its end comes first.
 
-use super::expr::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND, flag};
+use super::expr::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
+use super::info::flag;
 use super::partition::ClassId;
 use super::regex::{CharState, DEAD, MIDDLE, RegexAutomaton, State};
 use super::{Automaton, StateId};

@@ -17,7 +17,8 @@
 //! Recursion goes only into lookarounds and atomic groups, whose nesting the pattern bounds.
 
 use super::captures::Captures;
-use super::expr::{ANYTHING, Arena, EMPTY, Expr, ExprId, MANY, NOTHING, START_BIT, flag};
+use super::expr::{ANYTHING, Arena, EMPTY, Expr, ExprId, MANY, NOTHING, START_BIT};
+use super::info::flag;
 use super::partition::{Bits, Minterm, Partition};
 use crate::error::{Error, Result};
 use rustc_hash::{FxHashMap, FxHashSet};

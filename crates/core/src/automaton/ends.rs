@@ -1,7 +1,8 @@
 //! What a term says of the text's end, and a lookbehind's tracker of the present position.
 
 use super::derive::{Calculus, STEP};
-use super::expr::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT, flag};
+use super::expr::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT};
+use super::info::flag;
 use crate::error::Result;
 use rustc_hash::FxHashSet;
 

@@ -8,6 +8,7 @@
 //! duplicates, their classes merged and `x{0,j}T`, `x{0,k}T` joined; `Σ*` absorbs a union and vanishes from an
 //! intersection; `(x{a,b}){c,d}` with `a ≤ 1` is `x{ac,bd}`.
 
+use super::info::{Info, flag::*};
 use super::partition::{ClassId, Minterm, Partition};
 use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -88,49 +89,6 @@ pub enum Expr {
     /// The ways in which an atomic group may go on, the preferred first, each with the term under which it exists.
     Atomic(Box<[(ExprId, ExprId)]>),
 }
-
-/// What is known of a node without looking further.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Info {
-    /// No shorter text matches, in characters (a lower bound).
-    pub min_len: u32,
-    /// See the constants of [`flag`].
-    pub flags: u16,
-    /// The numbers of lookbehinds that it mentions.
-    pub trackers: u64,
-    /// The sets of `Before` that it may ask for before it reads a character; bit 63: the start of the text.
-    pub front: u64,
-}
-
-/// Flags of [`Info`].
-pub mod flag {
-    /// Matches the empty text at every position.
-    pub const SKIPS: u16 = 1;
-    /// May match the empty text at some position.
-    pub const MAY_SKIP: u16 = 2;
-    /// Only classes, strings, sequences, unions and repetitions: not empty by construction.
-    pub const PLAIN: u16 = 4;
-    /// Has a `Mark` at its top level.
-    pub const MARKED: u16 = 8;
-    /// Has a `Done`.
-    pub const ENDS_NOW: u16 = 16;
-    /// Has a group that is being captured.
-    pub const CAPTURING: u16 = 32;
-    /// Has anything of groups: `Open`, `Close`, `Backref`, `Cond`.
-    pub const GROUPS: u16 = 64;
-    /// May ask for the captured text before it reads a character.
-    pub const FRONT_CAPTURE: u16 = 128;
-    /// Has an intersection or a complement at its top.
-    pub const BOOLEAN: u16 = 256;
-    /// Reads no character.
-    pub const STANDS: u16 = 512;
-    /// May compare the next character with a captured one.
-    pub const FRONT_TEXT: u16 = 1024;
-    /// Has a repetition that counts beyond one.
-    pub const COUNTS: u16 = 2048;
-}
-
-use flag::*;
 
 /// The start of the text, in `front` and in the context of a state.
 pub const START_BIT: u64 = 1 << 63;
@@ -232,128 +190,6 @@ impl Arena {
         match self.ids.find(hash(&expr), |&i| nodes[i as usize] == expr) {
             Some(&id) => id,
             None => self.push(expr),
-        }
-    }
-
-    fn inspect(&self, expr: &Expr) -> Info {
-        let zero = |front, flags| Info { flags: MAY_SKIP | STANDS | flags, front, ..Info::default() };
-        let fold = |ids: &[ExprId], start: Info| {
-            ids.iter().fold(start, |mut all, &id| {
-                let one = self.info(id);
-                all.min_len = all.min_len.min(one.min_len);
-                all.flags |= one.flags
-                    & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | FRONT_TEXT | MARKED | COUNTS);
-                all.flags &= one.flags | !(PLAIN | STANDS);
-                all.trackers |= one.trackers;
-                all.front |= one.front;
-                all
-            })
-        };
-        match *expr {
-            Expr::Nothing => Info { min_len: u32::MAX, flags: PLAIN, ..Info::default() },
-            Expr::Empty => Info { flags: SKIPS | MAY_SKIP | PLAIN | STANDS, ..Info::default() },
-            Expr::Done => Info { flags: ENDS_NOW, ..Info::default() },
-            Expr::Class(_) => Info { min_len: 1, flags: PLAIN, ..Info::default() },
-            Expr::Str { len, .. } => Info { min_len: len, flags: PLAIN, ..Info::default() },
-            Expr::Literals { table, lo, hi, depth } => {
-                let strings = &self.tables[table as usize][lo as usize..hi as usize];
-                let skips = strings.first().is_some_and(|s| s.1 == depth);
-                // The exact minimum would be a scan of the range for each node; 0 or 1 bounds it.
-                let min_len = match strings {
-                    [only] => only.1 - depth,
-                    _ => u32::from(!skips),
-                };
-                Info { min_len, flags: PLAIN | if skips { SKIPS | MAY_SKIP } else { 0 }, ..Info::default() }
-            }
-            Expr::Concat(head, tail) => {
-                let (h, t) = (*self.info(head), *self.info(tail));
-                let mut info = h;
-                // What looks ahead reads nothing: its length and the tail's overlap.
-                let looks = matches!(self.nodes[head as usize], Expr::Ahead { .. } | Expr::Next { .. });
-                info.min_len = if looks { h.min_len.max(t.min_len) } else { h.min_len.saturating_add(t.min_len) };
-                info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
-                info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS);
-                info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT);
-                info.trackers |= t.trackers;
-                if h.flags & MAY_SKIP != 0 {
-                    info.front |= t.front;
-                    info.flags |= t.flags & (FRONT_CAPTURE | FRONT_TEXT);
-                }
-                info
-            }
-            Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
-                fold(ids, Info { min_len: u32::MAX, flags: PLAIN | STANDS, ..Info::default() })
-            }
-            Expr::Inter(ref ids) => {
-                let mut info = fold(ids, Info::default());
-                info.min_len = ids.iter().map(|&id| self.info(id).min_len).max().unwrap_or(0);
-                info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | BOOLEAN | MAY_SKIP;
-                info
-            }
-            Expr::Not(id) => {
-                let mut info = *self.info(id);
-                info.min_len = 0;
-                info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | BOOLEAN | MAY_SKIP;
-                info
-            }
-            Expr::Repeat { body, min, max, .. } => {
-                let mut info = *self.info(body);
-                info.min_len = info.min_len.saturating_mul(min);
-                info.flags &= !MARKED;
-                if min > 1 || (max > 1 && max != MANY) {
-                    info.flags |= COUNTS;
-                }
-                if min == 0 {
-                    info.flags |= SKIPS | MAY_SKIP;
-                }
-                info
-            }
-            Expr::Mark { body, .. } => {
-                let mut info = *self.info(body);
-                info.min_len = 0;
-                info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | MAY_SKIP | MARKED;
-                info
-            }
-            Expr::Before { set, .. } => zero(1 << set, 0),
-            Expr::Start { .. } => zero(START_BIT, 0),
-            Expr::End => zero(0, 0),
-            Expr::Next { negated, .. } => Info { min_len: u32::from(!negated), ..zero(0, 0) },
-            Expr::Ahead { negated, body } => {
-                let body = self.info(body);
-                Info {
-                    min_len: if negated { 0 } else { body.min_len },
-                    trackers: body.trackers,
-                    front: body.front,
-                    flags: MAY_SKIP
-                        | STANDS
-                        | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW),
-                }
-            }
-            // What a lookbehind may ask for now is not known here: everything.
-            Expr::Behind { tracker, .. } => Info { trackers: 1 << tracker, ..zero(0, 0) },
-            Expr::Open(_) => zero(0, GROUPS | FRONT_CAPTURE),
-            Expr::Close { start, .. } => zero(0, GROUPS | if start == UNBOUND { 0 } else { CAPTURING | FRONT_CAPTURE }),
-            Expr::Backref { content, .. } => {
-                Info { flags: MAY_SKIP | GROUPS | if content == UNBOUND { 0 } else { FRONT_TEXT }, ..Info::default() }
-            }
-            Expr::Text { left, .. } => Info { min_len: left, flags: GROUPS | FRONT_TEXT, ..Info::default() },
-            Expr::Cond { yes, no, .. } => {
-                let mut info = fold(&[yes, no], Info { min_len: u32::MAX, flags: STANDS, ..Info::default() });
-                info.flags = info.flags & !SKIPS | GROUPS;
-                info
-            }
-            Expr::Atomic(ref threads) => {
-                let mut info = Info { min_len: u32::MAX, ..Info::default() };
-                for &(condition, thread) in threads {
-                    let (c, t) = (self.info(condition), self.info(thread));
-                    info.min_len = info.min_len.min(t.min_len);
-                    info.trackers |= c.trackers | t.trackers;
-                    info.front |= c.front | t.front;
-                    info.flags |= (c.flags | t.flags) & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW);
-                    info.flags |= t.flags & MAY_SKIP;
-                }
-                info
-            }
         }
     }
 

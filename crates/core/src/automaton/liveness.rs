@@ -8,7 +8,8 @@
 //! takes states of their own, finite in number and as many as the pattern without its groups has. (Stanford & Veanes, CAV 2023, bound such searches better; measured on the benchmarks'
 //! patterns, searches end within a few states.)
 
-use super::expr::{EMPTY, Expr, ExprId, NOTHING, UNBOUND, flag};
+use super::expr::{EMPTY, Expr, ExprId, NOTHING, UNBOUND};
+use super::info::flag;
 use super::regex::{CharState, DEAD, Life, RegexAutomaton, State};
 use crate::error::Result;
 use rustc_hash::{FxHashMap, FxHashSet};

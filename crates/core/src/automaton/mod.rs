@@ -12,6 +12,7 @@ mod decoder;
 mod derive;
 mod ends;
 mod expr;
+mod info;
 mod liveness;
 mod partition;
 mod rebuild;

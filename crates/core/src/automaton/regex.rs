@@ -12,7 +12,8 @@
 use super::coarse::Coarse;
 use super::decoder::{Decoder, Target};
 use super::derive::{Calculus, Context};
-use super::expr::{ExprId, NOTHING, START_BIT, flag};
+use super::expr::{ExprId, NOTHING, START_BIT};
+use super::info::flag;
 use super::partition::{Bits, ClassId, Minterm};
 use super::translate::translate;
 use super::words::{WordTables, Words};

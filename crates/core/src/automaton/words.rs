@@ -1,6 +1,7 @@
 //! States of which it is known that their texts begin with one of many words.
 
-use super::expr::{EMPTY, Expr, flag};
+use super::expr::{EMPTY, Expr};
+use super::info::flag;
 use super::partition::{ClassId, Partition};
 use super::regex::{CharState, RegexAutomaton};
 use std::ops::Range;
