@@ -115,6 +115,20 @@ fn hash(expr: &Expr) -> u64 {
     hasher.finish()
 }
 
+/// How many of the first of `count` sorted things are as asked for. Runs are short as a rule: gallop, then halve.
+pub(super) fn run_length(count: usize, is_same: impl Fn(usize) -> bool) -> usize {
+    let mut most = 1;
+    while most <= count && is_same(most - 1) {
+        most *= 2;
+    }
+    let (mut from, mut to) = (most / 2, count.min(most - 1));
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if is_same(middle) { from = middle + 1 } else { to = middle }
+    }
+    from
+}
+
 impl Default for Arena {
     fn default() -> Self {
         Self::new()
@@ -511,13 +525,7 @@ impl Arena {
 
     /// How many strings, from the first one on, have `class` at `depth`. They are sorted.
     pub fn run(&self, strings: &[(u32, u32)], depth: u32, class: ClassId) -> usize {
-        let is_class = |s: &(u32, u32)| self.pool[(s.0 + depth) as usize] == class;
-        let mut most = 1;
-        while most <= strings.len() && is_class(&strings[most - 1]) {
-            most *= 2;
-        }
-        let known = most / 2;
-        known + strings[known..strings.len().min(most - 1)].partition_point(is_class)
+        run_length(strings.len(), |index| self.pool[(strings[index].0 + depth) as usize] == class)
     }
 
     /// The sub-range of a table's strings whose element `depth` holds the minterm.

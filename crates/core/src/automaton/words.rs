@@ -1,6 +1,6 @@
 //! States of which it is known that their texts begin with one of many words.
 
-use super::expr::{EMPTY, Expr};
+use super::expr::{EMPTY, Expr, run_length};
 use super::info::flag;
 use super::partition::{ClassId, Partition};
 use super::regex::{CharState, RegexAutomaton};
@@ -28,18 +28,7 @@ impl WordTable {
     /// How many of `words` have the byte of the first of them at `depth`; they stand together.
     pub fn run(&self, words: Range<usize>, depth: usize) -> usize {
         let byte = self.get(words.start)[depth];
-        let same = |index: usize| self.get(index)[depth] == byte;
-        // Runs are short as a rule: gallop.
-        let mut step = 1;
-        while words.start + step < words.end && same(words.start + step) {
-            step *= 2;
-        }
-        let (mut known, mut end) = (words.start + step / 2, words.end.min(words.start + step));
-        while known + 1 < end {
-            let middle = known + (end - known) / 2;
-            if same(middle) { known = middle } else { end = middle }
-        }
-        known + 1 - words.start
+        run_length(words.len(), |index| self.get(words.start + index)[depth] == byte)
     }
 
     fn memory_bytes(&self) -> usize {
