@@ -199,7 +199,9 @@ impl Calculus {
     /// One character of the minterms.
     fn one_of(&mut self, bits: &Bits) -> ExprId {
         let set = self.partition.set(bits);
-        self.partition.class(&set).map_or(NOTHING, |class| self.arena.class(class))
+        let Some(class) = self.partition.class(&set) else { return NOTHING };
+        self.arena.learn(&self.partition);
+        self.arena.class(class)
     }
 
     /// One character that is compared as equal to `c`, or another of its minterm.

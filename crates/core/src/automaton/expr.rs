@@ -8,7 +8,7 @@
 //! duplicates, their classes merged and `x{0,j}T`, `x{0,k}T` joined; `Σ*` absorbs a union and vanishes from an
 //! intersection; `(x{a,b}){c,d}` with `a ≤ 1` is `x{ac,bd}`.
 
-use super::info::{Info, flag::*};
+use super::info::{ANY_FIRST, Info, flag::*};
 use super::partition::{ClassId, Minterm, Partition};
 use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -103,6 +103,8 @@ pub struct Arena {
     pub pool: Vec<ClassId>,
     /// The tables of `Literals`: strings sorted, without duplicates, as ranges of `pool`.
     pub tables: Vec<Box<[(u32, u32)]>>,
+    /// By class: its minterms in a word.
+    folded: Vec<u64>,
     memory: usize,
     class_only: FxHashMap<ClassId, ExprId>,
     /// Room for [`Arena::join_repetitions`].
@@ -129,34 +131,54 @@ pub(super) fn run_length(count: usize, is_same: impl Fn(usize) -> bool) -> usize
     from
 }
 
-impl Default for Arena {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Arena {
     /// An arena that holds the four constants.
-    pub fn new() -> Self {
+    pub fn new(partition: &Partition) -> Self {
         let mut arena = Arena {
             nodes: Vec::new(),
             infos: Vec::new(),
             ids: HashTable::new(),
             pool: Vec::new(),
             tables: Vec::new(),
+            folded: Vec::new(),
             memory: 0,
             class_only: FxHashMap::default(),
             repetitions: Vec::new(),
         };
+        arena.learn(partition);
         assert_eq!(arena.intern(Expr::Nothing), NOTHING);
         assert_eq!(arena.intern(Expr::Empty), EMPTY);
         // Its body would be the class of all characters, `Class(0)`, which need not be interned for it.
         let anything = arena.push(Expr::Ordered(Box::new([])));
-        arena.infos[anything as usize] = Info { min_len: 0, flags: SKIPS | MAY_SKIP | PLAIN, ..Info::default() };
+        arena.infos[anything as usize] = Info {
+            flags: SKIPS | MAY_SKIP | PLAIN,
+            first: ANY_FIRST,
+            ..Info::default()
+        };
         assert_eq!(anything, ANYTHING);
         assert_eq!(arena.intern(Expr::Done), DONE);
         assert_eq!(arena.class(super::partition::ALL), ALL_CHARACTERS);
         arena
+    }
+
+    /// Takes note of the classes that are new. Expressions are made of classes that are known.
+    #[inline]
+    pub fn learn(&mut self, partition: &Partition) {
+        while self.folded.len() < partition.count() {
+            self.folded.push(partition.bits(self.folded.len() as ClassId).folded());
+        }
+    }
+
+    /// The minterms of a class in a word.
+    #[inline]
+    pub(super) fn folded(&self, class: ClassId) -> u64 {
+        self.folded.get(class as usize).copied().unwrap_or(ANY_FIRST)
+    }
+
+    /// Whether a text of `id` may begin with the minterm whose bit is `bit`. `false` is certain.
+    #[inline]
+    pub fn may_begin(&self, id: ExprId, bit: u64) -> bool {
+        self.infos[id as usize].first & bit != 0
     }
 
     /// The node.
@@ -179,7 +201,7 @@ impl Arena {
 
     /// The bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.memory + self.pool.len() * 4
+        self.memory + self.pool.len() * 4 + self.folded.len() * 8
     }
 
     fn push(&mut self, expr: Expr) -> ExprId {
@@ -371,6 +393,7 @@ impl Arena {
             });
             if !classes.is_empty() {
                 let class = if classes.len() == 1 { classes[0] } else { partition.union(classes) };
+                self.learn(partition);
                 let merged = self.class(class);
                 if let Err(place) = flat.binary_search(&merged) {
                     flat.insert(place, merged);

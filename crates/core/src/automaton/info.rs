@@ -11,6 +11,9 @@ pub struct Info {
     pub flags: u16,
     /// The numbers of lookbehinds that it mentions.
     pub trackers: u64,
+    /// The minterms with which it can begin, and perhaps more, in a word (see [`folded`](super::partition::folded)). Exactly
+    /// those where it is plain and none are [`BEYOND`](super::partition::BEYOND).
+    pub first: u64,
     /// The sets of `Before` that it may ask for before it reads a character; bit 63: the start of the text.
     pub front: u64,
 }
@@ -45,6 +48,11 @@ pub mod flag {
 
 use flag::*;
 
+/// Nothing is known of how it begins.
+pub const ANY_FIRST: u64 = u64::MAX;
+/// Strings that are looked at for how they begin; of more, nothing is known.
+const FEW_STRINGS: usize = 16;
+
 impl Arena {
     /// What is known of a node whose parts are known.
     pub(super) fn inspect(&self, expr: &Expr) -> Info {
@@ -58,6 +66,7 @@ impl Arena {
                 all.flags &= one.flags | !(PLAIN | STANDS);
                 all.trackers |= one.trackers;
                 all.front |= one.front;
+                all.first |= one.first;
                 all
             })
         };
@@ -65,8 +74,10 @@ impl Arena {
             Expr::Nothing => Info { min_len: u32::MAX, flags: PLAIN, ..Info::default() },
             Expr::Empty => Info { flags: SKIPS | MAY_SKIP | PLAIN | STANDS, ..Info::default() },
             Expr::Done => Info { flags: ENDS_NOW, ..Info::default() },
-            Expr::Class(_) => Info { min_len: 1, flags: PLAIN, ..Info::default() },
-            Expr::Str { len, .. } => Info { min_len: len, flags: PLAIN, ..Info::default() },
+            Expr::Class(class) => Info { min_len: 1, flags: PLAIN, first: self.folded(class), ..Info::default() },
+            Expr::Str { at, len } => {
+                Info { min_len: len, flags: PLAIN, first: self.folded(self.pool[at as usize]), ..Info::default() }
+            }
             Expr::Literals { table, lo, hi, depth } => {
                 let strings = &self.tables[table as usize][lo as usize..hi as usize];
                 let skips = strings.first().is_some_and(|s| s.1 == depth);
@@ -75,7 +86,13 @@ impl Arena {
                     [only] => only.1 - depth,
                     _ => u32::from(!skips),
                 };
-                Info { min_len, flags: PLAIN | if skips { SKIPS | MAY_SKIP } else { 0 }, ..Info::default() }
+                let first = if strings.len() <= FEW_STRINGS {
+                    let longer = strings.iter().filter(|s| s.1 > depth);
+                    longer.fold(0, |all, s| all | self.folded(self.pool[(s.0 + depth) as usize]))
+                } else {
+                    ANY_FIRST
+                };
+                Info { min_len, flags: PLAIN | if skips { SKIPS | MAY_SKIP } else { 0 }, first, ..Info::default() }
             }
             Expr::Concat(head, tail) => {
                 let (h, t) = (*self.info(head), *self.info(tail));
@@ -89,6 +106,7 @@ impl Arena {
                 info.trackers |= t.trackers;
                 if h.flags & MAY_SKIP != 0 {
                     info.front |= t.front;
+                    info.first |= t.first;
                     info.flags |= t.flags & (FRONT_CAPTURE | FRONT_TEXT);
                 }
                 info
@@ -99,12 +117,14 @@ impl Arena {
             Expr::Inter(ref ids) => {
                 let mut info = fold(ids, Info::default());
                 info.min_len = ids.iter().map(|&id| self.info(id).min_len).max().unwrap_or(0);
+                info.first = ids.iter().fold(ANY_FIRST, |all, &id| all & self.info(id).first);
                 info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | BOOLEAN | MAY_SKIP;
                 info
             }
             Expr::Not(id) => {
                 let mut info = *self.info(id);
                 info.min_len = 0;
+                info.first = ANY_FIRST;
                 info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | BOOLEAN | MAY_SKIP;
                 info
             }
@@ -123,6 +143,7 @@ impl Arena {
             Expr::Mark { body, .. } => {
                 let mut info = *self.info(body);
                 info.min_len = 0;
+                info.first = ANY_FIRST;
                 info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | MAY_SKIP | MARKED;
                 info
             }
@@ -136,6 +157,7 @@ impl Arena {
                     min_len: if negated { 0 } else { body.min_len },
                     trackers: body.trackers,
                     front: body.front,
+                    first: 0,
                     flags: MAY_SKIP
                         | STANDS
                         | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW),
@@ -146,16 +168,19 @@ impl Arena {
             Expr::Open(_) => zero(0, GROUPS | FRONT_CAPTURE),
             Expr::Close { start, .. } => zero(0, GROUPS | if start == UNBOUND { 0 } else { CAPTURING | FRONT_CAPTURE }),
             Expr::Backref { content, .. } => {
-                Info { flags: MAY_SKIP | GROUPS | if content == UNBOUND { 0 } else { FRONT_TEXT }, ..Info::default() }
+                let text = if content == UNBOUND { 0 } else { FRONT_TEXT };
+                Info { flags: MAY_SKIP | GROUPS | text, first: ANY_FIRST, ..Info::default() }
             }
-            Expr::Text { left, .. } => Info { min_len: left, flags: GROUPS | FRONT_TEXT, ..Info::default() },
+            Expr::Text { left, .. } => {
+                Info { min_len: left, flags: GROUPS | FRONT_TEXT, first: ANY_FIRST, ..Info::default() }
+            }
             Expr::Cond { yes, no, .. } => {
                 let mut info = fold(&[yes, no], Info { min_len: u32::MAX, flags: STANDS, ..Info::default() });
                 info.flags = info.flags & !SKIPS | GROUPS;
                 info
             }
             Expr::Atomic(ref threads) => {
-                let mut info = Info { min_len: u32::MAX, ..Info::default() };
+                let mut info = Info { min_len: u32::MAX, first: ANY_FIRST, ..Info::default() };
                 for &(condition, thread) in threads {
                     let (c, t) = (self.info(condition), self.info(thread));
                     info.min_len = info.min_len.min(t.min_len);

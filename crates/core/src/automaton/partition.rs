@@ -55,6 +55,18 @@ impl Bits {
         }
     }
 
+    /// The members in one word, see [`folded`].
+    pub fn folded(&self) -> u64 {
+        let low = self.0.first().copied().unwrap_or(0);
+        let others = self.0.iter().skip(1).any(|&word| word != 0);
+        low | if others { BEYOND } else { 0 }
+    }
+
+    /// The members of a word that has none [`BEYOND`].
+    pub fn of_folded(word: u64) -> Self {
+        Bits(if word == 0 { Vec::new() } else { vec![word] })
+    }
+
     /// The members, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Minterm> + '_ {
         self.0.iter().enumerate().flat_map(|(i, &w)| {
@@ -75,6 +87,15 @@ impl Bits {
         let first = members.next()?;
         members.next().is_none().then_some(first)
     }
+}
+
+/// Where sets of minterms are kept in a word, one bit each, this one stands for all from 63 on.
+pub const BEYOND: u64 = 1 << 63;
+
+/// The bit of a minterm in a word.
+#[inline]
+pub fn folded(m: Minterm) -> u64 {
+    1 << m.min(63)
 }
 
 /// The minterms of a pattern and its classes over them.

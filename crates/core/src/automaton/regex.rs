@@ -14,7 +14,7 @@ use super::decoder::{Decoder, Target};
 use super::derive::{Calculus, Context};
 use super::expr::{ExprId, NOTHING, START_BIT};
 use super::info::flag;
-use super::partition::{Bits, ClassId, Minterm};
+use super::partition::{BEYOND, Bits, ClassId, Minterm};
 use super::translate::translate;
 use super::words::{WordTables, Words};
 use super::{Automaton, Closure, StateId};
@@ -303,12 +303,21 @@ impl RegexAutomaton {
     ///
     /// PERF: most steps of a mask lead nowhere, and a derivative would have to find that out one by one.
     fn sift(&mut self, state: CharState) {
+        let term = self.states[state as usize].term;
         self.states[state as usize].sifted = true;
-        self.begins.clear();
-        self.calculus.first(self.states[state as usize].term, &Bits::default(), &mut self.begins);
         let from = (state as usize) << self.shift;
         let row = &mut self.transitions[from..from + self.before.len()];
         row.fill(DEAD);
+        let mut first = self.calculus.arena.info(term).first;
+        if first & BEYOND == 0 {
+            while first != 0 {
+                row[first.trailing_zeros() as usize] = UNKNOWN;
+                first &= first - 1;
+            }
+            return;
+        }
+        self.begins.clear();
+        self.calculus.first(term, &Bits::default(), &mut self.begins);
         for m in self.begins.iter() {
             row[usize::from(m)] = UNKNOWN;
         }
@@ -316,11 +325,15 @@ impl RegexAutomaton {
 
     /// The minterms with which a state's term begins, and, if it is not plain, perhaps more.
     pub(super) fn begins(&mut self, state: CharState) -> Bits {
+        let State { term, buffer, .. } = self.states[state as usize];
+        let info = self.calculus.arena.info(term);
+        if info.first & BEYOND == 0 {
+            return Bits::of_folded(info.first);
+        }
         let mut begins = Bits::default();
         if !self.states[state as usize].sifted && !self.captures {
             self.sift(state);
         }
-        let State { term, buffer, .. } = self.states[state as usize];
         if self.captures || !self.calculus.arena.is(term, flag::PLAIN) {
             self.calculus.first(term, &self.calculus.captured(buffer), &mut begins);
             return begins;

@@ -215,7 +215,9 @@ struct Translator {
 impl Translator {
     fn class_id(&mut self, set: &Arc<CodePoints>) -> Option<ClassId> {
         let partition = &mut self.calculus.partition;
-        *self.classes.entry(Arc::as_ptr(set)).or_insert_with(|| partition.class(set))
+        let class = *self.classes.entry(Arc::as_ptr(set)).or_insert_with(|| partition.class(set));
+        self.calculus.arena.learn(&self.calculus.partition);
+        class
     }
 
     fn class(&mut self, set: &Arc<CodePoints>) -> ExprId {
@@ -226,7 +228,9 @@ impl Translator {
     }
 
     fn char_class(&mut self, c: char) -> Option<ClassId> {
-        self.calculus.partition.class_of(c.into())
+        let class = self.calculus.partition.class_of(c.into());
+        self.calculus.arena.learn(&self.calculus.partition);
+        class
     }
 
     fn sequence(&mut self, ids: Vec<ExprId>) -> ExprId {
