@@ -7,13 +7,14 @@
 //!
 //! A closure is worth its use only if its class is wide.
 
-use super::Closure;
+use super::{Closure, ClosureSets};
 use super::derive::Calculus;
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, MANY, UNBOUND};
 use super::info::flag;
 use super::partition::{ALL, Bits, Minterm, Partition};
 use super::regex::{CharState, RegexAutomaton};
 use crate::error::Result;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// States that a closure by meaning may go through.
@@ -21,7 +22,7 @@ const MOST_STATES: usize = 12;
 /// Characters that are looked at where no closure holds for ever.
 const MOST_CHARACTERS: u32 = 16;
 /// A class with so many ASCII letters, or so many other characters, is wide.
-const WIDE_LETTERS: usize = 13;
+const WIDE_LETTERS: u32 = 13;
 const WIDE_OTHERS: u64 = 500;
 
 fn is_wide(partition: &Partition, bits: &Bits) -> bool {
@@ -29,9 +30,12 @@ fn is_wide(partition: &Partition, bits: &Bits) -> bool {
     if others >= WIDE_OTHERS {
         return true;
     }
-    let letters = (b'a'..=b'z').chain(b'A'..=b'Z').filter(|&c| bits.has(partition.ascii(c)));
-    letters.count() >= WIDE_LETTERS
+    let ascii = bits.iter().fold(0, |ascii, m| ascii | partition.ascii_bytes(m));
+    (ascii & LETTERS).count_ones() >= WIDE_LETTERS
 }
+
+/// The letters of ASCII, one bit each.
+const LETTERS: u128 = 0x07FF_FFFE_07FF_FFFE << 64;
 
 impl Calculus {
     /// The minterms of a buffer's characters.
@@ -131,6 +135,27 @@ impl Calculus {
     }
 }
 
+/// What has been found out about closures.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Closures {
+    /// By the places of its sets in memory, which are kept.
+    sets: FxHashMap<[usize; 3], Arc<ClosureSets>>,
+    /// Of plain repetitions, by what is repeated, what follows, and whether it may follow at once: the sets, where a text
+    /// that goes beyond the count is dead; `None`: there is no closure worth having.
+    of_repetitions: FxHashMap<(ExprId, ExprId, bool), Option<Arc<ClosureSets>>>,
+}
+
+impl Closures {
+    /// Forgets all that goes by expressions.
+    pub(super) fn clear(&mut self) {
+        *self = Closures::default();
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.sets.len() * 96 + self.of_repetitions.len() * 40
+    }
+}
+
 impl RegexAutomaton {
     /// The closure of a state, worked out once.
     pub(super) fn find_closure(&mut self, state: CharState) -> Result<Option<Closure>> {
@@ -138,6 +163,12 @@ impl RegexAutomaton {
             return Ok(known.clone());
         }
         let term = self.states[state as usize].term;
+        // PERF: most states have no wide class at all, and looking for one takes longer than what else their masks need.
+        let first = self.begins(state);
+        if self.calculus.arena.is(term, flag::PLAIN) && !is_wide(&self.calculus.partition, &first) {
+            self.states[state as usize].closure = Some(None);
+            return Ok(None);
+        }
         let closure = match self.by_structure(term, self.states[state as usize].buffer) {
             Some(found) => found,
             None if self.calculus.arena.is(term, flag::GROUPS) => None,
@@ -149,6 +180,30 @@ impl RegexAutomaton {
 
     /// `Some(None)`: the structure tells that there is none worth having.
     fn by_structure(&mut self, term: ExprId, buffer: u32) -> Option<Option<Closure>> {
+        // PERF: in `x{0,120}T` each count is a state, and all but how far it reaches is the same.
+        let (head, tail) = self.calculus.arena.split(term);
+        let (key, reach) = match *self.calculus.arena.get(head) {
+            Expr::Repeat { body, min, max, .. } if self.calculus.arena.is(term, flag::PLAIN) => {
+                (Some((body, tail, min == 0)), max)
+            }
+            _ => (None, 0),
+        };
+        if let Some(known) = key.and_then(|key| self.closures.of_repetitions.get(&key)) {
+            let closure = |sets| Closure { sets, reach, beyond_is_dead: true };
+            return Some(known.clone().map(closure));
+        }
+        let found = self.look_at_structure(term, buffer);
+        match (key, &found) {
+            (Some(key), Some(None)) => drop(self.closures.of_repetitions.insert(key, None)),
+            (Some(key), Some(Some(closure))) if closure.beyond_is_dead => {
+                self.closures.of_repetitions.insert(key, Some(Arc::clone(&closure.sets)));
+            }
+            _ => {}
+        }
+        found
+    }
+
+    fn look_at_structure(&mut self, term: ExprId, buffer: u32) -> Option<Option<Closure>> {
         let (mut head, mut tail) = self.calculus.arena.split(term);
         while let Expr::Open(_) = self.calculus.arena.get(head) {
             (head, tail) = self.calculus.arena.split(tail);
@@ -243,7 +298,10 @@ impl RegexAutomaton {
         let partition = &mut self.calculus.partition;
         let mut set = |bits: &Bits| if bits.is_empty() { Arc::default() } else { partition.set(bits) };
         let (exits, steady) = (set(exits), set(steady));
-        Closure { class: partition.set(class), reach, exits, steady, beyond_is_dead }
+        let class = partition.set(class);
+        let key = [&class, &exits, &steady].map(|set| if set.is_empty() { 0 } else { Arc::as_ptr(set) as usize });
+        let sets = self.closures.sets.entry(key).or_insert_with(|| Arc::new(ClosureSets { class, exits, steady }));
+        Closure { sets: Arc::clone(sets), reach, beyond_is_dead }
     }
 
     /// The minterms that keep the state alive, with where they lead.

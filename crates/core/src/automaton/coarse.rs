@@ -97,10 +97,13 @@ impl RegexAutomaton {
             }
             Expr::Union(ref ids) => {
                 let mut parts = ids.to_vec();
+                let mut changed = false;
                 for id in &mut parts {
-                    *id = self.coarse_term(*id)?;
+                    let made = self.coarse_term(*id)?;
+                    changed |= made != *id;
+                    *id = made;
                 }
-                Ok(self.calculus.any(parts))
+                Ok(if changed { self.calculus.any(parts) } else { part })
             }
             _ => Ok(part),
         }

@@ -3,7 +3,7 @@
 //! A node stands for a block of 64, 4,096 or 262,144 code points and is interned by what the block holds (the minterms
 //! in order), so that blocks with equal content share it: all of CJK is one node of each size as a rule.
 
-use super::partition::{Minterm, Partition};
+use super::partition::{Minterm, Partition, folded};
 use rustc_hash::FxHashMap;
 
 /// What one more byte leads to.
@@ -28,6 +28,8 @@ struct Node {
     runs: Box<[(u32, Minterm)]>,
     /// Those of the runs, each once, without the dead one.
     minterms: Box<[Minterm]>,
+    /// The same in a word (see [`folded`]).
+    folded: u64,
     /// By continuation byte, where known.
     next: Option<Box<[Option<Target>; 64]>>,
 }
@@ -40,6 +42,8 @@ pub struct Decoder {
     /// By byte from 0xC2, where known.
     leads: Vec<Option<Target>>,
     lead_bytes: Vec<u64>,
+    /// By byte from 0xC2: the minterms of the characters that begin with it, in a word.
+    led: Vec<u64>,
     memory: usize,
 }
 
@@ -124,6 +128,24 @@ impl Decoder {
         &self.lead_bytes
     }
 
+    /// The minterms of the characters that begin with a byte beyond ASCII, in a word (see [`folded`]).
+    pub fn led(&mut self, partition: &Partition, byte: u8) -> u64 {
+        if self.led.is_empty() {
+            let mut led = vec![0; 64];
+            for (m, &leads) in self.lead_bytes(partition).iter().enumerate() {
+                (0..64).filter(|byte| leads >> byte & 1 == 1).for_each(|byte| led[byte] |= folded(m as Minterm));
+            }
+            self.led = led;
+        }
+        byte.checked_sub(0xC2).map_or(0, |index| self.led[usize::from(index)])
+    }
+
+    /// What [`Decoder::reach`] tells, in a word (see [`folded`]).
+    #[inline]
+    pub fn reach_folded(&self, node: u32) -> u64 {
+        self.nodes[node as usize].folded
+    }
+
     /// The bytes held.
     pub fn memory_bytes(&self) -> usize {
         self.memory
@@ -173,7 +195,8 @@ impl Decoder {
         minterms.sort_unstable();
         minterms.dedup();
         self.memory += 2 * key.1.len() * 8 + minterms.len() * 2 + 112;
-        self.nodes.push(Node { left, runs: key.1.clone(), minterms: minterms.into(), next: None });
+        let folded = minterms.iter().fold(0, |all, &m| all | folded(m));
+        self.nodes.push(Node { left, runs: key.1.clone(), minterms: minterms.into(), folded, next: None });
         self.ids.insert(key, id);
         Target::Node(id)
     }

@@ -34,6 +34,9 @@ pub const MANY: u32 = u32::MAX;
 /// A group that is not being captured, a backreference without a text.
 pub const UNBOUND: u32 = u32::MAX;
 
+/// There is room for so many nodes from the start; patterns of a line or two have about as many.
+const EXPECTED: usize = 192;
+
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Expr {
@@ -135,9 +138,9 @@ impl Arena {
     /// An arena that holds the four constants.
     pub fn new(partition: &Partition) -> Self {
         let mut arena = Arena {
-            nodes: Vec::new(),
-            infos: Vec::new(),
-            ids: HashTable::new(),
+            nodes: Vec::with_capacity(EXPECTED),
+            infos: Vec::with_capacity(EXPECTED),
+            ids: HashTable::with_capacity(EXPECTED),
             pool: Vec::new(),
             tables: Vec::new(),
             folded: Vec::new(),
@@ -149,7 +152,7 @@ impl Arena {
         assert_eq!(arena.intern(Expr::Nothing), NOTHING);
         assert_eq!(arena.intern(Expr::Empty), EMPTY);
         // Its body would be the class of all characters, `Class(0)`, which need not be interned for it.
-        let anything = arena.push(Expr::Ordered(Box::new([])));
+        let anything = arena.intern(Expr::Ordered(Box::new([])));
         arena.infos[anything as usize] = Info {
             flags: SKIPS | MAY_SKIP | PLAIN,
             first: ANY_FIRST,
@@ -204,7 +207,7 @@ impl Arena {
         self.memory + self.pool.len() * 4 + self.folded.len() * 8
     }
 
-    fn push(&mut self, expr: Expr) -> ExprId {
+    fn push(&mut self, expr: Expr, hashed: u64) -> ExprId {
         let id = self.nodes.len() as ExprId;
         self.memory += size_of::<Expr>() + size_of::<Info>() + 6;
         self.memory += match &expr {
@@ -216,16 +219,17 @@ impl Arena {
         self.nodes.push(expr);
         self.infos.push(info);
         let nodes = &self.nodes;
-        self.ids.insert_unique(hash(&self.nodes[id as usize]), id, |&i| hash(&nodes[i as usize]));
+        self.ids.insert_unique(hashed, id, |&i| hash(&nodes[i as usize]));
         id
     }
 
     /// The id of a node as it is; use the constructors below, which keep the normal forms.
     pub fn intern(&mut self, expr: Expr) -> ExprId {
         let nodes = &self.nodes;
-        match self.ids.find(hash(&expr), |&i| nodes[i as usize] == expr) {
+        let hashed = hash(&expr);
+        match self.ids.find(hashed, |&i| nodes[i as usize] == expr) {
             Some(&id) => id,
-            None => self.push(expr),
+            None => self.push(expr, hashed),
         }
     }
 

@@ -51,17 +51,24 @@ impl StateId {
 /// characters of `class` alone is dead, and so is one that leaves `class` after more than `reach` characters.
 #[derive(Debug, Clone)]
 pub struct Closure {
+    /// Its sets of characters.
+    pub sets: Arc<ClosureSets>,
+    /// For so many characters a text may stay inside; `u32::MAX`: for ever.
+    pub reach: u32,
+    /// Whether more than `reach` characters of `class` are dead.
+    pub beyond_is_dead: bool,
+}
+
+/// The sets of characters of a [`Closure`]; those of many states are the same, and then in one place, as a rule.
+#[derive(Debug)]
+pub struct ClosureSets {
     /// The characters that stay inside.
     pub class: Arc<CodePoints>,
-    /// For so many characters; `u32::MAX`: for ever.
-    pub reach: u32,
     /// The characters that may leave alive. Disjoint from `class`.
     pub exits: Arc<CodePoints>,
     /// Those of `exits` that lead to the same state wherever they stand: after any number of characters of `class` up to
     /// `reach` to the one where they lead at once.
     pub steady: Arc<CodePoints>,
-    /// Whether more than `reach` characters of `class` are dead.
-    pub beyond_is_dead: bool,
 }
 
 /// A lazily built deterministic automaton over bytes (the UTF-8 of texts of Unicode scalar values).
@@ -74,6 +81,11 @@ pub trait Automaton: Send {
 
     /// The state after one more byte.
     fn step(&mut self, state: StateId, byte: u8) -> Result<StateId>;
+
+    /// Whether the state after one more byte is alive.
+    fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
+        Ok(self.step(state, byte)? != StateId::DEAD)
+    }
 
     /// Whether the text of this state is in the language.
     fn is_accepting(&mut self, state: StateId) -> bool;

@@ -9,6 +9,7 @@
 //!
 //! A state is dead exactly where nothing can match (`liveness.rs`).
 
+use super::closure::Closures;
 use super::coarse::Coarse;
 use super::decoder::{Decoder, Target};
 use super::derive::{Calculus, Context};
@@ -86,6 +87,7 @@ pub struct RegexAutomaton {
     extra_memory: usize,
     /// Room for [`RegexAutomaton::sift`].
     begins: Bits,
+    pub(super) closures: Closures,
     pub(super) coarse: Coarse,
     pub(super) words: WordTables,
 }
@@ -118,6 +120,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         limits: *limits,
         extra_memory: 0,
         begins: Bits::default(),
+        closures: Closures::default(),
         coarse: Coarse::default(),
         words: WordTables::default(),
     };
@@ -404,12 +407,17 @@ impl RegexAutomaton {
         if let Some(&id) = self.middle_ids.get(&key) {
             return Ok(StateId(id));
         }
-        let candidates = self.inside(state, node, bytes);
+        let term = self.states[state as usize].term;
+        let first = self.calculus.arena.info(term).first;
         let mut alive = false;
-        for (m, c) in candidates {
-            if self.walk(state, m, c)? != DEAD {
-                alive = true;
-                break;
+        if self.calculus.arena.is(term, flag::PLAIN) && first & BEYOND == 0 {
+            alive = first & self.decoder.reach_folded(node) != 0;
+        } else {
+            for (m, c) in self.inside(state, node, bytes) {
+                if self.walk(state, m, c)? != DEAD {
+                    alive = true;
+                    break;
+                }
             }
         }
         let id = if alive { MIDDLE | self.middles.len() as u32 } else { DEAD };
@@ -482,6 +490,11 @@ impl Automaton for RegexAutomaton {
             if state.0 == DEAD {
                 return Ok(StateId::DEAD);
             }
+            // PERF: most states go on in ASCII alone, and the tree has leading bytes everywhere.
+            let State { term, .. } = self.states[state.0 as usize];
+            if !self.calculus.arena.may_begin(term, self.decoder.led(&self.calculus.partition, byte)) {
+                return Ok(StateId::DEAD);
+            }
             return match self.decoder.first(&self.calculus.partition, byte) {
                 Target::Node(node) => self.middle(state.0, node, byte.into()),
                 _ => Ok(StateId::DEAD),
@@ -494,6 +507,22 @@ impl Automaton for RegexAutomaton {
             Target::Node(node) => self.middle(at, node, bytes),
             Target::Minterm(m) => Ok(StateId(self.walk(at, m, character(bytes))?)),
         }
+    }
+
+    fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
+        if state.0 & MIDDLE == 0 && byte < 0x80 {
+            let m = self.calculus.partition.ascii(byte);
+            let slot = (state.0 as usize) << self.shift | usize::from(m);
+            let State { term, sifted, .. } = self.states[state.0 as usize];
+            // What is plain is alive after each of its first characters.
+            if self.transitions[slot] == UNKNOWN && m != 0 && !self.captures && self.calculus.arena.is(term, flag::PLAIN) {
+                if !sifted {
+                    self.sift(state.0);
+                }
+                return Ok(self.transitions[slot] != DEAD);
+            }
+        }
+        Ok(self.step(state, byte)? != StateId::DEAD)
     }
 
     fn is_accepting(&mut self, state: StateId) -> bool {
@@ -549,6 +578,7 @@ impl Automaton for RegexAutomaton {
             + self.states.len() * (size_of::<State>() + 40)
             + self.transitions.len() * 4
             + self.bare.len() * 4
+            + self.closures.memory_bytes()
             + self.coarse.memory_bytes()
             + self.words.memory_bytes()
             + self.extra_memory
@@ -588,6 +618,7 @@ impl RegexAutomaton {
         self.middle_ids.clear();
         self.tracker_sets.truncate(1);
         self.tracker_ids.clear();
+        self.closures.clear();
         self.coarse.clear();
         self.extra_memory = 0;
         self.add(dead);

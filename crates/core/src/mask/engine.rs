@@ -2,7 +2,7 @@
 
 use super::cache::{Mask, MaskCache};
 use super::distance::{Distances, Ground};
-use super::fast::{Maker, Plans, set_duplicates};
+use super::fast::{Maker, Noted, Plans, set_duplicates};
 use super::spelled::Liveness;
 use super::walk::{Fuel, Path, walk_all};
 use crate::automaton::{Automaton, StateId};
@@ -18,6 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many bytes are stepped over with one filling of fuel.
 pub(crate) const CHUNK: usize = 256;
+
+/// The masks of so few tokens are put together from these alone.
+const LISTED: usize = 64;
 
 /// By how many tokens the budget has to exceed a known way to a match before a token is let through whose own way is not
 /// known.
@@ -70,6 +73,7 @@ pub(crate) struct Engine {
     /// Grows when states are renumbered.
     generation: u64,
     path: Box<Path>,
+    noted: Noted,
     fuel: Fuel,
     scratch: Vec<u32>,
 }
@@ -97,6 +101,7 @@ impl Engine {
             closed,
             generation: 0,
             path: Box::new([StateId::DEAD; MAX_DEPTH + 2]),
+            noted: Noted::default(),
             fuel: Fuel { left: limits.fuel, allowed: limits.fuel },
             scratch: Vec::new(),
         }
@@ -279,15 +284,17 @@ impl Engine {
 
     fn make_mask(&mut self, state: StateId, row: &mut [u32]) -> Result<()> {
         let vocabulary = Arc::clone(&self.vocabulary);
-        let Some((slices, occurrences)) = self.fast_ways(&vocabulary) else { return self.make_own(state, row) };
+        let Some((slices, occurrences)) = self.fast_ways(&vocabulary) else {
+            return self.make_own(state, row, &vocabulary);
+        };
         let coarse = self.automaton.coarse(state, COUNTED as u32)?;
         if coarse == state {
-            return self.make_own(state, row);
+            return self.make_own(state, row, &vocabulary);
         }
         // PERF: tokens of up to COUNTED characters cannot tell the two apart, and few are longer: in a form with strings of
         // up to 120 characters the median cold step takes 3 µs instead of 14.
         if !self.masks.write(coarse, row, vocabulary.eos_token_ids()) {
-            self.make_own(coarse, row)?;
+            self.make_own(coarse, row, &vocabulary)?;
         }
         let without = self.maker(&vocabulary, slices, occurrences).too_long(state, row)?;
         self.fuel.spend(slices.longer().len() as u64)?;
@@ -308,14 +315,14 @@ impl Engine {
         slices: &'a Slices,
         occurrences: &'a Occurrences,
     ) -> Maker<'a> {
-        let Engine { automaton, path, fuel, plans, fast, .. } = self;
+        let Engine { automaton, path, noted, fuel, plans, fast, .. } = self;
         let always = *fast == FastPaths::Always;
-        Maker { automaton: &mut **automaton, vocabulary, slices, occurrences, plans, path, fuel, always }
+        Maker { automaton: &mut **automaton, vocabulary, slices, occurrences, plans, path, noted, fuel, always }
     }
 
-    fn make_own(&mut self, state: StateId, row: &mut [u32]) -> Result<()> {
+    fn make_own(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
         let mut copied = None;
-        let vocabulary = &*Arc::clone(&self.vocabulary);
+        self.noted.give_up();
         match (vocabulary.is_regular(), self.fast_ways(vocabulary)) {
             (true, Some((slices, occurrences))) => {
                 copied = self.maker(vocabulary, slices, occurrences).fill(state, row)?;
@@ -346,9 +353,14 @@ impl Engine {
         }
         self.complete(state, row);
         let budget = self.mask_budget();
-        let mask = match copied {
-            Some(from) => Mask::Copied { from, accepting: self.automaton.is_accepting(state) },
-            None => Mask::keep(row),
+        let mask = match (copied, self.noted.all()) {
+            (Some(from), _) => Mask::Copied { from, accepting: self.automaton.is_accepting(state) },
+            (None, Some(tokens)) if tokens.len() + vocabulary.trie().duplicates().len() <= LISTED => {
+                let others = vocabulary.trie().duplicates().iter().map(|&(_, same)| same);
+                let others = others.chain(vocabulary.eos_token_ids().iter().copied());
+                Mask::of(row, tokens.iter().copied().chain(others))
+            }
+            _ => Mask::keep(row),
         };
         self.masks.insert(state, mask, budget);
         Ok(())

@@ -5,9 +5,8 @@
 //! the tree, and stepped. Nothing is taken for granted beyond what the closure claims: the rest is stepped.
 
 use super::engine::{is_set, set, unset};
-use super::walk::{Fuel, Path, step_bytes, walk};
-use crate::automaton::{Automaton, Closure, StateId};
-use crate::codepoints::CodePoints;
+use super::walk::{Fuel, Path, step_bytes, walk_tokens};
+use crate::automaton::{Automaton, Closure, ClosureSets, StateId};
 use crate::error::Result;
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::occurrences::Occurrences;
@@ -22,16 +21,19 @@ const MOST_EXITS: usize = 30_000;
 const MOST_LONGER: usize = 4_000;
 /// How many closures are remembered for one constraint.
 const MOST_PLANS: usize = 64;
+/// How many tokens of a mask are noted one by one, and how many may be listed as found below a first byte.
+const MOST_NOTED: usize = 256;
+/// What is found below a first byte is remembered if finding it took so many steps.
+const WORTH_KEEPING: u64 = 24;
+/// How many such lists are remembered for one constraint.
+const MOST_LISTS: usize = 256;
 /// How many masks of steady closures are remembered for one constraint.
 const MOST_STEADY: usize = 24;
 
 /// A closure as masks.
 struct Plan {
-    /// The addresses of the closure's sets.
-    key: (usize, usize, usize),
-    slice: Arc<ClassSlice>,
+    known: Arc<Known>,
     reach: u32,
-    exits: Exits,
     beyond_is_dead: bool,
 }
 
@@ -43,33 +45,75 @@ impl Plan {
 }
 
 /// Where a class may be left.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Exits {
     /// The exits in ASCII that lead to the same state wherever they stand, and the others.
-    steady: Arc<[u8]>,
-    loose: Arc<[u8]>,
+    steady: Box<[u8]>,
+    loose: Box<[u8]>,
     /// Tokens with an exit beyond ASCII, or what may become one.
-    tokens: Arc<[u32]>,
+    tokens: Box<[u32]>,
 }
 
-/// A closure and the states that its steady exits lead to.
-type SteadyKey = ((usize, usize, usize), Box<[StateId]>);
+/// The address of a closure's sets, and the states that its steady exits lead to.
+type SteadyKey = (usize, Box<[StateId]>);
 
-/// What a closure's class and exits come to; the closure keeps their addresses from being used again.
+/// What a closure's class and exits come to.
 struct Known {
-    _closure: Closure,
+    /// Kept, so that their address is not used again.
+    sets: Arc<ClosureSets>,
     slice: Arc<ClassSlice>,
-    /// `None`: in so many places that walking is as cheap.
-    exits: Option<Exits>,
+    exits: Exits,
+}
+
+impl Known {
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.sets) as usize
+    }
 }
 
 /// The closures met so far, by the place of their classes in memory, which they keep alive.
 #[derive(Default)]
 pub(super) struct Plans {
-    by_address: FxHashMap<(usize, usize, usize), Known>,
+    /// `None`: the class may be left in so many places that walking is as cheap.
+    by_address: FxHashMap<usize, (Arc<ClosureSets>, Option<Arc<Known>>)>,
     /// Masks of a closure that every token is within: by the closure and where its steady exits lead, the tokens of the
     /// class and those that leave it by a steady exit.
     steady: FxHashMap<SteadyKey, Arc<[u32]>>,
+    /// By a first byte and the state after it: the tokens that begin so, where they are few.
+    ///
+    /// PERF: in `[0-9]{1,9}( AND …| OR …)*` nine states go on with a space in the same way.
+    below: FxHashMap<(u8, StateId), Box<[u32]>>,
+    below_bytes: usize,
+}
+
+/// The tokens that have been put into a mask, as long as they are few and put there one by one.
+#[derive(Default)]
+pub(super) struct Noted {
+    tokens: Vec<u32>,
+    /// Whether there are others.
+    more: bool,
+}
+
+impl Noted {
+    pub(super) fn clear(&mut self) {
+        self.tokens.clear();
+        self.more = false;
+    }
+
+    #[inline]
+    pub(super) fn note(&mut self, token: u32) {
+        if self.tokens.len() < MOST_NOTED { self.tokens.push(token) } else { self.more = true }
+    }
+
+    /// What is put next will not be noted.
+    pub(super) fn give_up(&mut self) {
+        self.more = true;
+    }
+
+    /// All that has been put; `None`: it has not been noted.
+    pub(super) fn all(&self) -> Option<&[u32]> {
+        (!self.more).then_some(&self.tokens)
+    }
 }
 
 /// What a mask is a copy of, EOS aside.
@@ -86,6 +130,7 @@ pub(super) struct Maker<'a> {
     pub(super) occurrences: &'a Occurrences,
     pub(super) plans: &'a mut Plans,
     pub(super) path: &'a mut Path,
+    pub(super) noted: &'a mut Noted,
     pub(super) fuel: &'a mut Fuel,
     /// Whether fast ways are taken even where they do not pay; for tests.
     pub(super) always: bool,
@@ -95,11 +140,13 @@ impl Plans {
     pub(super) fn clear(&mut self) {
         self.by_address.clear();
         self.steady.clear();
+        self.below.clear();
+        self.below_bytes = 0;
     }
 
     /// The bytes held by what no other part counts.
     pub(super) fn bytes(&self) -> usize {
-        self.steady.values().map(|words| words.len() * 4 + 64).sum()
+        self.steady.values().map(|words| words.len() * 4 + 64).sum::<usize>() + self.below_bytes
     }
 }
 
@@ -107,25 +154,27 @@ impl Maker<'_> {
     /// Writes the tokens that may follow `state`. If that took no more than a copy, what was copied is returned.
     pub(super) fn fill(&mut self, state: StateId, row: &mut [u32]) -> Result<Option<Copied>> {
         self.path[0] = state;
+        self.noted.clear();
         let plan = self.plan(state, 0)?;
         let mut steps = 0;
         if let Some(plan) = &plan {
+            self.noted.give_up();
             let within = self.slices.longer_than(plan.reach) == 0;
-            if within && !plan.exits.steady.is_empty() {
+            if within && !plan.known.exits.steady.is_empty() {
                 let shared = self.fill_steady(state, plan, row)?;
-                if plan.exits.loose.is_empty()
-                    && plan.exits.tokens.is_empty()
+                if plan.known.exits.loose.is_empty()
+                    && plan.known.exits.tokens.is_empty()
                     && self.vocabulary.trie().long().is_empty()
                 {
                     return Ok(Some(Copied::Steady(shared)));
                 }
             } else {
-                row.copy_from_slice(&plan.slice.whole);
+                row.copy_from_slice(&plan.known.slice.whole);
                 steps += self.keep_within(plan, (state, 0), None, row)?;
-                steps += self.leave_by(state, plan, &plan.exits.steady, row)?;
+                steps += self.leave_by(state, plan, &plan.known.exits.steady, row)?;
             }
-            steps += self.step_each(state, plan.exits.tokens.iter().copied(), row)?;
-            steps += self.leave_by(state, plan, &plan.exits.loose, row)?;
+            steps += self.step_each(state, plan.known.exits.tokens.iter().copied(), row)?;
+            steps += self.leave_by(state, plan, &plan.known.exits.loose, row)?;
         } else {
             row.fill(0);
             let live = self.automaton.next_bytes(state)?.unwrap_or([u64::MAX; 4]);
@@ -140,10 +189,10 @@ impl Maker<'_> {
         steps += self.step_each(state, self.vocabulary.trie().long().iter().copied(), row)?;
         self.fuel.spend(steps)?;
         let copied = plan.filter(|plan| {
-            let Exits { steady, loose, tokens } = &plan.exits;
+            let Exits { steady, loose, tokens } = &plan.known.exits;
             steady.is_empty() && loose.is_empty() && tokens.is_empty() && self.slices.longer_than(plan.reach) == 0
         });
-        Ok(copied.map(|plan| Copied::Class(plan.slice)))
+        Ok(copied.map(|plan| Copied::Class(Arc::clone(&plan.known.slice))))
     }
 
     /// The tokens of more than [`COUNTED`](crate::vocabulary::slices::COUNTED) characters that `row` has, though they may
@@ -157,7 +206,7 @@ impl Maker<'_> {
                 here = Some(self.plan(state, 0)?);
             }
             if let Some(Some(plan)) = &here
-                && is_set(&plan.slice.whole, token)
+                && is_set(&plan.known.slice.whole, token)
                 && let Some(alive) = plan.decides(characters)
             {
                 if !alive {
@@ -177,7 +226,7 @@ impl Maker<'_> {
             };
             let (_, next, plan) = &after[index];
             let decided = plan.as_ref().and_then(|plan| {
-                let tail = self.vocabulary.tail(self.slices, &plan.slice);
+                let tail = self.vocabulary.tail(self.slices, &plan.known.slice);
                 if is_set(tail, token) { plan.decides(characters - 1) } else { None }
             });
             let alive = match decided {
@@ -208,17 +257,17 @@ impl Maker<'_> {
     /// The tokens of a closure that all are within, and of its steady exits: the same for all states whose exits lead to
     /// the same states. PERF: in `[^"]{0,120}` each character has a state of its own; with this one mask serves them all.
     fn fill_steady(&mut self, state: StateId, plan: &Plan, row: &mut [u32]) -> Result<Arc<[u32]>> {
-        let mut targets = Vec::with_capacity(plan.exits.steady.len());
-        for &byte in plan.exits.steady.iter() {
+        let mut targets = Vec::with_capacity(plan.known.exits.steady.len());
+        for &byte in plan.known.exits.steady.iter() {
             targets.push(self.automaton.step(state, byte)?);
         }
-        let key = (plan.key, targets.into_boxed_slice());
+        let key = (plan.known.address(), targets.into_boxed_slice());
         if let Some(known) = self.plans.steady.get(&key) {
             row.copy_from_slice(known);
             return Ok(Arc::clone(known));
         }
-        row.copy_from_slice(&plan.slice.whole);
-        let steps = self.leave_by(state, plan, &plan.exits.steady, row)?;
+        row.copy_from_slice(&plan.known.slice.whole);
+        let steps = self.leave_by(state, plan, &plan.known.exits.steady, row)?;
         self.fuel.spend(steps)?;
         set_duplicates(self.vocabulary, row);
         if self.plans.steady.len() >= MOST_STEADY {
@@ -230,7 +279,7 @@ impl Maker<'_> {
     }
 
     /// Where a class may be left, if that is in few places.
-    fn exits(&self, closure: &Closure) -> Option<Exits> {
+    fn exits(&self, closure: &ClosureSets) -> Option<Exits> {
         let ranges = closure.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
         let ascii = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8);
         let (steady, loose): (Vec<u8>, Vec<u8>) = ascii.partition(|&byte| closure.steady.contains(u32::from(byte)));
@@ -246,26 +295,24 @@ impl Maker<'_> {
     /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
     fn plan(&mut self, state: StateId, before: u32) -> Result<Option<Plan>> {
         let Some(closure) = self.automaton.closure(state)? else { return Ok(None) };
-        // Empty sets need not share an address.
-        let address = |set: &Arc<CodePoints>| if set.is_empty() { 0 } else { Arc::as_ptr(set) as usize };
-        let key = (address(&closure.class), address(&closure.exits), address(&closure.steady));
-        let (slice, exits) = match self.plans.by_address.get(&key) {
-            Some(known) => (Arc::clone(&known.slice), known.exits.clone()),
+        let Closure { sets, reach, beyond_is_dead } = closure;
+        let address = Arc::as_ptr(&sets) as usize;
+        let known = match self.plans.by_address.get(&address) {
+            Some((_, known)) => known.clone(),
             None => {
-                let slice = self.vocabulary.class(self.slices, &closure.class);
-                let exits = self.exits(&closure);
+                let exits = self.exits(&sets);
+                let slice = || self.vocabulary.class(self.slices, &sets.class);
+                let known = exits.map(|exits| Arc::new(Known { sets: Arc::clone(&sets), slice: slice(), exits }));
                 if self.plans.by_address.len() >= MOST_PLANS {
                     self.plans.clear();
                 }
-                let known = Known { _closure: closure.clone(), slice: Arc::clone(&slice), exits: exits.clone() };
-                self.plans.by_address.insert(key, known);
-                (slice, exits)
+                self.plans.by_address.insert(address, (sets, known.clone()));
+                known
             }
         };
-        let Some(exits) = exits else { return Ok(None) };
-        let Closure { reach, beyond_is_dead, .. } = closure;
+        let Some(known) = known else { return Ok(None) };
         let cheap = beyond_is_dead || self.slices.longer_than(reach.saturating_add(before)) <= MOST_LONGER;
-        Ok((cheap || self.always).then_some(Plan { key, slice, reach, exits, beyond_is_dead }))
+        Ok((cheap || self.always).then_some(Plan { known, reach, beyond_is_dead }))
     }
 
     /// Mends `row`, which has the tokens of the plan's class and of those that begin with `begins`, where they have more
@@ -316,7 +363,7 @@ impl Maker<'_> {
         for token in tokens {
             let (end, stepped) = step_bytes(self.automaton, state, self.vocabulary.bytes_of(token))?;
             steps += stepped as u64 + 1;
-            if end == StateId::DEAD { unset(row, token) } else { set(row, token) }
+            if end == StateId::DEAD { unset(row, token) } else { self.put(row, token) }
         }
         Ok(steps)
     }
@@ -331,27 +378,56 @@ impl Maker<'_> {
         let nodes = self.vocabulary.trie().nodes();
         let here = nodes[node];
         if here.token() != NO_TOKEN {
-            set(row, here.token());
+            self.put(row, here.token());
+        }
+        if here.size() == 1 {
+            return Ok(1);
         }
         self.path[1] = next;
         let below = node + 1..node + here.size();
         if let Some(begins) = self.slices.begins(byte)
             && let Some(plan) = self.plan(next, 1)?
         {
-            let tail = self.vocabulary.tail(self.slices, &plan.slice);
+            let tail = self.vocabulary.tail(self.slices, &plan.known.slice);
+            self.noted.give_up();
             row.iter_mut().zip(tail).zip(begins).for_each(|((to, tail), begins)| *to |= tail & begins);
             let mut steps = self.keep_within(&plan, (state, 1), Some(begins), row)?;
-            let tokens = plan.exits.tokens.iter().copied().filter(|&token| is_set(begins, token));
+            let tokens = plan.known.exits.tokens.iter().copied().filter(|&token| is_set(begins, token));
             steps += self.step_each(state, tokens, row)?;
-            for &exit in plan.exits.steady.iter().chain(plan.exits.loose.iter()) {
+            for &exit in plan.known.exits.steady.iter().chain(plan.known.exits.loose.iter()) {
                 steps += self.leave(state, &plan, exit, below.clone(), true, row)?;
             }
             return Ok(steps);
         }
-        match self.automaton.words(next)? {
-            Some(words) => self.walk_words((next, &words), 1, below, row),
-            None => self.second_bytes(next, byte, below, row),
+        if let Some(tokens) = self.plans.below.get(&(byte, next)) {
+            for &token in tokens {
+                set(row, token);
+                self.noted.note(token);
+            }
+            return Ok(tokens.len() as u64);
         }
+        let from = self.noted.tokens.len();
+        let steps = match self.automaton.words(next)? {
+            Some(words) => self.walk_words((next, &words), 1, below, row)?,
+            None => self.second_bytes(next, byte, below, row)?,
+        };
+        if steps >= WORTH_KEEPING && !self.noted.more {
+            if self.plans.below.len() >= MOST_LISTS {
+                self.plans.below.clear();
+                self.plans.below_bytes = 0;
+            }
+            let tokens = &self.noted.tokens[from..];
+            self.plans.below_bytes += tokens.len() * 4 + 48;
+            self.plans.below.insert((byte, next), tokens.into());
+        }
+        Ok(steps)
+    }
+
+    /// Puts a token into the mask.
+    #[inline]
+    pub(super) fn put(&mut self, row: &mut [u32], token: u32) {
+        set(row, token);
+        self.noted.note(token);
     }
 
     /// The tokens in `range`, which is all that begins with `first`; `next` is the state after it.
@@ -380,9 +456,10 @@ impl Maker<'_> {
     }
 
     pub(super) fn walk(&mut self, range: std::ops::Range<usize>, row: &mut [u32]) -> Result<u64> {
-        walk(self.automaton, self.vocabulary, range, self.path, self.fuel, |token, _| {
+        let Maker { automaton, vocabulary, path, fuel, noted, .. } = self;
+        walk_tokens(&mut **automaton, vocabulary, range, path, fuel, |token| {
             set(row, token);
-            Ok(())
+            noted.note(token);
         })
     }
 
@@ -401,7 +478,7 @@ impl Maker<'_> {
         let from = all.partition_point(|place| (place.node as usize) < range.start);
         let to = from + all[from..].partition_point(|place| (place.node as usize) < range.end);
         let nodes = self.vocabulary.trie().nodes();
-        let foreign = plan.slice.foreign;
+        let foreign = plan.known.slice.foreign;
         let mut steps = 0;
         let mut walked_to = 0;
         // `path` holds the states along the first `known` bytes of `along`.
@@ -435,7 +512,7 @@ impl Maker<'_> {
             }
             let node = nodes[index];
             if node.token() != NO_TOKEN {
-                set(row, node.token());
+                self.put(row, node.token());
             }
             walked_to = index + node.size();
             steps += 1 + self.walk(index + 1..walked_to, row)?;

@@ -221,7 +221,8 @@ impl Automaton for Table {
                     }
                 }
                 let (class, exits, steady) = (Arc::new(class), Arc::new(exits), Arc::new(steady));
-                return Ok(Some(Closure { class, reach, exits, steady, beyond_is_dead }));
+                let sets = Arc::new(ClosureSets { class, exits, steady });
+                return Ok(Some(Closure { sets, reach, beyond_is_dead }));
             }
             levels.push(next);
         }
