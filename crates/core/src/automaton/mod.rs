@@ -71,6 +71,14 @@ pub struct ClosureSets {
     pub steady: Arc<CodePoints>,
 }
 
+/// Which texts are short: with a text, all parts of it are.
+pub struct Short<'a> {
+    /// They have at most so many characters.
+    pub characters: u32,
+    /// Of a character of ASCII, they have at most so many runs (`aa_a` has two of `a`).
+    pub runs: &'a dyn Fn(u8) -> u32,
+}
+
 /// A lazily built deterministic automaton over bytes (the UTF-8 of texts of Unicode scalar values).
 ///
 /// Methods take `&mut self` because states and transitions are made as they are asked for. On an error the automaton
@@ -113,10 +121,10 @@ pub trait Automaton: Send {
         Ok(None)
     }
 
-    /// A state that texts of at most `characters` characters cannot tell from this one: the same of them are alive after
-    /// both, and the same are in the language. Of longer ones, none is alive after `state` that is dead after the other.
-    /// States that differ only in how far away an end is can share a mask by it.
-    fn coarse(&mut self, state: StateId, _characters: u32) -> Result<StateId> {
+    /// A state that `short` texts cannot tell from this one: the same of them are alive after both, and the same are in the
+    /// language. Of others, none is alive after `state` that is dead after the other. States that differ only in how far
+    /// away an end is can share a mask by it. `short` is the same in all calls.
+    fn coarse(&mut self, state: StateId, _short: &Short<'_>) -> Result<StateId> {
         Ok(state)
     }
 

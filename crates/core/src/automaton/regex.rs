@@ -18,7 +18,7 @@ use super::info::flag;
 use super::partition::{BEYOND, Bits, ClassId, Minterm};
 use super::translate::translate;
 use super::words::{WordTables, Words};
-use super::{Automaton, Closure, StateId};
+use super::{Automaton, Closure, Short, StateId};
 use crate::codepoints::{CodePoints, MAX};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -560,10 +560,10 @@ impl Automaton for RegexAutomaton {
         }
     }
 
-    fn coarse(&mut self, state: StateId, characters: u32) -> Result<StateId> {
+    fn coarse(&mut self, state: StateId, short: &Short<'_>) -> Result<StateId> {
         match self.parts(state) {
             (_, Some(_)) => Ok(state),
-            (at, None) => Ok(StateId(self.make_coarse(at, characters)?)),
+            (at, None) => Ok(StateId(self.make_coarse(at, short)?)),
         }
     }
 

@@ -5,7 +5,7 @@ use super::distance::{Distances, Ground};
 use super::fast::{Maker, Noted, Plans, set_duplicates};
 use super::spelled::Liveness;
 use super::walk::{Fuel, Path, walk_all};
-use crate::automaton::{Automaton, StateId};
+use crate::automaton::{Automaton, Short, StateId};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -287,7 +287,8 @@ impl Engine {
         let Some((slices, occurrences)) = self.fast_ways(&vocabulary) else {
             return self.make_own(state, row, &vocabulary);
         };
-        let coarse = self.automaton.coarse(state, COUNTED as u32)?;
+        let runs = |byte| vocabulary.runs(occurrences, byte);
+        let coarse = self.automaton.coarse(state, &Short { characters: COUNTED as u32, runs: &runs })?;
         if coarse == state {
             return self.make_own(state, row, &vocabulary);
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::automaton::Closure;
+use crate::automaton::{Closure, ClosureSets};
 use crate::codepoints::CodePoints;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -189,6 +189,11 @@ impl Vocabulary {
         slices.tail(slice, &|id| self.bytes_of(id))
     }
 
+    /// No token of the tree has more runs of a byte of ASCII; `occurrences` are this vocabulary's.
+    pub(crate) fn runs(&self, occurrences: &Occurrences, byte: u8) -> u32 {
+        occurrences.runs(byte, self.trie.nodes(), &|id| self.bytes_of(id))
+    }
+
     /// The length of the longest token, in bytes.
     pub(crate) fn longest_token(&self) -> usize {
         self.longest

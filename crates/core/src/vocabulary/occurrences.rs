@@ -1,7 +1,8 @@
 //! Where in the tree each byte stands, so that what leaves a class can be found without walking what stays inside.
 
 use super::slices::kind;
-use super::trie::{NO_TOKEN, Trie};
+use super::trie::{NO_TOKEN, Node, Trie};
+use std::sync::OnceLock;
 
 /// A node of the tree, found by its byte.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,12 @@ pub(crate) struct Occurrence {
 pub(crate) struct Occurrences {
     starts: Vec<u32>,
     list: Vec<Occurrence>,
+    /// By byte of ASCII, as far as somebody has asked: see [`Occurrences::runs`].
+    runs: Vec<OnceLock<u32>>,
 }
+
+/// A byte that stands in more places is not looked at for its runs.
+const MOST_PLACES: usize = 2_000;
 
 impl Occurrences {
     pub(crate) fn new(trie: &Trie) -> Self {
@@ -52,13 +58,39 @@ impl Occurrences {
                 waiting.drain(..).for_each(|place| list[place].token = node.token());
             }
         }
-        Occurrences { starts, list }
+        Occurrences { starts, list, runs: vec![OnceLock::new(); 128] }
     }
 
     /// The nodes with `byte`.
     pub(crate) fn of(&self, byte: u8) -> &[Occurrence] {
         let byte = usize::from(byte);
         &self.list[self.starts[byte] as usize..self.starts[byte + 1] as usize]
+    }
+
+    /// No path of the tree has more runs of a byte of ASCII (`aa_a` has two of `a`). `nodes` and `bytes_of` are of the
+    /// vocabulary that this was made of.
+    pub(crate) fn runs<'b>(&self, byte: u8, nodes: &[Node], bytes_of: &dyn Fn(u32) -> &'b [u8]) -> u32 {
+        let Some(known) = self.runs.get(usize::from(byte)) else { return u32::MAX };
+        *known.get_or_init(|| {
+            let places = self.of(byte);
+            if places.len() > MOST_PLACES {
+                return u32::MAX;
+            }
+            // The places above, by where their subtrees end, with the runs so far.
+            let mut above: Vec<(usize, u32)> = Vec::new();
+            let mut most = 0;
+            for place in places {
+                let (index, node) = (place.node as usize, nodes[place.node as usize]);
+                while above.last().is_some_and(|&(end, _)| end <= index) {
+                    above.pop();
+                }
+                let goes_on = node.depth() > 1 && bytes_of(place.token)[node.depth() - 2] == byte;
+                let runs = above.last().map_or(0, |&(_, runs)| runs) + u32::from(!goes_on);
+                above.push((index + node.size(), runs));
+                most = most.max(runs);
+            }
+            most
+        })
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
