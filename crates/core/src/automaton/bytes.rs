@@ -5,7 +5,23 @@ use super::partition::Bits;
 use super::regex::{CharState, DEAD, RegexAutomaton};
 use crate::error::Result;
 
+/// Patterns with more characters than this in words are not looked through for which they have.
+const MOST_CHARACTERS: usize = 2_048;
+
 impl RegexAutomaton {
+    /// The bytes that texts from a state on have anywhere, and perhaps more: for each byte `b`, bit `b % 64`.
+    pub(super) fn bytes_anywhere(&mut self, state: CharState) -> u64 {
+        if self.captures || self.calculus.arena.pool.len() > MOST_CHARACTERS {
+            return u64::MAX;
+        }
+        let all = self.calculus.all_minterms(self.states[state as usize].term, &Bits::default());
+        let partition = &self.calculus.partition;
+        let ascii = all.iter().fold(0, |ascii, m| ascii | partition.ascii_bytes(m));
+        let leads = all.iter().fold(0, |leads, m| leads | self.decoder.lead_bytes(partition)[usize::from(m)]);
+        // Bytes from 0xC2 on lead; those from 0x80 to 0xBF follow, each of the 64 in some character.
+        ascii as u64 | (ascii >> 64) as u64 | if leads == 0 { 0 } else { u64::MAX }
+    }
+
     /// The bytes with which the characters begin that keep a state alive.
     pub(super) fn live_bytes(&mut self, state: CharState) -> Result<[u64; 4]> {
         let mut live = self.begins(state);

@@ -90,7 +90,7 @@ impl Calculus {
     }
 
     /// The minterms that a sequence has anywhere, and perhaps more.
-    fn all_minterms(&mut self, sequence: ExprId, captured: &Bits) -> Bits {
+    pub(super) fn all_minterms(&mut self, sequence: ExprId, captured: &Bits) -> Bits {
         let mut all = Bits::default();
         if self.arena.is(sequence, flag::GROUPS) {
             self.anywhere(sequence, captured, &mut all);

@@ -37,6 +37,9 @@ pub const UNBOUND: u32 = u32::MAX;
 /// There is room for so many nodes from the start; patterns of a line or two have about as many.
 const EXPECTED: usize = 192;
 
+/// In a union of so few it costs more to join exact counts than to keep them apart.
+const SMALL_UNION: usize = 16;
+
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Expr {
@@ -112,9 +115,20 @@ pub struct Arena {
     class_only: FxHashMap<ClassId, ExprId>,
     /// Room for [`Arena::join_repetitions`].
     repetitions: Vec<(ExprId, ExprId, u32, u32, ExprId)>,
+    /// Room for [`Arena::union`].
+    flat: Vec<ExprId>,
+}
+
+fn hash_union(ids: &[ExprId]) -> u64 {
+    let mut hasher = FxHasher::default();
+    ids.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn hash(expr: &Expr) -> u64 {
+    if let Expr::Union(ids) = expr {
+        return hash_union(ids);
+    }
     let mut hasher = FxHasher::default();
     expr.hash(&mut hasher);
     hasher.finish()
@@ -147,6 +161,7 @@ impl Arena {
             memory: 0,
             class_only: FxHashMap::default(),
             repetitions: Vec::new(),
+            flat: Vec::new(),
         };
         arena.learn(partition);
         assert_eq!(arena.intern(Expr::Nothing), NOTHING);
@@ -365,16 +380,29 @@ impl Arena {
 
     /// Any of them. `partition` merges their classes.
     pub fn union(&mut self, ids: impl IntoIterator<Item = ExprId>, partition: &mut Partition) -> ExprId {
-        let ids = ids.into_iter();
-        let mut flat: Vec<ExprId> = Vec::with_capacity(ids.size_hint().0);
-        let mut classes: Vec<ClassId> = Vec::new();
+        let mut flat = std::mem::take(&mut self.flat);
+        flat.clear();
+        let mut flags = 0;
         for id in ids {
             match &self.nodes[id as usize] {
                 Expr::Nothing => {}
-                Expr::Union(members) => flat.extend(members),
-                _ => flat.push(id),
+                Expr::Union(members) => {
+                    flat.extend(members);
+                    flags |= members.iter().fold(0, |flags, &id| flags | self.infos[id as usize].flags);
+                }
+                _ => {
+                    flat.push(id);
+                    flags |= self.infos[id as usize].flags;
+                }
             }
         }
+        let made = self.union_of(&mut flat, flags, partition);
+        self.flat = flat;
+        made
+    }
+
+    /// The union of what is no union itself; `flags`: what any of them has.
+    fn union_of(&mut self, flat: &mut Vec<ExprId>, flags: u16, partition: &mut Partition) -> ExprId {
         if flat.len() > 1 {
             flat.sort_unstable();
             flat.dedup();
@@ -382,31 +410,14 @@ impl Arena {
         if flat.iter().take(3).any(|&id| id == ANYTHING) {
             return ANYTHING;
         }
-        let mut complements = false;
         if flat.len() > 1 {
-            flat.retain(|&id| match self.nodes[id as usize] {
-                Expr::Class(class) => {
-                    classes.push(class);
-                    false
-                }
-                Expr::Not(_) => {
-                    complements = true;
-                    true
-                }
-                _ => true,
-            });
-            if !classes.is_empty() {
-                let class = if classes.len() == 1 { classes[0] } else { partition.union(classes) };
-                self.learn(partition);
-                let merged = self.class(class);
-                if let Err(place) = flat.binary_search(&merged) {
-                    flat.insert(place, merged);
-                }
+            if flags & CLASS != 0 {
+                self.join_classes(flat, partition);
             }
-            self.join_repetitions(&mut flat);
+            self.join_repetitions(flat);
         }
         // `x | ¬x`
-        if complements
+        if flags & COMPLEMENT != 0
             && flat.iter().any(|&id| matches!(self.nodes[id as usize], Expr::Not(x) if flat.binary_search(&x).is_ok()))
         {
             return ANYTHING;
@@ -414,22 +425,80 @@ impl Arena {
         match flat[..] {
             [] => NOTHING,
             [only] => only,
-            _ => self.intern(Expr::Union(flat.into_boxed_slice())),
+            _ => self.intern_union(flat),
+        }
+    }
+
+    /// All classes of a union become one. `flat` is sorted, and stays so.
+    fn join_classes(&mut self, flat: &mut Vec<ExprId>, partition: &mut Partition) {
+        let mut classes: Vec<ClassId> = Vec::new();
+        for &id in flat.iter() {
+            if let Expr::Class(class) = self.nodes[id as usize] {
+                classes.push(class);
+            }
+        }
+        if classes.len() < 2 {
+            return;
+        }
+        flat.retain(|&id| !matches!(self.nodes[id as usize], Expr::Class(_)));
+        let class = partition.union(classes);
+        self.learn(partition);
+        let merged = self.class(class);
+        if let Err(place) = flat.binary_search(&merged) {
+            flat.insert(place, merged);
+        }
+    }
+
+    /// The id of a union of these, as they are. PERF: most unions that derivatives make are here already, and looking them
+    /// up takes no memory.
+    fn intern_union(&mut self, ids: &[ExprId]) -> ExprId {
+        let hashed = hash_union(ids);
+        let nodes = &self.nodes;
+        let same = |&i: &ExprId| matches!(&nodes[i as usize], Expr::Union(members) if **members == *ids);
+        match self.ids.find(hashed, same) {
+            Some(&id) => id,
+            None => self.push(Expr::Union(ids.into()), hashed),
         }
     }
 
     /// `x{a,b}T | x{c,d}T` is one repetition where the counts overlap or touch. `flat` is sorted, and stays so.
+    ///
+    /// In a small union exact counts stay as they are, if they are next to no range.
     fn join_repetitions(&mut self, flat: &mut Vec<ExprId>) {
         // PERF: most unions have nothing to join; this is a sixth of the cold steps of `(a|b)*a(a|b){12}`.
         let mut found = std::mem::take(&mut self.repetitions);
         found.clear();
+        let mut ranges = 0;
         for &id in flat.iter() {
             let (head, tail) = self.split(id);
             if let Expr::Repeat { body, min, max, lazy: false } = self.nodes[head as usize]
                 && !self.is(body, GROUPS)
             {
                 found.push((body, tail, min, max, id));
+                ranges += usize::from(min != max);
             }
+        }
+        if flat.len() <= SMALL_UNION {
+            // The ranges come first, then what is beside one of them.
+            let mut kept = 0;
+            for index in 0..found.len() {
+                if ranges > 0 && found[index].2 != found[index].3 {
+                    found.swap(kept, index);
+                    kept += 1;
+                }
+            }
+            for index in kept..found.len() {
+                let (body, tail, ..) = found[index];
+                if found[..ranges].iter().any(|range| (range.0, range.1) == (body, tail)) {
+                    found.swap(kept, index);
+                    kept += 1;
+                }
+            }
+            found.truncate(kept);
+        }
+        if found.is_empty() {
+            self.repetitions = found;
+            return;
         }
         // `T` itself is `x{0,0}T`, and `xT` is `x{1,1}T`.
         let has = |id: ExprId| flat.binary_search(&id).is_ok();

@@ -44,6 +44,10 @@ pub mod flag {
     pub const FRONT_TEXT: u16 = 1024;
     /// Has a repetition that counts beyond one.
     pub const COUNTS: u16 = 2048;
+    /// Is a class.
+    pub const CLASS: u16 = 4096;
+    /// Is a complement.
+    pub const COMPLEMENT: u16 = 8192;
 }
 
 use flag::*;
@@ -74,7 +78,7 @@ impl Arena {
             Expr::Nothing => Info { min_len: u32::MAX, flags: PLAIN, ..Info::default() },
             Expr::Empty => Info { flags: SKIPS | MAY_SKIP | PLAIN | STANDS, ..Info::default() },
             Expr::Done => Info { flags: ENDS_NOW, ..Info::default() },
-            Expr::Class(class) => Info { min_len: 1, flags: PLAIN, first: self.folded(class), ..Info::default() },
+            Expr::Class(class) => Info { min_len: 1, flags: PLAIN | CLASS, first: self.folded(class), ..Info::default() },
             Expr::Str { at, len } => {
                 Info { min_len: len, flags: PLAIN, first: self.folded(self.pool[at as usize]), ..Info::default() }
             }
@@ -125,13 +129,13 @@ impl Arena {
                 let mut info = *self.info(id);
                 info.min_len = 0;
                 info.first = ANY_FIRST;
-                info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | BOOLEAN | MAY_SKIP;
+                info.flags = info.flags & !(SKIPS | PLAIN | STANDS | CLASS) | BOOLEAN | MAY_SKIP | COMPLEMENT;
                 info
             }
             Expr::Repeat { body, min, max, .. } => {
                 let mut info = *self.info(body);
                 info.min_len = info.min_len.saturating_mul(min);
-                info.flags &= !MARKED;
+                info.flags &= !(MARKED | CLASS | COMPLEMENT);
                 if min > 1 || (max > 1 && max != MANY) {
                     info.flags |= COUNTS;
                 }
@@ -144,7 +148,7 @@ impl Arena {
                 let mut info = *self.info(body);
                 info.min_len = 0;
                 info.first = ANY_FIRST;
-                info.flags = info.flags & !(SKIPS | PLAIN | STANDS) | MAY_SKIP | MARKED;
+                info.flags = info.flags & !(SKIPS | PLAIN | STANDS | CLASS | COMPLEMENT) | MAY_SKIP | MARKED;
                 info
             }
             Expr::Before { set, .. } => zero(1 << set, 0),

@@ -23,7 +23,7 @@ mod translate;
 mod words;
 
 pub use regex::{RegexAutomaton, compile};
-pub use words::{WordTable, Words};
+pub use words::{Literal, WordTable, Words};
 
 use crate::codepoints::CodePoints;
 use crate::error::Result;
@@ -95,6 +95,11 @@ pub trait Automaton: Send {
         Ok(self.step(state, byte)? != StateId::DEAD)
     }
 
+    /// The bytes that texts of the language have anywhere, and perhaps more: for each byte `b`, bit `b % 64`.
+    fn all_bytes(&mut self) -> u64 {
+        u64::MAX
+    }
+
     /// Whether the text of this state is in the language.
     fn is_accepting(&mut self, state: StateId) -> bool;
 
@@ -114,6 +119,11 @@ pub trait Automaton: Send {
     /// What is known without walking; `None`: nothing.
     fn closure(&mut self, _state: StateId) -> Result<Option<Closure>> {
         Ok(None)
+    }
+
+    /// The text with which alone every text goes on from this state, as far as that is known; `None`: too little is.
+    fn literal(&mut self, _state: StateId) -> Option<Literal> {
+        None
     }
 
     /// The words with one of which the text goes on, if they are many and known.

@@ -111,6 +111,8 @@ pub struct Partition {
     /// By minterm: how many characters it has.
     sizes: Vec<u32>,
     classes: Vec<Bits>,
+    /// By class: its character, if it has one alone.
+    singles: Vec<Option<char>>,
     by_bits: FxHashMap<Bits, ClassId>,
     sets: FxHashMap<Bits, Arc<CodePoints>>,
     /// By minterm: the class of nothing else.
@@ -169,6 +171,7 @@ impl Partition {
             representatives: vec![u32::MAX; minterms.len() + 1],
             sizes: vec![0; minterms.len() + 1],
             classes: Vec::new(),
+            singles: Vec::new(),
             by_bits: FxHashMap::default(),
             sets: FxHashMap::default(),
             literals: vec![None; minterms.len() + 1],
@@ -258,6 +261,8 @@ impl Partition {
             self.literals[usize::from(m)] = Some(id);
         }
         self.memory += 2 * (bits.0.len() * 8 + 48);
+        let single = bits.only().filter(|&m| self.size(m) == 1);
+        self.singles.push(single.and_then(|m| char::from_u32(self.representative(m))));
         self.classes.push(bits.clone());
         self.by_bits.insert(bits, id);
         id
@@ -321,6 +326,12 @@ impl Partition {
     #[inline]
     pub fn has(&self, class: ClassId, m: Minterm) -> bool {
         self.classes[class as usize].has(m)
+    }
+
+    /// The character of a class of one.
+    #[inline]
+    pub fn single(&self, class: ClassId) -> Option<char> {
+        self.singles[class as usize]
     }
 
     /// The minterms of a class.

@@ -13,11 +13,11 @@ use super::closure::Closures;
 use super::coarse::Coarse;
 use super::decoder::{Decoder, Target};
 use super::derive::{Calculus, Context};
-use super::expr::{ExprId, NOTHING, START_BIT};
+use super::expr::{Expr, ExprId, NOTHING, START_BIT};
 use super::info::flag;
 use super::partition::{BEYOND, Bits, ClassId, Minterm};
 use super::translate::translate;
-use super::words::{WordTables, Words};
+use super::words::{Literal, WordTables, Words};
 use super::{Automaton, Closure, Short, StateId};
 use crate::codepoints::{CodePoints, MAX};
 use crate::error::{Error, Result};
@@ -56,6 +56,8 @@ pub(super) struct State {
     sifted: bool,
     /// Whether it may compare the next character with a captured one: its transitions then go by character.
     compares: bool,
+    /// Whether its plain term begins with a string.
+    begins_with_string: bool,
     pub(super) closure: Option<Option<Closure>>,
 }
 
@@ -85,6 +87,7 @@ pub struct RegexAutomaton {
     start: CharState,
     limits: Limits,
     extra_memory: usize,
+    all_bytes: Option<u64>,
     /// Room for [`RegexAutomaton::sift`].
     begins: Bits,
     pub(super) closures: Closures,
@@ -119,6 +122,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         start: DEAD,
         limits: *limits,
         extra_memory: 0,
+        all_bytes: None,
         begins: Bits::default(),
         closures: Closures::default(),
         coarse: Coarse::default(),
@@ -140,6 +144,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         accepting: Some(false),
         sifted: true,
         compares: false,
+        begins_with_string: false,
         closure: Some(None),
     });
     let trackers: Vec<(u8, ExprId)> = translation.trackers.iter().enumerate().map(|(i, &t)| (i as u8, t)).collect();
@@ -205,6 +210,7 @@ impl RegexAutomaton {
             return id;
         }
         let plain = self.calculus.arena.is(term, flag::PLAIN);
+        let head = self.calculus.arena.split(term).0;
         let id = self.add(State {
             term,
             before,
@@ -214,6 +220,7 @@ impl RegexAutomaton {
             accepting: plain.then(|| self.calculus.arena.is(term, flag::SKIPS)),
             sifted: self.captures || !plain,
             compares: self.captures && self.calculus.arena.is(term, flag::FRONT_TEXT | flag::FRONT_CAPTURE),
+            begins_with_string: plain && matches!(self.calculus.arena.get(head), Expr::Str { .. }),
             closure: None,
         });
         if !bare {
@@ -525,6 +532,15 @@ impl Automaton for RegexAutomaton {
         Ok(self.step(state, byte)? != StateId::DEAD)
     }
 
+    fn all_bytes(&mut self) -> u64 {
+        if let Some(known) = self.all_bytes {
+            return known;
+        }
+        let bytes = self.bytes_anywhere(self.start);
+        self.all_bytes = Some(bytes);
+        bytes
+    }
+
     fn is_accepting(&mut self, state: StateId) -> bool {
         let (at, middle) = self.parts(state);
         // `walk` has worked it out for every state that it returned.
@@ -551,6 +567,13 @@ impl Automaton for RegexAutomaton {
             (_, Some(_)) => Ok(None),
             (at, None) => self.find_closure(at),
         }
+    }
+
+    fn literal(&mut self, state: StateId) -> Option<Literal> {
+        if state.0 & MIDDLE != 0 || !self.states[state.0 as usize].begins_with_string {
+            return None;
+        }
+        self.find_literal(state.0)
     }
 
     fn words(&mut self, state: StateId) -> Result<Option<Words>> {

@@ -2,7 +2,6 @@
 
 use super::expr::{EMPTY, Expr, run_length};
 use super::info::flag;
-use super::partition::{ClassId, Partition};
 use super::regex::{CharState, RegexAutomaton};
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,6 +48,25 @@ pub struct Words {
     pub are_last: bool,
 }
 
+/// The bytes that follow a state, and nothing else does.
+#[derive(Debug, Clone, Copy)]
+pub struct Literal {
+    bytes: [u8; MOST_BYTES],
+    len: u8,
+    /// Whether nothing comes after them.
+    pub is_last: bool,
+}
+
+/// More of a literal is not looked at in one go; few tokens are longer.
+const MOST_BYTES: usize = 23;
+
+impl Literal {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
 /// The tables made so far, by number; `None`: not of single characters in their order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WordTables(Vec<Option<Option<Arc<WordTable>>>>);
@@ -60,6 +78,25 @@ impl WordTables {
 }
 
 impl RegexAutomaton {
+    /// See [`super::Automaton::literal`]; the state's term is plain.
+    pub(super) fn find_literal(&self, state: CharState) -> Option<Literal> {
+        let term = self.states[state as usize].term;
+        let arena = &self.calculus.arena;
+        let (head, tail) = arena.split(term);
+        let Expr::Str { at, len } = *arena.get(head) else { return None };
+        let mut literal = Literal { bytes: [0; MOST_BYTES], len: 0, is_last: tail == EMPTY };
+        for &class in &arena.pool[at as usize..(at + len) as usize] {
+            let room = &mut literal.bytes[usize::from(literal.len)..];
+            let character = self.calculus.partition.single(class).filter(|c| c.len_utf8() <= room.len());
+            let Some(character) = character else {
+                literal.is_last = false;
+                break;
+            };
+            literal.len += character.encode_utf8(room).len() as u8;
+        }
+        (literal.len > 1).then_some(literal)
+    }
+
     /// See [`super::Automaton::words`].
     pub(super) fn find_words(&mut self, state: CharState) -> Option<Words> {
         let term = self.states[state as usize].term;
@@ -80,7 +117,7 @@ impl RegexAutomaton {
         // They share the characters that were read, and so the bytes.
         let (at, _) = self.calculus.arena.tables[index][lo as usize];
         let read = &self.calculus.arena.pool[at as usize..(at + depth) as usize];
-        let depth = read.iter().filter_map(|&class| only(&self.calculus.partition, class)).map(char::len_utf8).sum();
+        let depth = read.iter().filter_map(|&class| self.calculus.partition.single(class)).map(char::len_utf8).sum();
         Some(Words { table: words, range: lo as usize..hi as usize, depth, are_last: tail == EMPTY })
     }
 
@@ -94,7 +131,7 @@ impl RegexAutomaton {
         for &class in classes {
             let known = &mut characters[class as usize];
             if known.is_none() {
-                *known = Some(only(&self.calculus.partition, class));
+                *known = Some(self.calculus.partition.single(class));
             }
         }
         words.bytes.reserve(classes.len());
@@ -111,12 +148,6 @@ impl RegexAutomaton {
         let sorted = (1..words.ends.len()).all(|index| words.get(index - 1) < words.get(index));
         sorted.then(|| Arc::new(words))
     }
-}
-
-/// The character of a class of one.
-fn only(partition: &Partition, class: ClassId) -> Option<char> {
-    let m = partition.bits(class).only()?;
-    if partition.size(m) == 1 { char::from_u32(partition.representative(m)) } else { None }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! the tree, and stepped. Nothing is taken for granted beyond what the closure claims: the rest is stepped.
 
 use super::engine::{is_set, set, unset};
-use super::walk::{Fuel, Path, step_bytes, walk_tokens};
+use super::walk::{Fuel, Path, step_bytes};
 use crate::automaton::{Automaton, Closure, ClosureSets, StateId};
 use crate::error::Result;
 use crate::vocabulary::Vocabulary;
@@ -371,18 +371,17 @@ impl Maker<'_> {
     /// The tokens that begin with `byte`.
     fn first_byte(&mut self, state: StateId, byte: u8, row: &mut [u32]) -> Result<u64> {
         let Some(node) = self.vocabulary.trie().root_child(byte) else { return Ok(0) };
-        let next = self.automaton.step(state, byte)?;
-        if next == StateId::DEAD {
+        if !self.automaton.lives(state, byte)? {
             return Ok(1);
         }
-        let nodes = self.vocabulary.trie().nodes();
-        let here = nodes[node];
+        let here = self.vocabulary.trie().nodes()[node];
         if here.token() != NO_TOKEN {
             self.put(row, here.token());
         }
-        if here.size() == 1 {
+        if !self.vocabulary.trie().may_go_on(node, self.automaton.all_bytes()) {
             return Ok(1);
         }
+        let next = self.automaton.step(state, byte)?;
         self.path[1] = next;
         let below = node + 1..node + here.size();
         if let Some(begins) = self.slices.begins(byte)
@@ -405,6 +404,9 @@ impl Maker<'_> {
                 self.noted.note(token);
             }
             return Ok(tokens.len() as u64);
+        }
+        if let Some(literal) = self.automaton.literal(next) {
+            return self.walk_literal((next, &literal), 1, below, row);
         }
         let from = self.noted.tokens.len();
         let steps = match self.automaton.words(next)? {
@@ -453,14 +455,6 @@ impl Maker<'_> {
             }
         }
         Ok(steps)
-    }
-
-    pub(super) fn walk(&mut self, range: std::ops::Range<usize>, row: &mut [u32]) -> Result<u64> {
-        let Maker { automaton, vocabulary, path, fuel, noted, .. } = self;
-        walk_tokens(&mut **automaton, vocabulary, range, path, fuel, |token| {
-            set(row, token);
-            noted.note(token);
-        })
     }
 
     /// The tokens in `range` that go through `byte` after one byte at least, all before it of the plan's class (the first

@@ -1,6 +1,7 @@
 //! Automaton × vocabulary → masks: for each state, the tokens that some continuation follows.
 
 mod cache;
+mod descend;
 mod distance;
 mod engine;
 mod fast;

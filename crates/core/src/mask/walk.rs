@@ -73,46 +73,6 @@ pub(super) fn walk(
     Ok(visited)
 }
 
-/// As [`walk`], where what matters is which tokens are found, and not where they lead: leaves need no state.
-///
-/// PERF: half of the nodes that a mask of few tokens finds alive are leaves, and a new state takes 0.3 µs.
-pub(super) fn walk_tokens(
-    automaton: &mut dyn Automaton,
-    vocabulary: &Vocabulary,
-    range: Range<usize>,
-    path: &mut Path,
-    fuel: &mut Fuel,
-    mut found: impl FnMut(u32),
-) -> Result<u64> {
-    let nodes = &vocabulary.trie().nodes()[..range.end];
-    let mut index = range.start;
-    let mut visited = 0;
-    while let Some(&node) = nodes.get(index) {
-        visited += 1;
-        let depth = node.depth();
-        if node.size() == 1 {
-            // A leaf is a token.
-            if automaton.lives(path[depth - 1], node.byte())? {
-                found(node.token());
-            }
-            index += 1;
-            continue;
-        }
-        let state = automaton.step(path[depth - 1], node.byte())?;
-        if state == StateId::DEAD {
-            index += node.size();
-            continue;
-        }
-        path[depth] = state;
-        if node.token() != NO_TOKEN {
-            found(node.token());
-        }
-        index += 1;
-    }
-    fuel.spend(visited)?;
-    Ok(visited)
-}
-
 /// The walk over the whole vocabulary, tokens too long for the tree included; of duplicates, one is reported.
 pub(super) fn walk_all(
     automaton: &mut dyn Automaton,

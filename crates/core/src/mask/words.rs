@@ -40,7 +40,9 @@ impl Maker<'_> {
         let table = &origin.words.table;
         if table.get(words.start).len() == depth {
             if !origin.words.are_last {
-                return self.go_on_behind(origin, words.start, depth, range, row);
+                // What comes behind it may follow as well as the rest of a longer one: that takes states.
+                let read = &table.get(words.start)[origin.words.depth..depth];
+                return self.go_on_behind(origin.state, read, origin.above, range, row);
             }
             words.start += 1;
         }
@@ -67,23 +69,5 @@ impl Maker<'_> {
             }
         }
         Ok(steps)
-    }
-
-    /// Where a word has ended, what comes behind it may follow as well as the rest of a longer one: that takes states.
-    fn go_on_behind(
-        &mut self,
-        origin: &Origin<'_>,
-        word: usize,
-        depth: usize,
-        range: Range<usize>,
-        row: &mut [u32],
-    ) -> Result<u64> {
-        let read = &origin.words.table.get(word)[origin.words.depth..depth];
-        self.path[origin.above] = origin.state;
-        for (index, &byte) in read.iter().enumerate() {
-            let at = origin.above + index;
-            self.path[at + 1] = self.automaton.step(self.path[at], byte)?;
-        }
-        Ok(read.len() as u64 + self.walk(range, row)?)
     }
 }

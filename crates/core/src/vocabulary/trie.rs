@@ -13,6 +13,12 @@ pub(crate) const MAX_IDS: usize = NO_TOKEN as usize;
 /// Longer tokens are not in the tree: their depth would not fit a node. They are walked one by one.
 pub(crate) const MAX_DEPTH: usize = 254;
 
+/// The bit of a byte in a word; four bytes share one.
+#[inline]
+pub(crate) fn byte_bit(byte: u8) -> u64 {
+    1 << (byte % 64)
+}
+
 /// A node in 8 bytes: from the low end, token (24 bits), byte (8), depth (8), size of the subtree, itself included (24).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Node(u64);
@@ -55,6 +61,8 @@ impl Node {
 #[derive(Debug)]
 pub(crate) struct Trie {
     nodes: Vec<Node>,
+    /// By node: the bytes of its children, see [`byte_bit`].
+    below: Vec<u64>,
     /// The node of each first byte, or `u32::MAX`.
     first: [u32; 256],
     /// For first bytes with at least [`MANY_CHILDREN`] children: the node of each second byte, or `u32::MAX`.
@@ -70,6 +78,7 @@ impl Trie {
     pub(crate) fn new<'a>(sorted: impl Iterator<Item = (u32, &'a [u8])>) -> Option<Self> {
         let mut trie = Trie {
             nodes: Vec::new(),
+            below: Vec::new(),
             first: [u32::MAX; 256],
             second: Vec::new(),
             long: Vec::new(),
@@ -94,7 +103,11 @@ impl Trie {
                 if depth == 0 {
                     trie.first[usize::from(byte)] = trie.nodes.len() as u32;
                 }
+                if let Some(&above) = path.last() {
+                    trie.below[above] |= byte_bit(byte);
+                }
                 path.push(trie.nodes.len());
+                trie.below.push(0);
                 let token = if depth + 1 == bytes.len() { id } else { NO_TOKEN };
                 trie.nodes.push(Node::new(token, byte, depth + 1));
                 if trie.nodes.len() >= MAX_IDS {
@@ -105,6 +118,7 @@ impl Trie {
         }
         trie.close(&mut path, 0);
         trie.nodes.shrink_to_fit();
+        trie.below.shrink_to_fit();
         for byte in 0..=255 {
             let children: Vec<usize> =
                 trie.root_child(byte).map_or_else(Vec::new, |node| trie.children(node).collect());
@@ -135,6 +149,12 @@ impl Trie {
         &self.nodes
     }
 
+    /// Whether a child of a node may have one of `bytes`, a bit each (see [`byte_bit`]). `false` is certain.
+    #[inline]
+    pub(crate) fn may_go_on(&self, node: usize, bytes: u64) -> bool {
+        self.below[node] & bytes != 0
+    }
+
     pub(crate) fn long(&self) -> &[u32] {
         &self.long
     }
@@ -157,16 +177,23 @@ impl Trie {
 
     /// The node one byte below `node`.
     pub(crate) fn child(&self, node: usize, byte: u8) -> Option<usize> {
-        let end = node + self.nodes[node].size();
-        let mut child = node + 1;
-        while child < end {
-            match self.nodes[child].byte().cmp(&byte) {
-                std::cmp::Ordering::Less => child += self.nodes[child].size(),
-                std::cmp::Ordering::Equal => return Some(child),
-                std::cmp::Ordering::Greater => return None,
+        self.child_in(node + 1..node + self.nodes[node].size(), byte).0
+    }
+
+    /// The node with `byte` among those at the top of `range`, which is all that is below a node; and at how many were
+    /// looked.
+    pub(crate) fn child_in(&self, range: std::ops::Range<usize>, byte: u8) -> (Option<usize>, u64) {
+        let (mut child, mut passed) = (range.start, 0);
+        while child < range.end {
+            passed += 1;
+            let node = self.nodes[child];
+            match node.byte().cmp(&byte) {
+                std::cmp::Ordering::Less => child += node.size(),
+                std::cmp::Ordering::Equal => return (Some(child), passed),
+                std::cmp::Ordering::Greater => break,
             }
         }
-        None
+        (None, passed)
     }
 
     /// The ends of the tokens that are prefixes of `text`, tokens too long for the tree not among them.
@@ -186,6 +213,7 @@ impl Trie {
 
     pub(crate) fn memory_bytes(&self) -> usize {
         self.nodes.capacity() * 8
+            + self.below.capacity() * 8
             + self.second.len() * 1040
             + self.long.capacity() * 4
             + self.duplicates.capacity() * 8
