@@ -468,33 +468,20 @@ impl Arena {
         // PERF: most unions have nothing to join; this is a sixth of the cold steps of `(a|b)*a(a|b){12}`.
         let mut found = std::mem::take(&mut self.repetitions);
         found.clear();
-        let mut ranges = 0;
-        for &id in flat.iter() {
-            let (head, tail) = self.split(id);
-            if let Expr::Repeat { body, min, max, lazy: false } = self.nodes[head as usize]
-                && !self.is(body, GROUPS)
-            {
-                found.push((body, tail, min, max, id));
-                ranges += usize::from(min != max);
-            }
-        }
         if flat.len() <= SMALL_UNION {
-            // The ranges come first, then what is beside one of them.
-            let mut kept = 0;
-            for index in 0..found.len() {
-                if ranges > 0 && found[index].2 != found[index].3 {
-                    found.swap(kept, index);
-                    kept += 1;
+            found.extend(flat.iter().filter(|&&id| self.is(id, RANGE)).filter_map(|&id| self.repetition(id)));
+            let ranges = found.len();
+            for &id in flat.iter().filter(|&&id| ranges > 0 && !self.is(id, RANGE)) {
+                let tail = self.split(id).1;
+                if found[..ranges].iter().any(|range| range.1 == tail)
+                    && let Some(exact) = self.repetition(id)
+                    && found[..ranges].iter().any(|range| (range.0, range.1) == (exact.0, tail))
+                {
+                    found.push(exact);
                 }
             }
-            for index in kept..found.len() {
-                let (body, tail, ..) = found[index];
-                if found[..ranges].iter().any(|range| (range.0, range.1) == (body, tail)) {
-                    found.swap(kept, index);
-                    kept += 1;
-                }
-            }
-            found.truncate(kept);
+        } else {
+            found.extend(flat.iter().filter_map(|&id| self.repetition(id)));
         }
         if found.is_empty() {
             self.repetitions = found;
@@ -550,6 +537,15 @@ impl Arena {
             }
         }
         self.repetitions = found;
+    }
+
+    /// What is repeated at the head of a sequence, what follows, the counts, and the sequence.
+    fn repetition(&self, id: ExprId) -> Option<(ExprId, ExprId, u32, u32, ExprId)> {
+        let (head, tail) = self.split(id);
+        match self.nodes[head as usize] {
+            Expr::Repeat { body, min, max, lazy: false } if !self.is(body, GROUPS) => Some((body, tail, min, max, id)),
+            _ => None,
+        }
     }
 
     fn find(&self, expr: &Expr) -> Option<ExprId> {

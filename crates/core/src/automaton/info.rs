@@ -48,6 +48,8 @@ pub mod flag {
     pub const CLASS: u16 = 4096;
     /// Is a complement.
     pub const COMPLEMENT: u16 = 8192;
+    /// Begins with a repetition without groups that counts between two numbers.
+    pub const RANGE: u16 = 16384;
 }
 
 use flag::*;
@@ -106,7 +108,7 @@ impl Arena {
                 info.min_len = if looks { h.min_len.max(t.min_len) } else { h.min_len.saturating_add(t.min_len) };
                 info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
                 info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS);
-                info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT);
+                info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT | RANGE);
                 info.trackers |= t.trackers;
                 if h.flags & MAY_SKIP != 0 {
                     info.front |= t.front;
@@ -129,13 +131,16 @@ impl Arena {
                 let mut info = *self.info(id);
                 info.min_len = 0;
                 info.first = ANY_FIRST;
-                info.flags = info.flags & !(SKIPS | PLAIN | STANDS | CLASS) | BOOLEAN | MAY_SKIP | COMPLEMENT;
+                info.flags = info.flags & !(SKIPS | PLAIN | STANDS | CLASS | RANGE) | BOOLEAN | MAY_SKIP | COMPLEMENT;
                 info
             }
-            Expr::Repeat { body, min, max, .. } => {
+            Expr::Repeat { body, min, max, lazy } => {
                 let mut info = *self.info(body);
                 info.min_len = info.min_len.saturating_mul(min);
-                info.flags &= !(MARKED | CLASS | COMPLEMENT);
+                info.flags &= !(MARKED | CLASS | COMPLEMENT | RANGE);
+                if min != max && !lazy && info.flags & GROUPS == 0 {
+                    info.flags |= RANGE;
+                }
                 if min > 1 || (max > 1 && max != MANY) {
                     info.flags |= COUNTS;
                 }
@@ -148,7 +153,7 @@ impl Arena {
                 let mut info = *self.info(body);
                 info.min_len = 0;
                 info.first = ANY_FIRST;
-                info.flags = info.flags & !(SKIPS | PLAIN | STANDS | CLASS | COMPLEMENT) | MAY_SKIP | MARKED;
+                info.flags = info.flags & !(SKIPS | PLAIN | STANDS | CLASS | COMPLEMENT | RANGE) | MAY_SKIP | MARKED;
                 info
             }
             Expr::Before { set, .. } => zero(1 << set, 0),

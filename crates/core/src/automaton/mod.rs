@@ -17,6 +17,7 @@ mod liveness;
 mod partition;
 mod rebuild;
 mod regex;
+mod stride;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -89,6 +90,12 @@ pub trait Automaton: Send {
 
     /// The state after one more byte.
     fn step(&mut self, state: StateId, byte: u8) -> Result<StateId>;
+
+    /// The state after the first bytes of `bytes`, and how many these are, where it can be told faster than by stepping over
+    /// them one by one. It is alive.
+    fn stride(&mut self, _state: StateId, _bytes: &[u8]) -> Result<Option<(StateId, usize)>> {
+        Ok(None)
+    }
 
     /// Whether the state after one more byte is alive.
     fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {

@@ -16,7 +16,9 @@ use super::derive::{Calculus, Context};
 use super::expr::{Expr, ExprId, NOTHING, START_BIT};
 use super::info::flag;
 use super::partition::{BEYOND, Bits, ClassId, Minterm};
+use super::stride::Strides;
 use super::translate::translate;
+
 use super::words::{Literal, WordTables, Words};
 use super::{Automaton, Closure, Short, StateId};
 use crate::codepoints::{CodePoints, MAX};
@@ -92,6 +94,7 @@ pub struct RegexAutomaton {
     begins: Bits,
     pub(super) closures: Closures,
     pub(super) coarse: Coarse,
+    pub(super) strides: Strides,
     pub(super) words: WordTables,
 }
 
@@ -126,6 +129,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         begins: Bits::default(),
         closures: Closures::default(),
         coarse: Coarse::default(),
+        strides: Strides::default(),
         words: WordTables::default(),
     };
     let partition = &automaton.calculus.partition;
@@ -370,6 +374,14 @@ impl RegexAutomaton {
         Ok(next)
     }
 
+    /// Whether it is known where a byte of ASCII leads to.
+    pub(super) fn knows(&self, state: CharState, byte: u8) -> bool {
+        byte < 0x80 && {
+            let m = self.calculus.partition.ascii(byte);
+            self.transitions[(state as usize) << self.shift | usize::from(m)] & UNPROVEN == 0
+        }
+    }
+
     /// The state after some character of a minterm, where captures do not matter.
     pub(super) fn walk_any(&mut self, state: CharState, m: Minterm) -> Result<CharState> {
         self.walk(state, m, self.calculus.partition.representative(m))
@@ -420,7 +432,7 @@ impl RegexAutomaton {
         if self.calculus.arena.is(term, flag::PLAIN) && first & BEYOND == 0 {
             alive = first & self.decoder.reach_folded(node) != 0;
         } else {
-            for (m, c) in self.inside(state, node, bytes) {
+            for (m, c) in self.inside_character(state, node, bytes) {
                 if self.walk(state, m, c)? != DEAD {
                     alive = true;
                     break;
@@ -438,7 +450,7 @@ impl RegexAutomaton {
     }
 
     /// Characters that stand for all that one in the middle may still become.
-    fn inside(&self, state: CharState, node: u32, bytes: u32) -> Vec<(Minterm, u32)> {
+    fn inside_character(&self, state: CharState, node: u32, bytes: u32) -> Vec<(Minterm, u32)> {
         if self.captures {
             return self.candidates_within(state, block(bytes));
         }
@@ -453,7 +465,7 @@ impl RegexAutomaton {
         let (at, middle) = self.parts(state);
         let candidates = match middle {
             None => self.candidates(at),
-            Some((node, bytes)) => self.inside(at, node, bytes),
+            Some((node, bytes)) => self.inside_character(at, node, bytes),
         };
         let (mut kinds, mut own) = (Bits::default(), Vec::new());
         let compared = if self.states[at as usize].compares {
@@ -514,6 +526,13 @@ impl Automaton for RegexAutomaton {
             Target::Node(node) => self.middle(at, node, bytes),
             Target::Minterm(m) => Ok(StateId(self.walk(at, m, character(bytes))?)),
         }
+    }
+
+    fn stride(&mut self, state: StateId, bytes: &[u8]) -> Result<Option<(StateId, usize)>> {
+        if state.0 & MIDDLE != 0 {
+            return Ok(None);
+        }
+        Ok(self.find_stride(state.0, bytes)?.map(|(next, length)| (StateId(next), length)))
     }
 
     fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
@@ -603,6 +622,7 @@ impl Automaton for RegexAutomaton {
             + self.bare.len() * 4
             + self.closures.memory_bytes()
             + self.coarse.memory_bytes()
+            + self.strides.memory_bytes()
             + self.words.memory_bytes()
             + self.extra_memory
     }
@@ -643,6 +663,7 @@ impl RegexAutomaton {
         self.tracker_ids.clear();
         self.closures.clear();
         self.coarse.clear();
+        self.strides.clear();
         self.extra_memory = 0;
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());

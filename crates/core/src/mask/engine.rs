@@ -229,13 +229,17 @@ impl Engine {
 
     /// The state after `bytes`; or the index of the byte that is dead, with the state before it.
     fn step_bytes(&mut self, state: StateId, bytes: &[u8]) -> Result<std::result::Result<StateId, (usize, StateId)>> {
-        let mut last = state;
-        for (index, &byte) in bytes.iter().enumerate() {
-            let next = self.automaton.step(last, byte)?;
+        let (mut last, mut index) = (state, 0);
+        while index < bytes.len() {
+            if let Some((next, length)) = self.automaton.stride(last, &bytes[index..])? {
+                (last, index) = (next, index + length);
+                continue;
+            }
+            let next = self.automaton.step(last, bytes[index])?;
             if next == StateId::DEAD {
                 return Ok(Err((index, last)));
             }
-            last = next;
+            (last, index) = (next, index + 1);
         }
         Ok(Ok(last))
     }
