@@ -22,7 +22,7 @@ const STEPS: usize = 50;
 const WAYS: [FastPaths; 3] = [FastPaths::Never, FastPaths::WherePaying, FastPaths::Always];
 
 /// Beside those of the benchmarks: lookarounds, backreferences, counts near the length of tokens, classes with holes.
-const MORE: [(&str, &str); 23] = [
+const MORE: [(&str, &str); 29] = [
     ("password", r"(?=.*[0-9])(?=.*[A-Z])(?=.*[^\w\s])\w{0,3}[ -~]{8,20}"),
     ("quoted twice", r#"(['"])[^'"\n]{0,40}\1: ([a-c]{1,3}) \2"#),
     ("any case", r"(?i:straße|select|naïve)( \w{1,5}){0,4}"),
@@ -45,6 +45,12 @@ const MORE: [(&str, &str); 23] = [
     ("one or two", r"(?:ab|a){16,18}c?"),
     ("far ends", r"((a|b)*a(a|b){20}|[^\n]{30,90}) "),
     ("a word twice", r#"(['"])[^'"\n]{0,40}\1: (\w{1,12}) \2"#),
+    ("literals", r"(?:the and that |the 的 一|café Ñandú)(?:, İstanbul ?(?: the and){0,3}){0,4} with of"),
+    ("literals in a row", r"(?:the|and that|with) (?:the|of der|die) (?:und|-- \.\.\.){1,20}"),
+    ("beginnings", r"(?:(?:[^a]|ab|abc)x?){0,40}|(?:\w|the y){2,30}z"),
+    ("runs", r"[a-z]{1,30}(?: [a-z]{1,30}){2,7}(?:-[*-]{2,9}){1,6}"),
+    ("runs in runs", r"(?:\*\w{1,9}(?: x ?){0,9}){3,9}"),
+    ("exact counts", r"(?:[ab ]*a[ab ]{5}|[ab ]{9}|(?:[ab ]{4}){2,3})[.]"),
     ("lines", r"(?m:^[-*] .{1,80}$\n?){1,9}"),
 ];
 
@@ -190,8 +196,12 @@ fn walk(
                     token = again;
                 }
             }
-            for matcher in &mut matchers {
-                match matcher.advance(token) {
+            // The first goes byte by byte, so that no stride over many is taken for granted.
+            let bytes = vocabulary.token_bytes(token).unwrap_or_default();
+            let [first, others @ ..] = &mut matchers;
+            let one_by_one = bytes.chunks(1).map(|byte| first.advance_bytes(byte));
+            for done in one_by_one.chain(others.iter_mut().map(|matcher| matcher.advance(token))) {
+                match done {
                     Ok(()) => {}
                     Err(MatchError::Core(error)) => return Err(error),
                     Err(rejected) => panic!("{}: the mask allows what is refused: {rejected}", case.name),
@@ -217,8 +227,14 @@ fn masks_made_by_the_fast_ways_equal_those_of_a_plain_walk() {
         .filter(|word| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_lowercase()))
         .take(5000)
         .collect();
-    let alternation = [("words".to_owned(), format!("({})", words.join("|")))];
-    cases.extend(more.into_iter().chain(alternation).map(|(name, pattern)| Case {
+    let (all, few) = (words.join("|"), words[..words.len().min(12)].join("|"));
+    let alternations = [
+        ("words".to_owned(), format!("({all})")),
+        ("words one after another".to_owned(), format!("(?:{all})(?: (?:{all}))*")),
+        ("words and letters".to_owned(), format!("(?:{all})[a-e ]{{1,9}}(?:{few})+")),
+        ("a few words".to_owned(), format!("(?:(?:{few}) ?)*x?")),
+    ];
+    cases.extend(more.into_iter().chain(alternations).map(|(name, pattern)| Case {
         name,
         pattern,
         sample: String::new(),

@@ -7,12 +7,12 @@
 //!
 //! A closure is worth its use only if its class is wide.
 
-use super::{Closure, ClosureSets};
 use super::derive::Calculus;
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, MANY, UNBOUND};
 use super::info::flag;
 use super::partition::{ALL, Bits, Minterm, Partition};
 use super::regex::{CharState, RegexAutomaton};
+use super::{Closure, ClosureSets};
 use crate::error::Result;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;

@@ -12,8 +12,8 @@
 //! In `"[^"]{0,120}"` and in `(, x{8}){0,9}` nearly all states so share one mask; and since few tokens have a space behind
 //! anything else, in `\w{1,64}( \w{1,64}){0,9}`, too.
 
-use super::derive::STEP;
 use super::Short;
+use super::derive::STEP;
 use super::expr::{Expr, ExprId, MANY};
 use super::info::flag;
 use super::partition::{BEYOND, Minterm};
@@ -92,7 +92,13 @@ impl RegexAutomaton {
         let arena = &self.calculus.arena;
         let first = arena.info(body).first;
         let decided = min <= 2 && (max >= by_length || max < 2);
-        if decided || by_length <= 2 || least < 2 || first & BEYOND != 0 || !first.is_power_of_two() || !arena.is(body, flag::PLAIN) {
+        if decided
+            || by_length <= 2
+            || least < 2
+            || first & BEYOND != 0
+            || !first.is_power_of_two()
+            || !arena.is(body, flag::PLAIN)
+        {
             return Ok(by_length);
         }
         let m = first.trailing_zeros() as Minterm;

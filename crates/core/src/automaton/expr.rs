@@ -168,11 +168,7 @@ impl Arena {
         assert_eq!(arena.intern(Expr::Empty), EMPTY);
         // Its body would be the class of all characters, `Class(0)`, which need not be interned for it.
         let anything = arena.intern(Expr::Ordered(Box::new([])));
-        arena.infos[anything as usize] = Info {
-            flags: SKIPS | MAY_SKIP | PLAIN,
-            first: ANY_FIRST,
-            ..Info::default()
-        };
+        arena.infos[anything as usize] = Info { flags: SKIPS | MAY_SKIP | PLAIN, first: ANY_FIRST, ..Info::default() };
         assert_eq!(anything, ANYTHING);
         assert_eq!(arena.intern(Expr::Done), DONE);
         assert_eq!(arena.class(super::partition::ALL), ALL_CHARACTERS);

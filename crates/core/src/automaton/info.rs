@@ -80,7 +80,9 @@ impl Arena {
             Expr::Nothing => Info { min_len: u32::MAX, flags: PLAIN, ..Info::default() },
             Expr::Empty => Info { flags: SKIPS | MAY_SKIP | PLAIN | STANDS, ..Info::default() },
             Expr::Done => Info { flags: ENDS_NOW, ..Info::default() },
-            Expr::Class(class) => Info { min_len: 1, flags: PLAIN | CLASS, first: self.folded(class), ..Info::default() },
+            Expr::Class(class) => {
+                Info { min_len: 1, flags: PLAIN | CLASS, first: self.folded(class), ..Info::default() }
+            }
             Expr::Str { at, len } => {
                 Info { min_len: len, flags: PLAIN, first: self.folded(self.pool[at as usize]), ..Info::default() }
             }

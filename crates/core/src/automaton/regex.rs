@@ -541,7 +541,11 @@ impl Automaton for RegexAutomaton {
             let slot = (state.0 as usize) << self.shift | usize::from(m);
             let State { term, sifted, .. } = self.states[state.0 as usize];
             // What is plain is alive after each of its first characters.
-            if self.transitions[slot] == UNKNOWN && m != 0 && !self.captures && self.calculus.arena.is(term, flag::PLAIN) {
+            if self.transitions[slot] == UNKNOWN
+                && m != 0
+                && !self.captures
+                && self.calculus.arena.is(term, flag::PLAIN)
+            {
                 if !sifted {
                     self.sift(state.0);
                 }

@@ -112,9 +112,10 @@ impl RegexAutomaton {
     /// The same for the characters of a string.
     fn along(&self, at: u32, len: u32, bytes: &[u8]) -> (u32, usize) {
         let classes = &self.calculus.arena.pool[at as usize..(at + len) as usize];
-        let same = classes.iter().zip(self.minterms(bytes)).take_while(|&(&class, (m, _))| {
-            self.calculus.partition.has(class, m)
-        });
+        let same = classes
+            .iter()
+            .zip(self.minterms(bytes))
+            .take_while(|&(&class, (m, _))| self.calculus.partition.has(class, m));
         same.fold((0, 0), |(taken, length), (_, (_, size))| (taken + 1, length + size))
     }
 

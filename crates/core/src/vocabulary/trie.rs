@@ -214,7 +214,8 @@ impl Trie {
     pub(crate) fn memory_bytes(&self) -> usize {
         self.nodes.capacity() * 8
             + self.below.capacity() * 8
-            + self.second.iter().flatten().count() * 1024 + 2048
+            + self.second.iter().flatten().count() * 1024
+            + 2048
             + self.long.capacity() * 4
             + self.duplicates.capacity() * 8
             + 1024
