@@ -22,7 +22,7 @@ const STEPS: usize = 50;
 const WAYS: [FastPaths; 3] = [FastPaths::Never, FastPaths::WherePaying, FastPaths::Always];
 
 /// Beside those of the benchmarks: lookarounds, backreferences, counts near the length of tokens, classes with holes.
-const MORE: [(&str, &str); 29] = [
+const MORE: [(&str, &str); 33] = [
     ("password", r"(?=.*[0-9])(?=.*[A-Z])(?=.*[^\w\s])\w{0,3}[ -~]{8,20}"),
     ("quoted twice", r#"(['"])[^'"\n]{0,40}\1: ([a-c]{1,3}) \2"#),
     ("any case", r"(?i:straße|select|naïve)( \w{1,5}){0,4}"),
@@ -50,6 +50,10 @@ const MORE: [(&str, &str); 29] = [
     ("beginnings", r"(?:(?:[^a]|ab|abc)x?){0,40}|(?:\w|the y){2,30}z"),
     ("runs", r"[a-z]{1,30}(?: [a-z]{1,30}){2,7}(?:-[*-]{2,9}){1,6}"),
     ("runs in runs", r"(?:\*\w{1,9}(?: x ?){0,9}){3,9}"),
+    ("a long literal", r"(?:ελληνικά -- \.\.\. 0x1F 2026-11-21|café Ñandú İstanbul ﬁn 🙂👍🏽)[^é]{0,9}"),
+    ("as many runs as a token has", r"(?:;\w){5,9}end"),
+    ("at most as many runs", r"(?:;\w){2,4}e?"),
+    ("more in one run", r"(?:\^[\^a]){2,5}x"),
     ("exact counts", r"(?:[ab ]*a[ab ]{5}|[ab ]{9}|(?:[ab ]{4}){2,3})[.]"),
     ("lines", r"(?m:^[-*] .{1,80}$\n?){1,9}"),
 ];
@@ -106,7 +110,8 @@ fn shipped(name: &str) -> Vec<Option<Vec<u8>>> {
 /// Every byte, and every run of up to 20 bytes of the samples and of some words, cut characters included.
 fn made(cases: &[Case]) -> Vec<Option<Vec<u8>>> {
     let words = "the and that with of der die und nicht что это как 的 一 是 不 了 في من और है ¿qué años\n\n\t  = += // \
-                 {\"a\": [1, 2]} café Ñandú İstanbul ﬁn 🙂👍🏽 \u{301}\u{308} 한국어 日本語 ελληνικά -- ... 0x1F 2026-11-21";
+                 {\"a\": [1, 2]} café Ñandú İstanbul ﬁn 🙂👍🏽 \u{301}\u{308} 한국어 日本語 ελληνικά -- ... 0x1F 2026-11-21 \
+                 x;y;z;w;qend x;y;;z;wen ^^^^^^^^^^^^^^^^ ^a^b^^c";
     let mut found = BTreeSet::new();
     for text in cases.iter().map(|case| case.sample.as_str()).chain([words]) {
         let bytes = text.as_bytes();
@@ -179,6 +184,13 @@ fn walk(
                         vocabulary.token_bytes(id).map(String::from_utf8_lossy),
                         if plain[word] >> (id % 32) & 1 == 1 { "allowed" } else { "refused" },
                     );
+                }
+            }
+            for _ in 0..5 {
+                let id = random.below(vocabulary.len()) as u32;
+                let in_mask = plain[id as usize / 32] >> (id % 32) & 1 == 1;
+                if vocabulary.token_bytes(id).is_some() {
+                    assert_eq!(matchers[1].allows(id)?, in_mask, "{}: token {id} after {step} others", case.name);
                 }
             }
             let allowed: Vec<u32> = (0..vocabulary.len() as u32)

@@ -12,7 +12,6 @@ use pyo3::types::PyBytes;
 use rellm_core::codepoints::CodePoints;
 use rellm_core::error::Error;
 use rellm_core::matcher as core;
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const UNPICKLED: &str = "a matcher cannot be pickled: pickle its compiled constraint and the tokens that it has taken, \
@@ -280,16 +279,14 @@ pub(crate) fn fill_masks(
     let filled = detached(py, || {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         // By address: each once, and in the same order in every thread, so that two batches cannot block one another.
-        let by_address: BTreeMap<usize, &Matcher> =
-            matchers.iter().map(|&matcher| (std::ptr::from_ref(matcher) as usize, matcher)).collect();
-        let locked: BTreeMap<usize, MutexGuard<'_, core::Matcher>> =
-            by_address.into_iter().map(|(address, matcher)| (address, matcher.lock())).collect();
-        let inner: Vec<&core::Matcher> = matchers
-            .iter()
-            .filter_map(|&matcher| locked.get(&(std::ptr::from_ref(matcher) as usize)))
-            .map(|guard| &**guard)
-            .collect();
-        core::fill_masks(inner.into_iter().zip(rows), threads)
+        let address = |matcher: &Matcher| std::ptr::from_ref(matcher) as usize;
+        let mut by_address = matchers.clone();
+        by_address.sort_unstable_by_key(|&matcher| address(matcher));
+        by_address.dedup_by_key(|&mut matcher| address(matcher));
+        let locked: Vec<MutexGuard<'_, core::Matcher>> = by_address.iter().map(|matcher| matcher.lock()).collect();
+        let place = |&matcher: &&Matcher| by_address.partition_point(|&other| address(other) < address(matcher));
+        let inner = matchers.iter().map(|matcher| &*locked[place(matcher)]);
+        core::fill_masks(inner.zip(rows), threads)
     })?;
     filled.map_err(|error| exception(py, &error, None))
 }

@@ -89,6 +89,9 @@ const UNKNOWN: u32 = u32::MAX;
 /// What one element of a sequence costs: about as much time as so many nodes of a vocabulary's trie.
 pub(super) const STEP: u64 = 16;
 
+/// There is room for so many rows, and so many derivatives, from the start.
+const EXPECTED: usize = 512;
+
 /// Deeper than this, what could be derived part by part goes over the worklist.
 const SHALLOW: u32 = 48;
 
@@ -105,7 +108,7 @@ impl Calculus {
             context: Context::default(),
             fuel: u64::MAX,
             fuel_limit: u64::MAX,
-            memo: Memo::default(),
+            memo: Memo { rows: Vec::with_capacity(EXPECTED), derived: Vec::with_capacity(EXPECTED) },
             anywhere: FxHashMap::default(),
             depth: 0,
         }

@@ -124,3 +124,44 @@ fn a_limit_ends_what_is_too_large() {
     let compiled = compile(&tree, &CodePoints::scalars(), &limits);
     assert!(matches!(compiled, Err(Error::Limit { limit: "fuel", .. })), "{:?}", compiled.map(|_| ()));
 }
+
+#[test]
+fn strides_lead_where_steps_lead() {
+    let patterns = [
+        r"\w{2,5}( \w{1,3}){0,2}",
+        r"[a-c]{0,3}[c-e]+x",
+        r#""([^"\\]|\\["\\n]|\\u[0-9a-f]{2}){0,4}"!?"#,
+        "abcab(abc|abd|ab)*",
+        "(und|under|unde|ab|abc|abd)[a-e]{0,2}(ab|x)",
+        "(ab|ba){2,3}c{4}",
+        "日本[^語]{1,4}語?",
+        r"(?i:ß|ſab){1,3}",
+        ".{3}|.{5,7}!",
+    ];
+    let texts =
+        ["abcabdab c", "undereabx", "\"a\\u1f\\n\"!", "日本は日本語!", "aaaaaaaaa", "ccdex", "ab ba é ſaß", "éé中x!"];
+    for pattern in patterns {
+        for text in texts {
+            for start in (0..text.len()).filter(|&start| text.is_char_boundary(start)) {
+                let bytes = &text.as_bytes()[start..];
+                // Of two automata, so that none knows what the other has found out.
+                let (mut striding, mut stepping) = (automaton(pattern), automaton(pattern));
+                let (mut state, mut at) = (striding.start(), 0);
+                while at < bytes.len() && state != StateId::DEAD {
+                    match striding.stride(state, &bytes[at..]).unwrap() {
+                        Some((next, length)) => (state, at) = (next, at + length),
+                        None => (state, at) = (striding.step(state, bytes[at]).unwrap(), at + 1),
+                    }
+                    let plain = run(&mut stepping, &bytes[..at]);
+                    assert_eq!(state == StateId::DEAD, plain == StateId::DEAD, "{pattern} after {:?}", &text[start..]);
+                    if state != StateId::DEAD {
+                        assert_eq!(striding.is_accepting(state), stepping.is_accepting(plain), "{pattern}: {text}");
+                        assert_eq!(striding.next_bytes(state).unwrap(), stepping.next_bytes(plain).unwrap());
+                        // The same automaton gives the state the same number.
+                        assert_eq!(run(&mut striding, &bytes[..at]), state, "{pattern} after {:?}", &bytes[..at]);
+                    }
+                }
+            }
+        }
+    }
+}

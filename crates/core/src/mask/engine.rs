@@ -19,9 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many bytes are stepped over with one filling of fuel.
 pub(crate) const CHUNK: usize = 256;
 
-/// The masks of so few tokens are put together from these alone.
-const LISTED: usize = 64;
-
 /// By how many tokens the budget has to exceed a known way to a match before a token is let through whose own way is not
 /// known.
 const ROOM: u32 = 16;
@@ -275,33 +272,40 @@ impl Engine {
         true
     }
 
+    /// [`Engine::fill`], for callers that have the vocabulary from the engine.
+    fn fill_own(&mut self, slot: Slot, out: &mut [u32]) -> Result<()> {
+        let vocabulary = Arc::clone(&self.vocabulary);
+        self.fill(slot, out, &vocabulary)
+    }
+
     /// Writes the mask of the slot's state; `out` has at least as many words as a mask, and what is beyond is cleared.
-    pub(crate) fn fill(&mut self, slot: Slot, out: &mut [u32]) -> Result<()> {
+    ///
+    /// PERF: `vocabulary` is the engine's own, from its caller: counting one reference more and less on every mask makes
+    /// the processors of a batch wait for one another.
+    pub(crate) fn fill(&mut self, slot: Slot, out: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
         if self.fill_ready(slot, out) {
             return Ok(());
         }
-        let words = self.vocabulary.mask_words();
-        let (row, rest) = out.split_at_mut(words);
+        let (row, rest) = out.split_at_mut(vocabulary.mask_words());
         rest.fill(0);
-        self.attempt(|engine| engine.make_mask(engine.state(slot), row))
+        self.attempt(|engine| engine.make_mask(engine.state(slot), row, vocabulary))
     }
 
-    fn make_mask(&mut self, state: StateId, row: &mut [u32]) -> Result<()> {
-        let vocabulary = Arc::clone(&self.vocabulary);
-        let Some((slices, occurrences)) = self.fast_ways(&vocabulary) else {
-            return self.make_own(state, row, &vocabulary);
+    fn make_mask(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
+        let Some((slices, occurrences)) = self.fast_ways(vocabulary) else {
+            return self.make_own(state, row, vocabulary);
         };
         let runs = |byte| vocabulary.runs(occurrences, byte);
         let coarse = self.automaton.coarse(state, &Short { characters: COUNTED as u32, runs: &runs })?;
         if coarse == state {
-            return self.make_own(state, row, &vocabulary);
+            return self.make_own(state, row, vocabulary);
         }
         // PERF: tokens of up to COUNTED characters cannot tell the two apart, and few are longer: in a form with strings of
         // up to 120 characters the median cold step takes 3 µs instead of 14.
         if !self.masks.write(coarse, row, vocabulary.eos_token_ids()) {
-            self.make_own(coarse, row, &vocabulary)?;
+            self.make_own(coarse, row, vocabulary)?;
         }
-        let without = self.maker(&vocabulary, slices, occurrences).too_long(state, row)?;
+        let without = self.maker(vocabulary, slices, occurrences).too_long(state, row)?;
         self.fuel.spend(slices.longer().len() as u64)?;
         without.iter().for_each(|&token| unset(row, token));
         let budget = self.mask_budget();
@@ -360,10 +364,10 @@ impl Engine {
         let budget = self.mask_budget();
         let mask = match (copied, self.noted.all()) {
             (Some(from), _) => Mask::Copied { from, accepting: self.automaton.is_accepting(state) },
-            (None, Some(tokens)) if tokens.len() + vocabulary.trie().duplicates().len() <= LISTED => {
-                let others = vocabulary.trie().duplicates().iter().map(|&(_, same)| same);
-                let others = others.chain(vocabulary.eos_token_ids().iter().copied());
-                Mask::of(row, tokens.iter().copied().chain(others))
+            (None, Some(tokens)) => {
+                let duplicates = vocabulary.trie().duplicates().iter().map(|&(_, same)| same);
+                let others = duplicates.chain(vocabulary.eos_token_ids().iter().copied());
+                Mask::of(row, tokens.iter().copied().chain(others)).unwrap_or_else(|| Mask::keep(row))
             }
             _ => Mask::keep(row),
         };
@@ -415,7 +419,7 @@ impl Engine {
             return Ok(());
         };
         if self.distances.all_within(self.state(slot), limit) {
-            return self.fill(slot, out);
+            return self.fill_own(slot, out);
         }
         if !self.too_many_states {
             out.fill(0);
@@ -430,7 +434,7 @@ impl Engine {
         }
         let roomy = tokens_left.saturating_sub(ROOM);
         if self.measured(|distances, ground, state| distances.is_surely_within(ground, state, roomy), slot)? {
-            return self.fill(slot, out);
+            return self.fill_own(slot, out);
         }
         out.fill(0);
         self.measured(|distances, ground, state| distances.fill_first(ground, state, limit, out), slot)?;
@@ -472,7 +476,7 @@ impl Engine {
         } else {
             let mut row = std::mem::take(&mut self.scratch);
             row.resize(self.vocabulary.mask_words(), 0);
-            let filled = self.fill(slot, &mut row);
+            let filled = self.fill_own(slot, &mut row);
             self.vocabulary.eos_token_ids().iter().for_each(|&id| unset(&mut row, id));
             let ends = row.iter().all(|&word| word == 0);
             self.scratch = row;

@@ -87,11 +87,16 @@ pub(super) struct Plans {
 }
 
 /// The tokens that have been put into a mask, as long as they are few and put there one by one.
-#[derive(Default)]
 pub(super) struct Noted {
     tokens: Vec<u32>,
     /// Whether there are others.
     more: bool,
+}
+
+impl Default for Noted {
+    fn default() -> Self {
+        Noted { tokens: Vec::with_capacity(MOST_NOTED), more: false }
+    }
 }
 
 impl Noted {

@@ -2,50 +2,197 @@
 
 use super::Matcher;
 use crate::error::{Error, Result};
-use std::sync::{Arc, Mutex, PoisonError};
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the other threads stay awake for a call that is expected.
+const WAIT: Duration = Duration::from_micros(500);
+
+/// How long this thread watches the others end what they have begun, before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(200);
+/// How long a thread that is done takes to be gone.
+const PARTING: Duration = Duration::from_nanos(1_500);
+
+/// How many calls went to several threads.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+/// How many of the other threads are awake and wait for a call.
+static AWAKE: AtomicUsize = AtomicUsize::new(0);
+/// Whether another such call is likely when texts have gone on.
+static EXPECTED: AtomicBool = AtomicBool::new(false);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The rows of one constraint.
+struct Group<'a> {
+    /// The place of its first row among all.
+    first: usize,
+    rows: Vec<(&'a Matcher, &'a mut [u32])>,
+}
+
+impl Group<'_> {
+    fn fill(&mut self) -> Result<()> {
+        self.rows.iter_mut().try_for_each(|(matcher, row)| matcher.fill_mask(row))
+    }
+}
+
+/// Work on several threads, each of which has a share of its own, and helps the others when it is done with that.
+struct Shares<'a> {
+    groups: Vec<Mutex<Group<'a>>>,
+    /// By thread: which of the groups are its own and not yet taken.
+    left: Vec<Mutex<Range<usize>>>,
+    failure: Mutex<Option<Error>>,
+    busy: AtomicUsize,
+}
+
+impl<'a> Shares<'a> {
+    /// Shares out `groups`, which stand in the order of the rows, of which there are `rows`.
+    fn new(groups: Vec<Group<'a>>, rows: usize, threads: usize) -> Self {
+        let mut start = 0;
+        let range_of = |thread| {
+            let end = groups.partition_point(|group| group.first * threads < rows * thread);
+            Mutex::new(std::mem::replace(&mut start, end)..end)
+        };
+        let left = (1..=threads).map(range_of).collect();
+        let groups = groups.into_iter().map(Mutex::new).collect();
+        Shares { groups, left, failure: Mutex::default(), busy: AtomicUsize::new(0) }
+    }
+
+    /// The next group of a thread: one of its own, or the last of another.
+    fn take(&self, thread: usize) -> Option<usize> {
+        let mine = lock(&self.left[thread]).next();
+        mine.or_else(|| self.left.iter().find_map(|left| lock(left).next_back()))
+    }
+
+    /// Waits for what the other threads have begun, and for them to say so to the scope, if that does not take long.
+    ///
+    /// PERF: it is a few microseconds as a rule, and to be put to sleep and woken takes 40.
+    fn wait(&self) {
+        let start = Instant::now();
+        while self.busy.load(Ordering::Acquire) > 0 && start.elapsed() < PATIENCE {
+            std::hint::spin_loop();
+        }
+        let done = Instant::now();
+        while done.elapsed() < PARTING {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// What a thread does.
+    fn work(&self, thread: usize, is_over: impl Fn() -> bool) {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+        while !is_over()
+            && let Some(index) = self.take(thread)
+        {
+            if let Err(error) = lock(&self.groups[index]).fill() {
+                lock(&self.failure).get_or_insert(error);
+                self.left.iter().for_each(|left| *lock(left) = 0..0);
+            }
+        }
+        self.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// Writes the mask of each matcher into its row, on up to `threads` threads (this one among them).
 ///
 /// Rows are grouped by constraint, so that no two threads wait for one another. Masks that are ready are copied on this
-/// thread; only where two constraints or more have work to do, threads are started.
+/// thread; only where two constraints or more have work to do, others help.
 ///
 /// # Errors
 /// [`Error::Limit`], from the first row that failed; other rows may or may not have been written.
 pub fn fill_masks<'a>(rows: impl IntoIterator<Item = (&'a Matcher, &'a mut [u32])>, threads: usize) -> Result<()> {
-    let mut cold: Vec<(&Matcher, &mut [u32])> = rows
-        .into_iter()
-        .filter_map(|(matcher, row)| (!matcher.fill_mask_if_ready(row)).then_some((matcher, row)))
-        .collect();
-    cold.sort_by_key(|(matcher, _)| Arc::as_ptr(matcher.constraint()) as usize);
-    let mut groups: Vec<Vec<(&Matcher, &mut [u32])>> = Vec::new();
-    for (matcher, row) in cold {
+    // PERF: even to see whether a mask is ready takes its constraint's memory from the processor that used it last.
+    let awake = threads > 1 && AWAKE.load(Ordering::Acquire) > 0;
+    let mut count = 0;
+    let mut waiting: Vec<(usize, &Matcher, &mut [u32])> = Vec::new();
+    for (matcher, row) in rows {
+        if awake || !matcher.fill_mask_if_ready(row) {
+            waiting.push((count, matcher, row));
+        }
+        count += 1;
+    }
+    waiting.sort_by_key(|(_, matcher, _)| Arc::as_ptr(matcher.constraint()) as usize);
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for (first, matcher, row) in waiting {
         match groups.last_mut() {
-            Some(group) if Arc::ptr_eq(group[0].0.constraint(), matcher.constraint()) => group.push((matcher, row)),
-            _ => groups.push(vec![(matcher, row)]),
-        }
-    }
-    let threads = threads.min(groups.len());
-    if threads <= 1 {
-        return groups.into_iter().flatten().try_for_each(|(matcher, row)| matcher.fill_mask(row));
-    }
-    let queue = Mutex::new(groups);
-    let failure: Mutex<Option<Error>> = Mutex::new(None);
-    let work = || {
-        loop {
-            let group = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(group) = group else { return };
-            if let Err(error) = group.into_iter().try_for_each(|(matcher, row)| matcher.fill_mask(row)) {
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                return;
+            Some(group) if Arc::ptr_eq(group.rows[0].0.constraint(), matcher.constraint()) => {
+                group.rows.push((matcher, row));
             }
+            _ => groups.push(Group { first, rows: vec![(matcher, row)] }),
         }
+    }
+    groups.sort_unstable_by_key(|group| group.first);
+    let threads = threads.min(groups.len());
+    let Some(pool) = (if threads > 1 { pool() } else { None }) else {
+        return groups.iter_mut().try_for_each(Group::fill);
     };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
+    let shares = Shares::new(groups, count, threads.min(pool.current_num_threads() + 1));
+    if !awake {
+        wake(&pool);
+        shares.work(0, || AWAKE.load(Ordering::Acquire) > 0);
+    }
+    if shares.left.iter().any(|left| !lock(left).is_empty()) {
+        pool.in_place_scope(|scope| {
+            scope.spawn_broadcast(|_, context| {
+                if context.index() + 1 < shares.left.len() {
+                    shares.work(context.index() + 1, || false);
+                }
+            });
+            CALLS.fetch_add(1, Ordering::AcqRel);
+            shares.work(0, || false);
+            shares.wait();
+        });
+    }
+    EXPECTED.store(true, Ordering::Release);
+    let failure = lock(&shares.failure).take();
+    failure.map_or(Ok(()), Err)
+}
+
+/// Tells that a text goes on: if the masks of many were asked for before, they will be again, and the other threads are
+/// woken for that.
+///
+/// PERF: to be woken takes a thread 30 to 60 µs, half as long as the cold masks of 64 constraints take two of them.
+#[inline]
+pub(super) fn goes_on() {
+    if EXPECTED.load(Ordering::Relaxed)
+        && EXPECTED.swap(false, Ordering::AcqRel)
+        && let Some(pool) = pool()
+    {
+        wake(&pool);
+    }
+}
+
+/// Wakes the other threads, which then wait for a call.
+fn wake(pool: &ThreadPool) {
+    let calls = CALLS.load(Ordering::Acquire);
+    pool.spawn_broadcast(move |_| {
+        let until = Instant::now() + WAIT;
+        AWAKE.fetch_add(1, Ordering::AcqRel);
+        while CALLS.load(Ordering::Acquire) == calls && Instant::now() < until {
+            std::hint::spin_loop();
         }
-        work();
+        AWAKE.fetch_sub(1, Ordering::AcqRel);
     });
-    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// The other threads. A process that was forked has none of its parent's, and gets its own.
+fn pool() -> Option<Arc<ThreadPool>> {
+    static POOL: Mutex<Option<(u32, Option<Arc<ThreadPool>>)>> = Mutex::new(None);
+    let mut pool = lock(&POOL);
+    let process = std::process::id();
+    match &*pool {
+        Some((owner, pool)) if *owner == process => pool.clone(),
+        _ => {
+            let others = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1);
+            let builder = ThreadPoolBuilder::new().num_threads(others).thread_name(|index| format!("rellm-{index}"));
+            let made = if others > 0 { builder.build().ok().map(Arc::new) } else { None };
+            // Taking down a pool whose threads are in another process would wait for them for ever.
+            std::mem::forget(pool.replace((process, made.clone())));
+            made
+        }
+    }
 }

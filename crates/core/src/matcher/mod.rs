@@ -76,7 +76,7 @@ impl Matcher {
             self.fill_ended(out);
             return Ok(());
         }
-        self.constraint.engine().fill(self.slot, out)
+        self.constraint.engine().fill(self.slot, out, self.constraint.vocabulary())
     }
 
     /// Writes the mask if that takes a copy only; returns whether it did.
@@ -164,6 +164,7 @@ impl Matcher {
     /// # Errors
     /// [`MatchError::Rejected`] if it is not allowed, [`MatchError::Core`] if a limit was reached; the state is unchanged.
     pub fn advance(&mut self, token: u32) -> std::result::Result<(), MatchError> {
+        batch::goes_on();
         if self.constraint.vocabulary().is_eos(token) {
             return self.advance_eos(token);
         }
