@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
+import select
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -123,6 +126,50 @@ def test_a_batch_is_filled_whatever_its_matchers_share(vocabulary: _core.Vocabul
         _core.fill_masks([matchers[0]] * 9, out)
     with pytest.raises(ValueError, match="at least 1"):
         _core.fill_masks(matchers, out, 0)
+
+
+@pytest.mark.parametrize("threads", [None, 2, 9])
+def test_a_batch_goes_on_with_the_masks_of_its_rows(threads: int | None, vocabulary: _core.Vocabulary) -> None:
+    patterns = [rf"(\w{{1,{9 + i}}}[ ,.]?){{0,{i + 3}}}!" for i in range(24)]
+    alone = [compiled(pattern, vocabulary).matcher() for pattern in patterns]
+    batch = [compiled(pattern, vocabulary).matcher() for pattern in patterns]
+    out = np.zeros((len(batch), 9), np.uint32)
+    for step, token in enumerate(b"ab cd,e.f gh ij"):
+        if step == 7:  # Between two calls there may be as much time as a model takes.
+            time.sleep(0.01)
+        _core.fill_masks(batch, out, threads)
+        for row, matcher in zip(out, alone, strict=True):
+            assert (row == matcher.mask()).all()
+        for matcher in alone + batch:
+            if matcher.allows(token):
+                matcher.advance(token)
+
+
+def test_a_forked_process_fills_batches_of_its_own(vocabulary: _core.Vocabulary) -> None:
+    def filled(word: str) -> bytes:
+        matchers = [compiled(rf"{word}\w{{{i + 1}}}x*", vocabulary).matcher() for i in range(24)]
+        out = np.zeros((len(matchers), 9), np.uint32)
+        for token in word.encode():
+            _core.fill_masks(matchers, out, 2)
+            for matcher in matchers:
+                matcher.advance(token)
+        _core.fill_masks(matchers, out, 2)
+        return out.tobytes()
+
+    expected = filled("abc")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, filled("abc"))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert select.select([pipe], [], [], 60)[0], "the forked process waits for threads that it does not have"
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    assert answer == expected == filled("abc")
 
 
 def test_ids_out_of_range_are_not_allowed_and_never_crash(vocabulary: _core.Vocabulary) -> None:

@@ -4,7 +4,7 @@
 //! nothing else there nor `T`, the term is `x{m-k,n-k}T`; after `k` characters of a string, the rest of it. Taking
 //! derivatives one by one comes to the same terms, by way of states that nobody needs.
 //!
-//! PERF: a third of the cold steps of `\w{1,64}( \w{1,64}){0,9}` was taking a token of seven characters.
+//! PERF: a cold step of `\w{1,64}( \w{1,64}){0,9}` takes 2.4 µs in place of 3.3.
 
 use super::expr::{Expr, ExprId, MANY};
 use super::info::flag;

@@ -1,4 +1,12 @@
 //! The masks of many texts at once.
+//!
+//! Each thread has a share of the rows, those at the same places in every call, and helps the others when it is done with
+//! it. The others are woken when the first text of a batch goes on, and are awake, for a while, when the next call comes;
+//! if they are not, this thread begins alone, and they join it once they are. So it never waits for a thread to begin.
+//!
+//! PERF: with a thread that is awake, the cold masks of 64 constraints take 1.6 times less than without. When rows went to
+//! whichever thread was free they took longer on two threads than on one: each then begins with fetching what the other
+//! processor has written.
 
 use super::Matcher;
 use crate::error::{Error, Result};
@@ -8,9 +16,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the other threads stay awake for a call that is expected.
+/// More threads than this gain nothing for masks of microseconds.
+const MOST_THREADS: usize = 8;
+/// How many of the other threads wait awake for a call that is expected, and how long.
+const MOST_AWAKE: usize = 3;
 const WAIT: Duration = Duration::from_micros(500);
-
+/// A call that has taken so long is worth waking all threads for.
+const LONG: Duration = Duration::from_millis(1);
 /// How long this thread watches the others end what they have begun, before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(200);
 /// How long a thread that is done takes to be gone.
@@ -105,8 +117,9 @@ impl<'a> Shares<'a> {
 /// # Errors
 /// [`Error::Limit`], from the first row that failed; other rows may or may not have been written.
 pub fn fill_masks<'a>(rows: impl IntoIterator<Item = (&'a Matcher, &'a mut [u32])>, threads: usize) -> Result<()> {
+    let pool = if threads > 1 { pool() } else { None };
     // PERF: even to see whether a mask is ready takes its constraint's memory from the processor that used it last.
-    let awake = threads > 1 && AWAKE.load(Ordering::Acquire) > 0;
+    let awake = pool.is_some() && AWAKE.load(Ordering::Acquire) > 0;
     let mut count = 0;
     let mut waiting: Vec<(usize, &Matcher, &mut [u32])> = Vec::new();
     for (matcher, row) in rows {
@@ -127,21 +140,27 @@ pub fn fill_masks<'a>(rows: impl IntoIterator<Item = (&'a Matcher, &'a mut [u32]
     }
     groups.sort_unstable_by_key(|group| group.first);
     let threads = threads.min(groups.len());
-    let Some(pool) = (if threads > 1 { pool() } else { None }) else {
+    let Some(pool) = pool.filter(|_| threads > 1) else {
         return groups.iter_mut().try_for_each(Group::fill);
     };
-    let shares = Shares::new(groups, count, threads.min(pool.current_num_threads() + 1));
-    if !awake {
-        wake(&pool);
+    fill_groups(groups, count, threads.min(pool.current_num_threads() + 1), &pool)
+}
+
+/// Fills `groups`, which stand in the order of the rows, of which there are `rows`, on up to `threads` threads.
+fn fill_groups(groups: Vec<Group<'_>>, rows: usize, threads: usize, pool: &ThreadPool) -> Result<()> {
+    let start = Instant::now();
+    let shares = Shares::new(groups, rows, threads);
+    if AWAKE.load(Ordering::Acquire) == 0 {
+        wake(pool, threads - 1);
         shares.work(0, || AWAKE.load(Ordering::Acquire) > 0);
     }
     if shares.left.iter().any(|left| !lock(left).is_empty()) {
+        let others = if start.elapsed() > LONG { threads - 1 } else { AWAKE.load(Ordering::Acquire) };
         pool.in_place_scope(|scope| {
-            scope.spawn_broadcast(|_, context| {
-                if context.index() + 1 < shares.left.len() {
-                    shares.work(context.index() + 1, || false);
-                }
-            });
+            for _ in 0..others.min(threads - 1) {
+                let help = |index| shares.work(index % (threads - 1) + 1, || false);
+                scope.spawn(move |_| rayon_core::current_thread_index().into_iter().for_each(help));
+            }
             CALLS.fetch_add(1, Ordering::AcqRel);
             shares.work(0, || false);
             shares.wait();
@@ -162,21 +181,23 @@ pub(super) fn goes_on() {
         && EXPECTED.swap(false, Ordering::AcqRel)
         && let Some(pool) = pool()
     {
-        wake(&pool);
+        wake(&pool, MOST_AWAKE.min(pool.current_num_threads()));
     }
 }
 
-/// Wakes the other threads, which then wait for a call.
-fn wake(pool: &ThreadPool) {
+/// Wakes some of the other threads, which then wait for a call.
+fn wake(pool: &ThreadPool, others: usize) {
     let calls = CALLS.load(Ordering::Acquire);
-    pool.spawn_broadcast(move |_| {
-        let until = Instant::now() + WAIT;
-        AWAKE.fetch_add(1, Ordering::AcqRel);
-        while CALLS.load(Ordering::Acquire) == calls && Instant::now() < until {
-            std::hint::spin_loop();
-        }
-        AWAKE.fetch_sub(1, Ordering::AcqRel);
-    });
+    for _ in 0..others {
+        pool.spawn(move || {
+            let until = Instant::now() + WAIT;
+            AWAKE.fetch_add(1, Ordering::AcqRel);
+            while CALLS.load(Ordering::Acquire) == calls && Instant::now() < until {
+                std::hint::spin_loop();
+            }
+            AWAKE.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
 }
 
 /// The other threads. A process that was forked has none of its parent's, and gets its own.
@@ -187,7 +208,9 @@ fn pool() -> Option<Arc<ThreadPool>> {
     match &*pool {
         Some((owner, pool)) if *owner == process => pool.clone(),
         _ => {
-            let others = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1);
+            AWAKE.store(0, Ordering::Release);
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            let others = if cfg!(test) { 3 } else { processors.min(MOST_THREADS) - 1 };
             let builder = ThreadPoolBuilder::new().num_threads(others).thread_name(|index| format!("rellm-{index}"));
             let made = if others > 0 { builder.build().ok().map(Arc::new) } else { None };
             // Taking down a pool whose threads are in another process would wait for them for ever.
