@@ -14,6 +14,7 @@ mod ends;
 mod expr;
 mod info;
 mod liveness;
+mod middle;
 mod partition;
 mod rebuild;
 mod regex;
@@ -21,6 +22,7 @@ mod stride;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod union;
 mod words;
 
 pub use regex::{RegexAutomaton, compile};

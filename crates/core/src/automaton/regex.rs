@@ -15,6 +15,7 @@ use super::decoder::{Decoder, Target};
 use super::derive::{Calculus, Context};
 use super::expr::{Expr, ExprId, NOTHING, START_BIT};
 use super::info::flag;
+use super::middle::{append, character};
 use super::partition::{BEYOND, Bits, ClassId, Minterm};
 use super::stride::Strides;
 use super::translate::translate;
@@ -81,8 +82,8 @@ pub struct RegexAutomaton {
     shift: u32,
     /// Transitions that depend on the character itself, where a group is being captured.
     by_character: FxHashMap<(CharState, u32), CharState>,
-    middles: Vec<(CharState, u32, u32)>,
-    middle_ids: FxHashMap<(CharState, u32, u32), u32>,
+    pub(super) middles: Vec<(CharState, u32, u32)>,
+    pub(super) middle_ids: FxHashMap<(CharState, u32, u32), u32>,
     /// Sets of trackers, as (number, term); number 0 is the empty one.
     pub(super) tracker_sets: Vec<Box<[(u8, ExprId)]>>,
     tracker_ids: FxHashMap<Box<[(u8, ExprId)]>, u32>,
@@ -92,7 +93,7 @@ pub struct RegexAutomaton {
     pub(super) captures: bool,
     start: CharState,
     limits: Limits,
-    extra_memory: usize,
+    pub(super) extra_memory: usize,
     all_bytes: Option<u64>,
     /// Room for [`RegexAutomaton::sift`].
     begins: Bits,
@@ -399,7 +400,7 @@ impl RegexAutomaton {
         self.candidates_within(state, (0, MAX))
     }
 
-    fn candidates_within(&self, state: CharState, (lo, hi): (u32, u32)) -> Vec<(Minterm, u32)> {
+    pub(super) fn candidates_within(&self, state: CharState, (lo, hi): (u32, u32)) -> Vec<(Minterm, u32)> {
         let State { term, buffer, compares, .. } = self.states[state as usize];
         let partition = &self.calculus.partition;
         let compared = if compares { self.calculus.compared(term, buffer) } else { Vec::new() };
@@ -426,45 +427,6 @@ impl RegexAutomaton {
         }
         let (at, node, bytes) = self.middles[(state.0 & !MIDDLE) as usize];
         (at, Some((node, bytes)))
-    }
-
-    fn middle(&mut self, state: CharState, node: u32, bytes: u32) -> Result<StateId> {
-        let key = (state, node, if self.captures { bytes } else { 0 });
-        if let Some(&id) = self.middle_ids.get(&key) {
-            return Ok(StateId(id));
-        }
-        let term = self.states[state as usize].term;
-        let first = self.calculus.arena.info(term).first;
-        let mut alive = false;
-        if self.calculus.arena.is(term, flag::PLAIN) && first & BEYOND == 0 {
-            alive = first & self.decoder.reach_folded(node) != 0;
-        } else {
-            for (m, c) in self.inside_character(state, node, bytes) {
-                if self.walk(state, m, c)? != DEAD {
-                    alive = true;
-                    break;
-                }
-            }
-        }
-        let id = if alive { MIDDLE | self.middles.len() as u32 } else { DEAD };
-        if alive {
-            self.middles.push((state, node, bytes));
-        }
-        self.extra_memory += 48;
-        self.middle_ids.insert(key, id);
-        self.check_memory()?;
-        Ok(StateId(id))
-    }
-
-    /// Characters that stand for all that one in the middle may still become.
-    fn inside_character(&self, state: CharState, node: u32, bytes: u32) -> Vec<(Minterm, u32)> {
-        if self.captures {
-            return self.candidates_within(state, block(bytes));
-        }
-        let mut reach: Vec<Minterm> = self.decoder.reach(node).collect();
-        reach.sort_unstable();
-        reach.dedup();
-        reach.into_iter().map(|m| (m, self.calculus.partition.representative(m))).collect()
     }
 
     /// The characters with which some continuation goes on.
@@ -696,33 +658,4 @@ impl RegexAutomaton {
         }
         Ok(ids)
     }
-}
-
-/// One more byte of a character: the first stands lowest.
-fn append(bytes: u32, byte: u8) -> u32 {
-    let len = 4 - bytes.leading_zeros() / 8;
-    bytes | u32::from(byte) << (8 * len)
-}
-
-/// The first and the last character that begin with some bytes.
-fn block(bytes: u32) -> (u32, u32) {
-    let [first, rest @ ..] = bytes.to_le_bytes();
-    // What fewer bytes can encode, more bytes must not.
-    let (mut bits, mut left, least) = match first {
-        0xC0..=0xDF => (u32::from(first & 0x1F), 1, 0x80),
-        0xE0..=0xEF => (u32::from(first & 0x0F), 2, 0x800),
-        _ => (u32::from(first & 0x07), 3, 0x1_0000),
-    };
-    for byte in rest.into_iter().take_while(|&b| b != 0) {
-        bits = bits << 6 | u32::from(byte & 0x3F);
-        left -= 1;
-    }
-    ((bits << (6 * left)).max(least), ((bits + 1) << (6 * left)) - 1)
-}
-
-/// The character that some bytes encode.
-fn character(bytes: u32) -> u32 {
-    let bytes = bytes.to_le_bytes();
-    let len = bytes.iter().position(|&b| b == 0).unwrap_or(4);
-    std::str::from_utf8(&bytes[..len]).ok().and_then(|s| s.chars().next()).map_or(0, u32::from)
 }
