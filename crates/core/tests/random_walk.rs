@@ -22,7 +22,7 @@ const STEPS: usize = 50;
 const WAYS: [FastPaths; 3] = [FastPaths::Never, FastPaths::WherePaying, FastPaths::Always];
 
 /// Beside those of the benchmarks: lookarounds, backreferences, counts near the length of tokens, classes with holes.
-const MORE: [(&str, &str); 33] = [
+const MORE: [(&str, &str); 34] = [
     ("password", r"(?=.*[0-9])(?=.*[A-Z])(?=.*[^\w\s])\w{0,3}[ -~]{8,20}"),
     ("quoted twice", r#"(['"])[^'"\n]{0,40}\1: ([a-c]{1,3}) \2"#),
     ("any case", r"(?i:straße|select|naïve)( \w{1,5}){0,4}"),
@@ -51,6 +51,7 @@ const MORE: [(&str, &str); 33] = [
     ("runs", r"[a-z]{1,30}(?: [a-z]{1,30}){2,7}(?:-[*-]{2,9}){1,6}"),
     ("runs in runs", r"(?:\*\w{1,9}(?: x ?){0,9}){3,9}"),
     ("a long literal", r"(?:ελληνικά -- \.\.\. 0x1F 2026-11-21|café Ñandú İstanbul ﬁn 🙂👍🏽)[^é]{0,9}"),
+    ("a long end", r"\d?ελληνικά -- \.\.\. 0x1F 2026-11-21"),
     ("as many runs as a token has", r"(?:;\w){5,9}end"),
     ("at most as many runs", r"(?:;\w){2,4}e?"),
     ("more in one run", r"(?:\^[\^a]){2,5}x"),
