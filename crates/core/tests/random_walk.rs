@@ -22,7 +22,7 @@ const STEPS: usize = 50;
 const WAYS: [FastPaths; 3] = [FastPaths::Never, FastPaths::WherePaying, FastPaths::Always];
 
 /// Beside those of the benchmarks: lookarounds, backreferences, counts near the length of tokens, classes with holes.
-const MORE: [(&str, &str); 34] = [
+const MORE: [(&str, &str); 35] = [
     ("password", r"(?=.*[0-9])(?=.*[A-Z])(?=.*[^\w\s])\w{0,3}[ -~]{8,20}"),
     ("quoted twice", r#"(['"])[^'"\n]{0,40}\1: ([a-c]{1,3}) \2"#),
     ("any case", r"(?i:straße|select|naïve)( \w{1,5}){0,4}"),
@@ -53,6 +53,7 @@ const MORE: [(&str, &str); 34] = [
     ("a long literal", r"(?:ελληνικά -- \.\.\. 0x1F 2026-11-21|café Ñandú İstanbul ﬁn 🙂👍🏽)[^é]{0,9}"),
     ("a long end", r"\d?ελληνικά -- \.\.\. 0x1F 2026-11-21"),
     ("as many runs as a token has", r"(?:;\w){5,9}end"),
+    ("one run more than any token", r"(?:~\d){4,9}!*"),
     ("at most as many runs", r"(?:;\w){2,4}e?"),
     ("more in one run", r"(?:\^[\^a]){2,5}x"),
     ("exact counts", r"(?:[ab ]*a[ab ]{5}|[ab ]{9}|(?:[ab ]{4}){2,3})[.]"),
@@ -112,7 +113,7 @@ fn shipped(name: &str) -> Vec<Option<Vec<u8>>> {
 fn made(cases: &[Case]) -> Vec<Option<Vec<u8>>> {
     let words = "the and that with of der die und nicht что это как 的 一 是 不 了 في من और है ¿qué años\n\n\t  = += // \
                  {\"a\": [1, 2]} café Ñandú İstanbul ﬁn 🙂👍🏽 \u{301}\u{308} 한국어 日本語 ελληνικά -- ... 0x1F 2026-11-21 \
-                 x;y;z;w;qend x;y;;z;wen ^^^^^^^^^^^^^^^^ ^a^b^^c";
+                 x;y;z;w;qend x;y;;z;wen ^^^^^^^^^^^^^^^^ ^a^b^^c ~1~2~3!!!!!!";
     let mut found = BTreeSet::new();
     for text in cases.iter().map(|case| case.sample.as_str()).chain([words]) {
         let bytes = text.as_bytes();

@@ -139,7 +139,7 @@ fn strides_lead_where_steps_lead() {
         ".{3}|.{5,7}!",
     ];
     let texts =
-        ["abcabdab c", "undereabx", "\"a\\u1f\\n\"!", "日本は日本語!", "aaaaaaaaa", "ccdex", "ab ba é ſaß", "éé中x!"];
+        ["abcabdab c", "undereabx", "undex", "\"a\\u1f\\n\"!", "日本は日本語!", "aaaaaaaaa", "ccdex", "ab ba é ſaß", "éé中x!"];
     for pattern in patterns {
         for text in texts {
             for start in (0..text.len()).filter(|&start| text.is_char_boundary(start)) {
