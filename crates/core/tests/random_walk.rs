@@ -22,7 +22,7 @@ const STEPS: usize = 50;
 const WAYS: [FastPaths; 3] = [FastPaths::Never, FastPaths::WherePaying, FastPaths::Always];
 
 /// Beside those of the benchmarks: lookarounds, backreferences, counts near the length of tokens, classes with holes.
-const MORE: [(&str, &str); 36] = [
+const MORE: [(&str, &str); 39] = [
     ("password", r"(?=.*[0-9])(?=.*[A-Z])(?=.*[^\w\s])\w{0,3}[ -~]{8,20}"),
     ("quoted twice", r#"(['"])[^'"\n]{0,40}\1: ([a-c]{1,3}) \2"#),
     ("any case", r"(?i:straße|select|naïve)( \w{1,5}){0,4}"),
@@ -54,6 +54,9 @@ const MORE: [(&str, &str); 36] = [
     ("a long end", r"\d?ελληνικά -- \.\.\. 0x1F 2026-11-21"),
     ("as many runs as a token has", r"(?:;\w){5,9}end"),
     ("with and without a least count", r#"(?:(?:[abc]"[^"]{0,90}|[de]"[^"]{3,90})" ?)+"#),
+    ("without and with a least count", r#"a"[^"]{0,90}"|b"[^"]{3,90}""#),
+    ("without and with it, again", r#"c"[^"]{0,80}"|d"[^"]{2,80}""#),
+    ("with and without it, again", r#"f"[^"]{4,99}"|e"[^"]{0,99}""#),
     ("one run more than any token", r"(?:~\d){4,9}!*"),
     ("at most as many runs", r"(?:;\w){2,4}e?"),
     ("more in one run", r"(?:\^[\^a]){2,5}x"),

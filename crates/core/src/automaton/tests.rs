@@ -138,8 +138,17 @@ fn strides_lead_where_steps_lead() {
         r"(?i:ß|ſab){1,3}",
         ".{3}|.{5,7}!",
     ];
-    let texts =
-        ["abcabdab c", "undereabx", "undex", "\"a\\u1f\\n\"!", "日本は日本語!", "aaaaaaaaa", "ccdex", "ab ba é ſaß", "éé中x!"];
+    let texts = [
+        "abcabdab c",
+        "undereabx",
+        "undex",
+        "\"a\\u1f\\n\"!",
+        "日本は日本語!",
+        "aaaaaaaaa",
+        "ccdex",
+        "ab ba é ſaß",
+        "éé中x!",
+    ];
     for pattern in patterns {
         for text in texts {
             for start in (0..text.len()).filter(|&start| text.is_char_boundary(start)) {

@@ -85,19 +85,20 @@ impl Trie {
             duplicates: Vec::new(),
         };
         let mut path: Vec<usize> = Vec::with_capacity(MAX_DEPTH);
-        let mut previous: &[u8] = &[];
-        let mut previous_id = NO_TOKEN;
+        // The last token, and the last one that is in the tree, to which `path` leads.
+        let (mut last, mut last_id): (&[u8], u32) = (&[], NO_TOKEN);
+        let mut above: &[u8] = &[];
         for (id, bytes) in sorted {
-            if bytes == previous {
-                trie.duplicates.push((previous_id, id));
+            if bytes == last {
+                trie.duplicates.push((last_id, id));
                 continue;
             }
+            (last, last_id) = (bytes, id);
             if bytes.len() > MAX_DEPTH {
                 trie.long.push(id);
-                (previous, previous_id) = (bytes, id);
                 continue;
             }
-            let shared = bytes.iter().zip(previous).take_while(|(a, b)| a == b).count().min(path.len());
+            let shared = bytes.iter().zip(above).take_while(|(a, b)| a == b).count();
             trie.close(&mut path, shared);
             for (depth, &byte) in bytes.iter().enumerate().skip(shared) {
                 if depth == 0 {
@@ -114,7 +115,7 @@ impl Trie {
                     return None;
                 }
             }
-            (previous, previous_id) = (bytes, id);
+            above = bytes;
         }
         trie.close(&mut path, 0);
         trie.nodes.shrink_to_fit();
@@ -225,6 +226,16 @@ impl Trie {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_that_are_too_long_leave_no_trace_in_the_tree() {
+        let long = b"ab".repeat(128);
+        let tokens: [&[u8]; 4] = [b"aa", &long, &long, b"abb"];
+        let trie = Trie::new(tokens.iter().enumerate().map(|(id, &bytes)| (id as u32, bytes))).unwrap();
+        assert_eq!((trie.long(), trie.duplicates()), (&[1][..], &[(1, 2)][..]));
+        assert_eq!(trie.prefixes(b"abb").collect::<Vec<_>>(), [(3, 3)]);
+        assert_eq!(trie.prefixes(b"aab").collect::<Vec<_>>(), [(2, 0)]);
+    }
 
     #[test]
     fn walking_in_preorder_meets_every_token_once() {
