@@ -172,6 +172,32 @@ def test_a_token_is_allowed_if_and_only_if_some_tokens_after_it_complete_a_match
         assert matcher.text == text
 
 
+@pytest.mark.parametrize(
+    "pattern", [r'a"[^"]{0,90}"|b"[^"]{9,95}"', r"(a| )\w{0,60}( \w{2,60}){0,9}", r"(a|b.)[^x]{0,9}x|c.{3,30}x"]
+)
+def test_a_mask_does_not_depend_on_what_was_asked_before(pattern: str) -> None:
+    ends = [b'"', b" ", b"x"]
+    tokens = [*(bytes([b]) for b in range(256)), *(b"yz" * n + end for n in (1, 2, 3, 5, 8, 20) for end in ends)]
+    vocabulary = _core.Vocabulary([*tokens, None], [len(tokens)])
+    texts = [first + b"y" * n for first in (b'a"', b'b"', b"a", b" ", b"by", b"c", b"a yy ", b"  ") for n in range(14)]
+
+    def masks(order: list[bytes]) -> dict[bytes, list[int] | None]:
+        constraint = _core.Constraint.regex(pattern, 0, _tables.re_dialect(), {}, vocabulary, LIMITS)
+        found: dict[bytes, list[int] | None] = {}
+        for text in order:
+            matcher = constraint.matcher()
+            try:
+                matcher.advance_bytes(text)
+                found[text] = bits(matcher.mask())
+            except TokenRejectedError:
+                found[text] = None
+        return found
+
+    alone = {text: masks([text])[text] for text in texts}
+    assert masks(texts) == alone
+    assert masks(texts[::-1]) == alone
+
+
 def _is_text(data: bytes) -> bool:
     try:
         data.decode()
