@@ -148,7 +148,7 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(f"threads is a whole number, or None for as many as the machine has, not {threads!r}")
     matchers = list(matchers)
-    if all(type(matcher) is _core.Matcher for matcher in matchers):
+    if set(map(type, matchers)) <= {_core.Matcher}:
         _core.fill_masks(matchers, out, threads)
         return
     for index, matcher in enumerate(matchers):

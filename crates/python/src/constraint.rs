@@ -34,12 +34,6 @@ pub(crate) struct Constraint {
     vocabulary: Py<Vocabulary>,
 }
 
-impl Constraint {
-    pub(crate) fn mask_words(&self) -> usize {
-        self.inner.vocabulary().mask_words()
-    }
-}
-
 #[pymethods]
 impl Constraint {
     #[staticmethod]

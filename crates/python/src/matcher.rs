@@ -77,11 +77,14 @@ impl Rejection {
 pub(crate) struct Matcher {
     inner: Mutex<core::Matcher>,
     constraint: Py<Constraint>,
+    /// The words of a mask. PERF: in a batch, asking each constraint's vocabulary takes memory that is far away three times.
+    words: usize,
 }
 
 impl Matcher {
     pub(crate) fn new(inner: core::Matcher, constraint: Py<Constraint>) -> Self {
-        Matcher { inner: Mutex::new(inner), constraint }
+        let words = inner.mask_words();
+        Matcher { inner: Mutex::new(inner), constraint, words }
     }
 
     fn lock(&self) -> MutexGuard<'_, core::Matcher> {
@@ -109,10 +112,6 @@ impl Matcher {
         let ready = self.inner.try_lock().is_ok_and(|matcher| matcher.fill_mask_if_ready(row));
         if ready { Ok(()) } else { self.ask(py, |matcher| matcher.fill_mask(row)) }
     }
-
-    fn words(&self) -> usize {
-        self.constraint.get().mask_words()
-    }
 }
 
 #[pymethods]
@@ -132,19 +131,19 @@ impl Matcher {
         static WORD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let empty = EMPTY.get_or_try_init(py, || Ok::<_, PyErr>(py.import("numpy")?.getattr("empty")?.unbind()))?;
         let word = WORD.get_or_try_init(py, || Ok::<_, PyErr>(py.import("numpy")?.getattr("uint32")?.unbind()))?;
-        let out = empty.bind(py).call1((self.words(), word.bind(py)))?;
-        self.fill(py, Rows::of(&out, self.words())?.row(0)?)?;
+        let out = empty.bind(py).call1((self.words, word.bind(py)))?;
+        self.fill(py, Rows::of(&out, self.words)?.row(0)?)?;
         Ok(out)
     }
 
     #[pyo3(signature = (out, row=0))]
     fn fill_mask(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: isize) -> PyResult<()> {
-        self.fill(py, Rows::of(out, self.words())?.row(row)?)
+        self.fill(py, Rows::of(out, self.words)?.row(row)?)
     }
 
     fn fill_mask_within(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: isize, tokens_left: i64) -> PyResult<()> {
         let tokens_left = count("tokens_left", tokens_left)?;
-        let mut rows = Rows::of(out, self.words())?;
+        let mut rows = Rows::of(out, self.words)?;
         let row = rows.row(row)?;
         self.ask(py, |matcher| matcher.fill_mask_within(row, tokens_left))
     }
@@ -272,7 +271,7 @@ pub(crate) fn fill_masks(
     let threads = threads.map_err(|given| {
         PyValueError::new_err(format!("threads is {given}: it must be at least 1, or None for as many as there are"))
     })?;
-    let words = matchers.iter().map(|matcher| matcher.get().words()).max().unwrap_or(0);
+    let words = matchers.iter().map(|matcher| matcher.get().words).max().unwrap_or(0);
     let mut rows = Rows::of(out, words)?;
     let rows = rows.rows(matchers.len())?;
     let matchers: Vec<&Matcher> = matchers.iter().map(Py::get).collect();

@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_millis(1);
 /// How long this thread watches the others end what they have begun, before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(200);
 /// How long a thread that is done takes to be gone.
-const PARTING: Duration = Duration::from_nanos(1_500);
+const PARTING: Duration = Duration::from_nanos(1_000);
 
 /// How many calls went to several threads.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
@@ -39,34 +39,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The rows of one constraint.
-struct Group<'a> {
-    /// The place of its first row among all.
-    first: usize,
-    rows: Vec<(&'a Matcher, &'a mut [u32])>,
-}
+/// A row: its place, whose it is, and where its mask goes.
+type Row<'a> = (usize, &'a Matcher, &'a mut [u32]);
 
-impl Group<'_> {
-    fn fill(&mut self) -> Result<()> {
-        self.rows.iter_mut().try_for_each(|(matcher, row)| matcher.fill_mask(row))
-    }
+fn fill(group: &mut [Row<'_>]) -> Result<()> {
+    group.iter_mut().try_for_each(|(_, matcher, row)| matcher.fill_mask(row))
 }
 
 /// Work on several threads, each of which has a share of its own, and helps the others when it is done with that.
-struct Shares<'a> {
-    groups: Vec<Mutex<Group<'a>>>,
+struct Shares<'g, 'a> {
+    groups: Vec<Mutex<&'g mut [Row<'a>]>>,
     /// By thread: which of the groups are its own and not yet taken.
     left: Vec<Mutex<Range<usize>>>,
     failure: Mutex<Option<Error>>,
     busy: AtomicUsize,
 }
 
-impl<'a> Shares<'a> {
+impl<'g, 'a> Shares<'g, 'a> {
     /// Shares out `groups`, which stand in the order of the rows, of which there are `rows`.
-    fn new(groups: Vec<Group<'a>>, rows: usize, threads: usize) -> Self {
+    fn new(groups: Vec<&'g mut [Row<'a>]>, rows: usize, threads: usize) -> Self {
         let mut start = 0;
         let range_of = |thread| {
-            let end = groups.partition_point(|group| group.first * threads < rows * thread);
+            let end = groups.partition_point(|group| group[0].0 * threads < rows * thread);
             Mutex::new(std::mem::replace(&mut start, end)..end)
         };
         let left = (1..=threads).map(range_of).collect();
@@ -100,7 +94,7 @@ impl<'a> Shares<'a> {
         while !is_over()
             && let Some(index) = self.take(thread)
         {
-            if let Err(error) = lock(&self.groups[index]).fill() {
+            if let Err(error) = fill(&mut lock(&self.groups[index])) {
                 lock(&self.failure).get_or_insert(error);
                 self.left.iter().for_each(|left| *lock(left) = 0..0);
             }
@@ -121,7 +115,7 @@ pub fn fill_masks<'a>(rows: impl IntoIterator<Item = (&'a Matcher, &'a mut [u32]
     // PERF: even to see whether a mask is ready takes its constraint's memory from the processor that used it last.
     let awake = pool.is_some() && AWAKE.load(Ordering::Acquire) > 0;
     let mut count = 0;
-    let mut waiting: Vec<(usize, &Matcher, &mut [u32])> = Vec::new();
+    let mut waiting: Vec<Row<'_>> = Vec::new();
     for (matcher, row) in rows {
         if awake || !matcher.fill_mask_if_ready(row) {
             waiting.push((count, matcher, row));
@@ -129,25 +123,19 @@ pub fn fill_masks<'a>(rows: impl IntoIterator<Item = (&'a Matcher, &'a mut [u32]
         count += 1;
     }
     waiting.sort_by_key(|(_, matcher, _)| Arc::as_ptr(matcher.constraint()) as usize);
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for (first, matcher, row) in waiting {
-        match groups.last_mut() {
-            Some(group) if Arc::ptr_eq(group.rows[0].0.constraint(), matcher.constraint()) => {
-                group.rows.push((matcher, row));
-            }
-            _ => groups.push(Group { first, rows: vec![(matcher, row)] }),
-        }
-    }
-    groups.sort_unstable_by_key(|group| group.first);
+    // The rows of one constraint.
+    let same = |a: &Row<'_>, b: &Row<'_>| Arc::ptr_eq(a.1.constraint(), b.1.constraint());
+    let mut groups: Vec<&mut [Row<'_>]> = waiting.chunk_by_mut(same).collect();
+    groups.sort_unstable_by_key(|group| group[0].0);
     let threads = threads.min(groups.len());
     let Some(pool) = pool.filter(|_| threads > 1) else {
-        return groups.iter_mut().try_for_each(Group::fill);
+        return groups.into_iter().try_for_each(fill);
     };
     fill_groups(groups, count, threads.min(pool.current_num_threads() + 1), &pool)
 }
 
 /// Fills `groups`, which stand in the order of the rows, of which there are `rows`, on up to `threads` threads.
-fn fill_groups(groups: Vec<Group<'_>>, rows: usize, threads: usize, pool: &ThreadPool) -> Result<()> {
+fn fill_groups(groups: Vec<&mut [Row<'_>]>, rows: usize, threads: usize, pool: &ThreadPool) -> Result<()> {
     let start = Instant::now();
     let shares = Shares::new(groups, rows, threads);
     if AWAKE.load(Ordering::Acquire) == 0 {
