@@ -143,7 +143,7 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
             that allows. Only the automaton uses them: they are kept, asleep, for the next call, and woken for it by the
             first `advance` after one.
     """
-    if not isinstance(matchers, Iterable):
+    if type(matchers) is not list and not isinstance(matchers, Iterable):
         raise TypeError(f"matchers is a list of matchers, not {type(matchers).__name__}: put it into [ ]")
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(f"threads is a whole number, or None for as many as the machine has, not {threads!r}")

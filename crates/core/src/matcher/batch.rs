@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_millis(1);
 /// How long this thread watches the others end what they have begun, before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(200);
 /// How long a thread that is done takes to be gone.
-const PARTING: Duration = Duration::from_nanos(1_000);
+const PARTING: Duration = Duration::from_nanos(700);
 
 /// How many calls went to several threads.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
@@ -115,14 +115,15 @@ pub fn fill_masks<'a>(rows: impl IntoIterator<Item = (&'a Matcher, &'a mut [u32]
     // PERF: even to see whether a mask is ready takes its constraint's memory from the processor that used it last.
     let awake = pool.is_some() && AWAKE.load(Ordering::Acquire) > 0;
     let mut count = 0;
-    let mut waiting: Vec<Row<'_>> = Vec::new();
+    let rows = rows.into_iter();
+    let mut waiting: Vec<Row<'_>> = Vec::with_capacity(rows.size_hint().0);
     for (matcher, row) in rows {
         if awake || !matcher.fill_mask_if_ready(row) {
             waiting.push((count, matcher, row));
         }
         count += 1;
     }
-    waiting.sort_by_key(|(_, matcher, _)| Arc::as_ptr(matcher.constraint()) as usize);
+    waiting.sort_unstable_by_key(|(index, matcher, _)| (Arc::as_ptr(matcher.constraint()) as usize, *index));
     // The rows of one constraint.
     let same = |a: &Row<'_>, b: &Row<'_>| Arc::ptr_eq(a.1.constraint(), b.1.constraint());
     let mut groups: Vec<&mut [Row<'_>]> = waiting.chunk_by_mut(same).collect();
