@@ -139,9 +139,9 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
         matchers: matchers of any constraints, of both engines.
         out: int32 or uint32, numpy or torch, at least as many rows as matchers and ceil(len(vocab)/32) columns; what is
             further right in a filled row is cleared.
-        threads: at most so many threads, and never more than 8 nor than the machine has processors; by default as many as
-            that allows. Only the automaton uses them: they are kept, asleep, for the next call, and woken for it by the
-            first `advance` after one.
+        threads: at most so many threads, and never more than 8 nor than the machine has processors; by default as many
+            as that allows. Only the automaton uses them: they are kept, asleep, for the next call, and woken for it by
+            the first `advance` after one.
     """
     if type(matchers) is not list and not isinstance(matchers, Iterable):
         raise TypeError(f"matchers is a list of matchers, not {type(matchers).__name__}: put it into [ ]")

@@ -11,6 +11,7 @@
 use super::Matcher;
 use crate::error::{Error, Result};
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -123,11 +124,16 @@ pub fn fill_masks<'a>(rows: impl IntoIterator<Item = (&'a Matcher, &'a mut [u32]
         }
         count += 1;
     }
-    waiting.sort_unstable_by_key(|(index, matcher, _)| (Arc::as_ptr(matcher.constraint()) as usize, *index));
-    // The rows of one constraint.
-    let same = |a: &Row<'_>, b: &Row<'_>| Arc::ptr_eq(a.1.constraint(), b.1.constraint());
-    let mut groups: Vec<&mut [Row<'_>]> = waiting.chunk_by_mut(same).collect();
-    groups.sort_unstable_by_key(|group| group[0].0);
+    let place = |matcher: &Matcher| Arc::as_ptr(matcher.constraint()) as usize;
+    let mut constraints = FxHashSet::with_capacity_and_hasher(waiting.len(), FxBuildHasher);
+    let groups: Vec<&mut [Row<'_>]> = if waiting.iter().all(|(_, matcher, _)| constraints.insert(place(matcher))) {
+        waiting.chunks_mut(1).collect()
+    } else {
+        waiting.sort_unstable_by_key(|(index, matcher, _)| (place(matcher), *index));
+        let mut groups: Vec<&mut [Row<'_>]> = waiting.chunk_by_mut(|a, b| place(a.1) == place(b.1)).collect();
+        groups.sort_unstable_by_key(|group| group[0].0);
+        groups
+    };
     let threads = threads.min(groups.len());
     let Some(pool) = pool.filter(|_| threads > 1) else {
         return groups.into_iter().try_for_each(fill);
