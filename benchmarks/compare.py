@@ -65,6 +65,9 @@ def main() -> int:
         "engines": {},
     }
     before = json.loads((out / "results.json").read_text()) if options.keep else {}
+    # First of all, while the machine is quiet: some of them are wall times.
+    if "rellm" in engines:
+        results["figures"] = measure.figures(pythons["rellm"], data, options.quick)
     for engine in engines:
         if engine in options.keep:
             kept = before["engines"][engine]
@@ -78,8 +81,6 @@ def main() -> int:
             1 if options.quick else options.repeats,
             options.limit,
         )
-    if "rellm" in engines:
-        results["figures"] = measure.figures(pythons["rellm"], data, options.quick)
     results["minutes"] = round((time.monotonic() - began) / 60, 1)
 
     judged = goals.judge(results) if "rellm" in engines else []
