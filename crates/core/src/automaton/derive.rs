@@ -308,6 +308,7 @@ impl Calculus {
                 self.before_settled(rest, tail)
             }
             Expr::Repeat { body, min, max, lazy: false } if shallow => {
+                self.spend(STEP)?;
                 skips = min == 0;
                 let left = (min.saturating_sub(1), if max == MANY { MANY } else { max - 1 });
                 match *self.arena.get(body) {
@@ -328,6 +329,7 @@ impl Calculus {
                 }
             }
             Expr::Union(_) if shallow && self.arena.is(head, flag::PLAIN) && !self.arena.is(head, flag::MAY_SKIP) => {
+                self.spend(STEP)?;
                 match self.derive_part(head, m)? {
                     NOTHING => NOTHING,
                     one => {
