@@ -128,11 +128,14 @@ def test_a_batch_is_filled_whatever_its_matchers_share(vocabulary: _core.Vocabul
         _core.fill_masks(matchers, out, 0)
 
 
+@pytest.mark.parametrize("fuel", [20_000_000, 60_000])  # With so little, no mask is made before it is asked for.
 @pytest.mark.parametrize("threads", [None, 2, 9])
-def test_a_batch_goes_on_with_the_masks_of_its_rows(threads: int | None, vocabulary: _core.Vocabulary) -> None:
+def test_a_batch_goes_on_with_the_masks_of_its_rows(
+    threads: int | None, fuel: int, vocabulary: _core.Vocabulary
+) -> None:
     patterns = [rf"(\w{{1,{9 + i}}}[ ,.]?){{0,{i + 3}}}!" for i in range(24)]
     alone = [compiled(pattern, vocabulary).matcher() for pattern in patterns]
-    batch = [compiled(pattern, vocabulary).matcher() for pattern in patterns]
+    batch = [compiled(pattern, vocabulary, fuel=fuel).matcher() for pattern in patterns]
     out = np.zeros((len(batch), 9), np.uint32)
     for step, token in enumerate(b"ab cd,e.f gh ij"):
         if step == 7:  # Between two calls there may be as much time as a model takes.
@@ -170,6 +173,31 @@ def test_a_forked_process_fills_batches_of_its_own(vocabulary: _core.Vocabulary)
         answer = pipe.read()
     os.waitpid(child, 0)
     assert answer == expected == filled("abc")
+
+
+def test_a_process_forked_while_masks_are_made_ahead_can_use_its_constraints() -> None:
+    # Each mask needs hundreds of new states, so that many a fork meets a thread that makes one.
+    tokens = [bytes(letters) for length in range(1, 10) for letters in itertools.product(b"ab", repeat=length)]
+    vocabulary = _core.Vocabulary([*tokens, None], [len(tokens)])
+    matchers = [compiled(f"[ab]*a[ab]{{{40 + i}}}", vocabulary).matcher() for i in range(16)]
+    out = np.zeros((len(matchers), -(-len(vocabulary) // 32)), np.uint32)
+    for step in range(40):
+        _core.fill_masks(matchers, out, 2)
+        for matcher in matchers:
+            matcher.advance(step % 2)
+        child = os.fork()
+        if child == 0:
+            for matcher in matchers:
+                matcher.mask()
+            os._exit(0)
+        for _ in range(1000):
+            if os.waitpid(child, os.WNOHANG) != (0, 0):
+                break
+            time.sleep(0.01)
+        else:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+            pytest.fail("the forked process waits for a thread that it does not have")
 
 
 def test_ids_out_of_range_are_not_allowed_and_never_crash(vocabulary: _core.Vocabulary) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -140,10 +141,10 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
         out: int32 or uint32, numpy or torch, at least as many rows as matchers and ceil(len(vocab)/32) columns; what is
             further right in a filled row is cleared.
         threads: at most so many threads, and never more than 8 nor than the machine has processors; by default as many
-            as that allows. Only the automaton uses them: they are kept, asleep, for the next call, and woken for it by
-            the first `advance` after one.
+            as that allows. Only the automaton uses them: they are kept, asleep, for the next call. The first `advance`
+            after one wakes them, and they make the masks of texts that have gone on before these are asked for.
     """
-    if type(matchers) is not list and not isinstance(matchers, Iterable):
+    if not isinstance(matchers, Iterable):
         raise TypeError(f"matchers is a list of matchers, not {type(matchers).__name__}: put it into [ ]")
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(f"threads is a whole number, or None for as many as the machine has, not {threads!r}")
@@ -161,6 +162,11 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
         raise ValueError(f"threads is {threads}: it must be at least 1, or None for as many as there are")
     for row, matcher in enumerate(matchers):
         matcher.fill_mask(out, row)
+
+
+# A process that is forked while a thread works with a constraint would wait for that thread, which it does not have.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_core.settle)
 
 
 def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:

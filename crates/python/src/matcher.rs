@@ -1,4 +1,4 @@
-//! `Matcher`, `Rejection`, `fill_masks`.
+//! `Matcher`, `Rejection`, `fill_masks`, `settle`.
 
 use crate::buffer::Rows;
 use crate::constraint::Constraint;
@@ -277,12 +277,6 @@ pub(crate) fn fill_masks(
     let matchers: Vec<&Matcher> = matchers.iter().map(Py::get).collect();
     let filled = detached(py, || {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        // PERF: as a rule each is there once, and nobody else has one of them.
-        let free: Option<Vec<MutexGuard<'_, core::Matcher>>> =
-            matchers.iter().map(|matcher| matcher.inner.try_lock().ok()).collect();
-        if let Some(locked) = free {
-            return core::fill_masks(locked.iter().map(|matcher| &**matcher).zip(rows), threads);
-        }
         // By address: each once, and in the same order in every thread, so that two batches cannot block one another.
         let address = |matcher: &Matcher| std::ptr::from_ref(matcher) as usize;
         let mut by_address = matchers.clone();
@@ -294,6 +288,12 @@ pub(crate) fn fill_masks(
         core::fill_masks(inner.zip(rows), threads)
     })?;
     filled.map_err(|error| exception(py, &error, None))
+}
+
+/// Waits until no thread of ours works by itself. A process forked meanwhile would find what it works with in use for ever.
+#[pyfunction]
+pub(crate) fn settle(py: Python<'_>) {
+    py.detach(core::settle);
 }
 
 /// What may come next, in the words of a `Rejection`.

@@ -131,6 +131,14 @@ impl MaskCache {
         true
     }
 
+    /// Whether the mask of `state` is here.
+    pub(super) fn has(&self, state: StateId) -> bool {
+        self.entries.get(&state).is_some_and(|entry| match entry.mask {
+            Mask::Like { of, .. } => self.entries.contains_key(&of),
+            _ => true,
+        })
+    }
+
     /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
     pub(super) fn insert(&mut self, state: StateId, mask: Mask, budget: usize) {
         let cost = mask.bytes();

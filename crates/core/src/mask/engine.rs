@@ -23,6 +23,9 @@ pub(crate) const CHUNK: usize = 256;
 /// known.
 const ROOM: u32 = 16;
 
+/// A mask that nobody has asked for yet may take this part of the fuel: about a millisecond.
+const SHARE_AHEAD: u64 = 1000;
+
 /// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(u32);
@@ -167,20 +170,25 @@ impl Engine {
     /// Does `work` with fresh fuel. If memory runs out, everything that no matcher needs is dropped, and it is tried once
     /// more; `work` has to ask for its states again, since they may have new numbers.
     pub(crate) fn attempt<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
-        self.refuel();
+        self.refuel(self.limits.fuel);
         match work(self) {
             Err(Error::Limit { limit: "memory_bytes", .. }) => {
                 self.reclaim()?;
-                self.refuel();
+                self.refuel(self.limits.fuel);
                 work(self)
             }
             done => done,
         }
     }
 
-    fn refuel(&mut self) {
-        self.fuel.left = self.limits.fuel;
-        self.automaton.refuel(self.limits.fuel);
+    fn refuel(&mut self, fuel: u64) {
+        self.fuel.left = fuel;
+        self.automaton.refuel(fuel);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_fuel(&mut self, fuel: u64) {
+        self.limits.fuel = fuel;
     }
 
     /// Forgets everything but the states that matchers are in.
@@ -194,7 +202,7 @@ impl Engine {
         let mut roots: Vec<StateId> = self.slots.iter().copied().filter(|&state| state != StateId::DEAD).collect();
         roots.sort_unstable();
         roots.dedup();
-        self.refuel();
+        self.refuel(self.limits.fuel);
         let renumbered = self.automaton.retain(&roots)?;
         self.generation += 1;
         for state in self.slots.iter_mut().filter(|state| **state != StateId::DEAD) {
@@ -289,6 +297,16 @@ impl Engine {
         let (row, rest) = out.split_at_mut(vocabulary.mask_words());
         rest.fill(0);
         self.attempt(|engine| engine.make_mask(engine.state(slot), row, vocabulary))
+    }
+
+    /// Makes the mask of the slot's state, and keeps it, if it is not there already and takes little of the fuel.
+    pub(crate) fn make_ahead(&mut self, slot: Slot, row: &mut [u32], vocabulary: &Vocabulary) {
+        let state = self.state(slot);
+        if state != StateId::DEAD && !self.masks.has(state) {
+            self.refuel(self.limits.fuel / SHARE_AHEAD);
+            // If it fails, it is made anew when it is asked for, with all of the fuel.
+            let _ = self.make_mask(state, row, vocabulary);
+        }
     }
 
     fn make_mask(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {

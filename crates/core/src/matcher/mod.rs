@@ -3,10 +3,12 @@
 mod batch;
 mod describe;
 mod error;
+mod helpers;
 
 pub use batch::fill_masks;
 pub use describe::{describe, expectation};
 pub use error::{MatchError, Rejection};
+pub use helpers::settle;
 
 use crate::automaton::StateId;
 use crate::codepoints::CodePoints;
@@ -164,14 +166,16 @@ impl Matcher {
     /// # Errors
     /// [`MatchError::Rejected`] if it is not allowed, [`MatchError::Core`] if a limit was reached; the state is unchanged.
     pub fn advance(&mut self, token: u32) -> std::result::Result<(), MatchError> {
-        batch::goes_on();
         if self.constraint.vocabulary().is_eos(token) {
             return self.advance_eos(token);
         }
         let constraint = Arc::clone(&self.constraint);
         match constraint.vocabulary().token_bytes(token) {
             Some(bytes) if !self.ended && !bytes.is_empty() => match self.take(bytes)? {
-                Step::To(_) => Ok(()),
+                Step::To(_) => {
+                    helpers::goes_on(&constraint, self.slot);
+                    Ok(())
+                }
                 step => Err(self.rejected(Some(token), bytes, step)?),
             },
             _ => Err(MatchError::Rejected(Box::new(self.unwritable(token)?))),
