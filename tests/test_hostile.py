@@ -28,6 +28,9 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "500 word characters": (r"r'\w{1,500}'", "'naïve日本' * 20", ()),
     "5,000 alternatives": ("'|'.join(f'word{n * 7919}' for n in range(5000))", "'word791'", ()),
     "50,000 alternatives": ("'|'.join(f'word{n * 7919}' for n in range(50000))", "'word791'", ()),
+    "50,000 ways of an atomic group": (
+        "'(?>' + '|'.join(f'{n * 7919}[ab]c' for n in range(50000)) + ')x'", "'7919ac'", (),
+    ),
     "60,000 choices": ("rellm.Choice([f'item number {n}' for n in range(60000)])", "'item number 5'", ()),
     "an empty class": (r"r'[^\s\S]'", "''", ("UnsatisfiableError",)),
     "an empty lookahead": ("'(?!)'", "''", ("UnsatisfiableError",)),
@@ -36,6 +39,14 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "optional, then required": ("'(a?){200}a{200}'", "'a' * 300", ()),
     "nested repetition": ("'((a+)+)+b'", "'a' * 300", ()),
     "nested repetition of overlapping ways": ("'(a|aa|a*)*(a|b)*c'", "'a' * 300", ()),
+    "nested counts of overlapping classes": (
+        r"""r'(?:\}{0,40}|[a-z ]é{9,})(?:.?(?:\d{2,20} {18,}\S{0,40}|\w{0,40}[^"]{1,64}|.\n*.){1,64}(é?)+){2,20}\S{17}'""",
+        "'угао какRN, land is Annapolis.'", ("LimitExceededError",),
+    ),
+    "unions of thousands of counts": (
+        r"""r'(?:(?:\W+|é{0,40}){1,64}(?:\W*\}[^\s;]\b|[^\s;]|;*){2,20}[ab]*(?:(?!e|--)\n\s{17}|[^"\n]{17}|.*){0,40}){0,40}'""",
+        "'.1 (grö'", ("LimitExceededError",),
+    ),
     "twelve lookaheads": ("''.join(f'(?=.*{c})' for c in 'abcdefghijkl') + '.*'", "'abcdefghijkl' * 3", ()),
     "twelve lookaheads of repetitions": (
         "''.join(f'(?=(.{{{n}}})*$)' for n in (2, 3, 5, 7, 11, 13)) + 'a*'", "'a' * 40", ("LimitExceededError",),

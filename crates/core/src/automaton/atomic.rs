@@ -69,6 +69,7 @@ impl Calculus {
         }
         let mut ended: Vec<ExprId> = Vec::new();
         let mut ongoing: Vec<(ExprId, ExprId)> = Vec::new();
+        let mut known: FxHashSet<(ExprId, ExprId)> = FxHashSet::default();
         let mut cut = NOTHING;
         for (condition, way) in outcomes {
             // No way before it was at its end here …
@@ -92,7 +93,7 @@ impl Calculus {
                 cut = self.or(cut, condition);
                 continue;
             };
-            if !ongoing.contains(&(condition, way)) && !ongoing.contains(&(ANYTHING, way)) {
+            if !known.contains(&(ANYTHING, way)) && known.insert((condition, way)) {
                 ongoing.push((condition, way));
             }
         }

@@ -123,9 +123,10 @@ impl Calculus {
             + self.anywhere.len() * (self.partition.len() / 8 + 64)
     }
 
-    /// Pays for work.
+    /// Pays for work, and for the unions that have been made.
     #[inline]
     pub fn spend(&mut self, units: u64) -> Result<()> {
+        let units = units + std::mem::take(&mut self.arena.work);
         if self.fuel < units {
             self.fuel = 0;
             return Err(Error::Limit {

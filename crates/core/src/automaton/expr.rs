@@ -12,7 +12,7 @@ use super::info::{ANY_FIRST, Info, flag::*};
 use super::partition::{ClassId, Minterm, Partition};
 use super::union::hash_union;
 use hashbrown::HashTable;
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet, FxHasher};
 use std::hash::{Hash, Hasher};
 
 /// The id of an expression.
@@ -115,6 +115,9 @@ pub struct Arena {
     pub(super) repetitions: Vec<(ExprId, ExprId, u32, u32, ExprId)>,
     /// Room for [`Arena::union`].
     pub(super) flat: Vec<ExprId>,
+    /// The fuel for the unions that were made since any was spent: as much as their sorting takes, measured on random nested
+    /// repetitions, of which 20,000,000 units take 0.6 s, and 1.0 s at worst.
+    pub(super) work: u64,
 }
 
 pub(super) fn hash(expr: &Expr) -> u64 {
@@ -154,6 +157,7 @@ impl Arena {
             class_only: FxHashMap::default(),
             repetitions: Vec::new(),
             flat: Vec::new(),
+            work: 0,
         };
         arena.learn(partition);
         assert_eq!(arena.intern(Expr::Nothing), NOTHING);
@@ -416,12 +420,9 @@ impl Arena {
 
     /// Tried in this order.
     pub fn ordered(&mut self, ids: Vec<ExprId>) -> ExprId {
-        let mut flat: Vec<ExprId> = Vec::with_capacity(ids.len());
-        for id in ids {
-            if id != NOTHING && !flat.contains(&id) {
-                flat.push(id);
-            }
-        }
+        // PERF: to look through a list for each of them takes 0.1 s for 50,000 words in an atomic group.
+        let mut seen = FxHashSet::with_capacity_and_hasher(ids.len(), FxBuildHasher);
+        let flat: Vec<ExprId> = ids.into_iter().filter(|&id| id != NOTHING && seen.insert(id)).collect();
         match flat[..] {
             [] => NOTHING,
             [only] => only,

@@ -36,6 +36,7 @@ impl Arena {
                 }
             }
         }
+        self.work += flat.len() as u64 / 2;
         let made = self.union_of(&mut flat, flags, partition);
         self.flat = flat;
         made
@@ -151,8 +152,10 @@ impl Arena {
             }
         }
         if found.len() > 1 {
+            self.work += found.len() as u64 * u64::from(found.len().ilog2() + 1) / 8;
             found.sort_unstable();
             found.dedup();
+            let (mut joined, mut gone) = (Vec::new(), Vec::new());
             let mut from = 0;
             while from < found.len() {
                 let (body, tail, min, mut max, _) = found[from];
@@ -167,13 +170,17 @@ impl Arena {
                 }
                 if to - from > 1 {
                     let repeat = self.repeat(body, min, max, false);
-                    let joined = self.concat(repeat, tail);
-                    flat.retain(|id| !found[from..to].iter().any(|member| member.4 == *id));
-                    if let Err(place) = flat.binary_search(&joined) {
-                        flat.insert(place, joined);
-                    }
+                    joined.push(self.concat(repeat, tail));
+                    gone.extend(found[from..to].iter().map(|member| member.4));
                 }
                 from = to;
+            }
+            if !joined.is_empty() {
+                gone.sort_unstable();
+                flat.retain(|id| gone.binary_search(id).is_err());
+                flat.append(&mut joined);
+                flat.sort_unstable();
+                flat.dedup();
             }
         }
         self.repetitions = found;
