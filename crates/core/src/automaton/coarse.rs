@@ -2,12 +2,12 @@
 //!
 //! A text of at most `c` characters completes at most `q - 1 = c / l` iterations of a repetition whose body is at least
 //! `l ≥ 1` characters long, and touches at most `q`. The same is so for `q - 1` runs of a character with which alone the
-//! body begins, and which is never its second: an iteration begins with the last of a run. So `x{m,n}` may be replaced by `x{min(m,q),n}`, and, where `n ≥ q`, by
-//! `x{min(m,q),∞}`: no text of at most `c` characters, as a whole or as the beginning of another, sees the difference. (An
-//! iteration that consumes nothing is never needed: a body that can be empty has `m = 0` by normal form.) Having the same
-//! short words and the same short beginnings is kept by sequences, unions and repetitions of what is never empty, so that
-//! it may be done in all parts of a `PLAIN` term at once. And since every replacement has all the texts of what it
-//! replaces, so has the whole.
+//! body begins, and which is never its second: an iteration begins with the last of a run. So `x{m,n}` may be replaced by
+//! `x{min(m,q),n}`, and, where `n ≥ q`, by `x{min(m,q),∞}`: no text of at most `c` characters, as a whole or as the
+//! beginning of another, sees the difference. (An iteration that consumes nothing is never needed: a body that can be empty
+//! has `m = 0` by normal form.) Having the same short words and the same short beginnings is kept by sequences, unions and
+//! repetitions of what is never empty, so that it may be done in all parts of a `PLAIN` term at once. And since every
+//! replacement has all the texts of what it replaces, so has the whole.
 //!
 //! In `"[^"]{0,120}"` and in `(, x{8}){0,9}` nearly all states so share one mask; and since few tokens have a space behind
 //! anything else, in `\w{1,64}( \w{1,64}){0,9}`, too.

@@ -497,10 +497,7 @@ impl Calculus {
                 }
                 Expr::Open(group) => next = Some(self.open(group, tail)),
                 Expr::Close { group, start } => {
-                    // PERF: putting a capture into the tail makes expressions; most characters end here.
-                    if self.may_begin(tail, m) {
-                        next = Some(self.close(group, start, tail)?);
-                    }
+                    next = Some(self.close(group, start, tail)?);
                 }
                 Expr::Backref { reference, content } => {
                     if let Some(text) = self.content(reference, content) {
@@ -527,30 +524,6 @@ impl Calculus {
             }
         }
         Ok(self.any(parts))
-    }
-
-    /// Whether a sequence may begin with the minterm; false only where it is certain.
-    fn may_begin(&self, sequence: ExprId, m: Minterm) -> bool {
-        let mut rest = sequence;
-        loop {
-            let (head, tail) = self.arena.split(rest);
-            match *self.arena.get(head) {
-                Expr::Class(class) => return self.partition.has(class, m),
-                Expr::Str { at, .. } => return self.partition.has(self.arena.pool[at as usize], m),
-                Expr::Text { reference, content, left } => {
-                    return self.captures.agrees(reference, content, left, self.context.character);
-                }
-                Expr::Repeat { body, min, .. } => match *self.arena.get(body) {
-                    Expr::Class(class) if self.partition.has(class, m) => return true,
-                    Expr::Class(_) if min == 0 => rest = tail,
-                    Expr::Class(_) => return false,
-                    _ => return true,
-                },
-                Expr::Next { class, negated } if self.partition.has(class, m) == negated => return false,
-                Expr::Empty => return false,
-                _ => return true,
-            }
-        }
     }
 
     /// Goes on with `tail` under a condition on the text after the character.
