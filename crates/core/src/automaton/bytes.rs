@@ -2,7 +2,8 @@
 
 use super::info::flag;
 use super::partition::Bits;
-use super::regex::{CharState, DEAD, RegexAutomaton};
+use super::regex::RegexAutomaton;
+use super::states::{CharState, DEAD};
 use crate::error::Result;
 
 /// Patterns with more characters than this in words are not looked through for which they have.

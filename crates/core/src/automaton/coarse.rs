@@ -17,7 +17,8 @@ use super::derive::STEP;
 use super::expr::{Expr, ExprId, MANY};
 use super::info::flag;
 use super::partition::{BEYOND, Minterm};
-use super::regex::{CharState, DEAD, RegexAutomaton};
+use super::regex::RegexAutomaton;
+use super::states::{CharState, DEAD};
 use crate::error::Result;
 use rustc_hash::FxHashMap;
 

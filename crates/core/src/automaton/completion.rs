@@ -9,7 +9,8 @@
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
 use super::info::flag;
 use super::partition::ClassId;
-use super::regex::{CharState, DEAD, MIDDLE, RegexAutomaton, State};
+use super::regex::{MIDDLE, RegexAutomaton};
+use super::states::{CharState, DEAD, State};
 use super::{Automaton, StateId};
 use crate::error::Result;
 use rustc_hash::FxHashMap;

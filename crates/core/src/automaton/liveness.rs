@@ -10,7 +10,8 @@
 
 use super::expr::{EMPTY, Expr, ExprId, NOTHING, UNBOUND};
 use super::info::flag;
-use super::regex::{CharState, DEAD, Life, RegexAutomaton, State};
+use super::regex::RegexAutomaton;
+use super::states::{CharState, DEAD, Life, State};
 use crate::error::Result;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;

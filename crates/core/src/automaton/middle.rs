@@ -4,7 +4,8 @@
 use super::StateId;
 use super::info::flag;
 use super::partition::{BEYOND, Minterm};
-use super::regex::{CharState, DEAD, MIDDLE, RegexAutomaton};
+use super::regex::{MIDDLE, RegexAutomaton};
+use super::states::{CharState, DEAD};
 use crate::error::Result;
 
 impl RegexAutomaton {

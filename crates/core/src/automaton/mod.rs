@@ -18,6 +18,7 @@ mod middle;
 mod partition;
 mod rebuild;
 mod regex;
+mod states;
 mod stride;
 #[cfg(test)]
 mod tests;

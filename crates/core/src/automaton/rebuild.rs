@@ -1,12 +1,16 @@
-//! Copies the expressions that live states need into a fresh arena, so that the dead weight of old ones is dropped.
+//! Starting over with the states in use: their expressions are copied into a fresh arena, and all others are dropped.
 
+use super::StateId;
 use super::captures::Captures;
 use super::derive::Calculus;
 use super::expr::{Expr, ExprId, UNBOUND};
+use super::regex::RegexAutomaton;
+use super::states::{CharState, DEAD, State};
+use crate::error::Result;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The fresh calculus and what has been copied.
-pub struct Copier {
+struct Copier {
     fresh: Calculus,
     ids: FxHashMap<ExprId, ExprId>,
 }
@@ -92,5 +96,60 @@ impl Copier {
     /// The fresh calculus.
     pub fn finish(self) -> Calculus {
         self.fresh
+    }
+}
+
+impl RegexAutomaton {
+    /// Starts over with the start state and `roots` alone.
+    pub(super) fn rebuild(&mut self, roots: &[StateId]) -> Result<Vec<StateId>> {
+        let mut copy = Copier::new(&self.calculus);
+        let parts: Vec<_> = roots.iter().map(|&root| self.parts(root)).collect();
+        let mut wanted: Vec<CharState> = vec![self.start];
+        wanted.extend(parts.iter().map(|p| p.0));
+        let mut fresh = Vec::new();
+        for &at in &wanted {
+            let State { term, before, trackers, buffer, life, .. } = self.states[at as usize].clone();
+            let term = copy.expr(&self.calculus, term);
+            let trackers = self.tracker_sets[trackers as usize].clone();
+            let trackers: Vec<_> = trackers.iter().map(|&(n, t)| (n, copy.expr(&self.calculus, t))).collect();
+            let buffer = copy.buffer(&self.calculus, buffer);
+            fresh.push((term, before, trackers, buffer, life));
+        }
+        let fuel = (self.calculus.fuel, self.calculus.fuel_limit);
+        self.calculus = copy.finish();
+        (self.calculus.fuel, self.calculus.fuel_limit) = fuel;
+        let dead = self.states[DEAD as usize].clone();
+        self.states.clear();
+        self.ids.clear();
+        self.bare.clear();
+        self.transitions.clear();
+        self.by_character.clear();
+        self.middles.clear();
+        self.middle_ids.clear();
+        self.tracker_sets.truncate(1);
+        self.tracker_ids.clear();
+        self.closures.clear();
+        self.coarse.clear();
+        self.strides.clear();
+        self.extra_memory = 0;
+        self.add(dead);
+        let mut new = Vec::with_capacity(fresh.len());
+        for (term, before, trackers, buffer, life) in fresh {
+            let id = self.intern(term, before, &trackers, buffer);
+            if id != DEAD {
+                self.states[id as usize].life = life;
+            }
+            new.push(id);
+        }
+        self.start = new[0];
+        let mut ids = Vec::with_capacity(roots.len());
+        for (&at, (_, middle)) in new[1..].iter().zip(parts) {
+            ids.push(match middle {
+                None => StateId(at),
+                Some((node, bytes)) if at != DEAD => self.middle(at, node, bytes)?,
+                Some(_) => StateId::DEAD,
+            });
+        }
+        Ok(ids)
     }
 }

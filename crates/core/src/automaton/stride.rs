@@ -9,7 +9,8 @@
 use super::expr::{Expr, ExprId, MANY};
 use super::info::flag;
 use super::partition::{Minterm, folded};
-use super::regex::{CharState, DEAD, RegexAutomaton};
+use super::regex::RegexAutomaton;
+use super::states::{CharState, DEAD};
 use crate::error::Result;
 use rustc_hash::FxHashMap;
 

@@ -2,7 +2,8 @@
 
 use super::expr::{EMPTY, Expr, run_length};
 use super::info::flag;
-use super::regex::{CharState, RegexAutomaton};
+use super::regex::RegexAutomaton;
+use super::states::CharState;
 use std::ops::Range;
 use std::sync::Arc;
 
