@@ -42,8 +42,6 @@ pub struct Decoder {
     /// By byte from 0xC2, where known.
     leads: Vec<Option<Target>>,
     lead_bytes: Vec<u64>,
-    /// By byte from 0xC2: the minterms of the characters that begin with it, in a word.
-    led: Vec<u64>,
     memory: usize,
 }
 
@@ -126,18 +124,6 @@ impl Decoder {
             }
         }
         &self.lead_bytes
-    }
-
-    /// The minterms of the characters that begin with a byte beyond ASCII, in a word (see [`folded`]).
-    pub fn led(&mut self, partition: &Partition, byte: u8) -> u64 {
-        if self.led.is_empty() {
-            let mut led = vec![0; 64];
-            for (m, &leads) in self.lead_bytes(partition).iter().enumerate() {
-                (0..64).filter(|byte| leads >> byte & 1 == 1).for_each(|byte| led[byte] |= folded(m as Minterm));
-            }
-            self.led = led;
-        }
-        byte.checked_sub(0xC2).map_or(0, |index| self.led[usize::from(index)])
     }
 
     /// What [`Decoder::reach`] tells, in a word (see [`folded`]).

@@ -421,7 +421,8 @@ impl Calculus {
                     let ids = ids.clone();
                     self.spend(ids.len() as u64)?;
                     for &id in ids.iter().rev() {
-                        // PERF: most alternatives of a large union begin with another character.
+                        // PERF: most alternatives of a large union begin with another character. Without this, steps of
+                        // 200 words between `\b`s take 1.5 times as long.
                         let (first, rest) = self.arena.split(id);
                         if let Expr::Class(class) = *self.arena.get(first) {
                             if self.partition.has(class, m) {

@@ -10,7 +10,6 @@
 
 use super::info::{ANY_FIRST, Info, flag::*};
 use super::partition::{ClassId, Minterm, Partition};
-use super::union::hash_union;
 use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet, FxHasher};
 use std::hash::{Hash, Hasher};
@@ -121,9 +120,6 @@ pub struct Arena {
 }
 
 pub(super) fn hash(expr: &Expr) -> u64 {
-    if let Expr::Union(ids) = expr {
-        return hash_union(ids);
-    }
     let mut hasher = FxHasher::default();
     expr.hash(&mut hasher);
     hasher.finish()
