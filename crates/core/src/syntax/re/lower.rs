@@ -5,7 +5,7 @@ use super::flags;
 use super::tree::{At, Item, Width};
 use crate::error::Result;
 use crate::syntax::Dialect;
-use crate::syntax::ast::{Assertion, CaseMapping, Direction, Node, WordAssertion};
+use crate::syntax::ast::{Assertion, CaseMapping, Direction, Node, RepeatKind, WordAssertion};
 use crate::syntax::failure::refused;
 
 /// Turns sequences into nodes.
@@ -47,7 +47,12 @@ impl<'a> Lowering<'a> {
                 return Err(refused("repetition under the flag TEMPLATE", *position, "leave the flag out"));
             }
             Item::Repeat { min, max, kind, body, .. } => {
-                Node::Repeat { node: Box::new(self.sequence(body, flags)?), min: *min, max: *max, kind: *kind }
+                let mut node = Box::new(self.sequence(body, flags)?);
+                // `re` does not go back into an iteration that is done, not even for the iterations that are required.
+                if *kind == RepeatKind::Possessive && *min > 1 && !is_one_character(body) {
+                    node = Box::new(Node::Atomic(node));
+                }
+                Node::Repeat { node, min: *min, max: *max, kind: *kind }
             }
             Item::Group { index, on, off, body, .. } => {
                 let node = self.sequence(body, flags::combined(flags, *on, *off))?;
@@ -109,4 +114,8 @@ fn check_width(width: Width, position: usize) -> Result<()> {
         return Err(refused("look-behind requires fixed-width pattern", position, remedy));
     }
     Ok(())
+}
+
+fn is_one_character(body: &[Item]) -> bool {
+    matches!(body, [Item::Literal(_) | Item::NotLiteral(_) | Item::Any | Item::In(_)])
 }
