@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import os
+import random
+import re
 import select
+import sys
 import threading
 import time
 
@@ -173,6 +177,78 @@ def test_a_forked_process_fills_batches_of_its_own(vocabulary: _core.Vocabulary)
         answer = pipe.read()
     os.waitpid(child, 0)
     assert answer == expected == filled("abc")
+
+
+def test_a_constraint_that_has_reached_its_memory_limit_is_as_good_as_before(vocabulary: _core.Vocabulary) -> None:
+    pattern = r"(?!.*zz)(\w|日){1,80}"
+    other = compiled(pattern, vocabulary).matcher()
+    constraint = compiled(pattern, vocabulary, memory=20_500)
+    matchers = [constraint.matcher() for _ in range(3)]
+    matchers[0].advance(0xE6)  # in the middle of a character
+    for _ in range(3):
+        with pytest.raises(LimitExceededError, match="memory_bytes"):
+            matchers[0].mask()
+    assert matchers[0].text == b"\xe6"
+    other.advance(0xE6)
+    for token in range(256):
+        with contextlib.suppress(LimitExceededError):
+            assert matchers[0].allows(token) == other.allows(token)
+    assert not matchers[1].is_accepting
+    matchers[1].advance(ord("a"))
+    assert matchers[1].is_accepting
+
+
+def test_an_end_is_allowed_however_little_fuel_is_left() -> None:
+    words = [b"aa", b"ab", b"ba", b"aba", b"bbb", b" a", b"a ", b"abababab", b"a" * 20, b"ab "]
+    vocabulary = _core.Vocabulary([*(bytes([byte]) for byte in range(128)), *words, None], [138])
+    pattern = r"(?:(( )(?:[ab]){3,28})b[a-z]\w (?(1)a|b)|(?=(?:(?:(a)b\3)?+)+))"
+    constraint = compiled(pattern, vocabulary, memory=6723, fuel=300)
+    idle, writing = constraint.matcher(), constraint.matcher()
+    for token in (32, 128, 98, None, 97):
+        with contextlib.suppress(LimitExceededError):
+            writing.mask() if token is None else writing.advance(token)
+        assert idle.is_accepting
+        assert idle.allows(138)
+        with contextlib.suppress(LimitExceededError):
+            assert 138 in ids(idle.mask())
+
+
+def test_threads_that_share_a_constraint_are_told_what_is_expected_after_their_own_text() -> None:
+    vocabulary = _core.Vocabulary([*(bytes([byte]) for byte in range(128)), None], [128])
+    pattern = "([ab]*a[ab]{12}|x)*"
+    constraint = compiled(pattern, vocabulary, memory=40_000)
+    wrong: list[str] = []
+    tokens = random.Random(1)
+
+    def write(choices: list[int]) -> None:
+        matcher = constraint.matcher()
+        for token in choices:
+            try:
+                matcher.advance(token)
+            except LimitExceededError:
+                pass
+            except TokenRejectedError as error:
+                whole = re.fullmatch(pattern, matcher.text.decode()) is not None
+                if not str(error).endswith(
+                    '"a", "b", "x", or the end of the text' if whole else 'expected "a", or "b"'
+                ):
+                    wrong.append(str(error))
+            except Exception as error:
+                wrong.append(str(error))
+            if len(matcher.text) > 60:
+                matcher.reset()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        writers = [threading.Thread(target=write, args=(tokens.choices(b"abQ", k=20_000),)) for _ in range(4)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
 
 
 def test_a_process_forked_while_masks_are_made_ahead_can_use_its_constraints() -> None:

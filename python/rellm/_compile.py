@@ -166,7 +166,7 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
 
 # A process that is forked while a thread works with a constraint would wait for that thread, which it does not have.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_core.settle)
+    os.register_at_fork(before=_core.before_fork, after_in_parent=_core.after_fork, after_in_child=_core.after_fork)
 
 
 def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:

@@ -106,8 +106,8 @@ impl Automaton for Everything {
     fn memory_bytes(&self) -> usize {
         0
     }
-    fn retain(&mut self, roots: &[StateId]) -> Result<Vec<StateId>> {
-        Ok(roots.to_vec())
+    fn retain(&mut self, roots: &[StateId]) -> Vec<StateId> {
+        roots.to_vec()
     }
 }
 

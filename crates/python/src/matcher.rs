@@ -1,4 +1,4 @@
-//! `Matcher`, `Rejection`, `fill_masks`, `settle`.
+//! `Matcher`, `Rejection`, `fill_masks`, and what is done when the process is forked.
 
 use crate::buffer::Rows;
 use crate::constraint::Constraint;
@@ -290,10 +290,16 @@ pub(crate) fn fill_masks(
     filled.map_err(|error| exception(py, &error, None))
 }
 
-/// Waits until no thread of ours works by itself. A process forked meanwhile would find what it works with in use for ever.
+/// For `os.register_at_fork`.
 #[pyfunction]
-pub(crate) fn settle(py: Python<'_>) {
-    py.detach(core::settle);
+pub(crate) fn before_fork(py: Python<'_>) {
+    py.detach(core::before_fork);
+}
+
+/// For `os.register_at_fork`, in both processes.
+#[pyfunction]
+pub(crate) fn after_fork() {
+    core::after_fork();
 }
 
 /// What may come next, in the words of a `Rejection`.

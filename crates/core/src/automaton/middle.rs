@@ -27,14 +27,26 @@ impl RegexAutomaton {
                 }
             }
         }
-        let id = if alive { MIDDLE | self.middles.len() as u32 } else { DEAD };
-        if alive {
-            self.middles.push((state, node, bytes));
-        }
-        self.extra_memory += 48;
-        self.middle_ids.insert(key, id);
+        let id = if alive {
+            self.living_middle(state, node, bytes)
+        } else {
+            self.middle_ids.insert(key, DEAD);
+            self.extra_memory += 48;
+            StateId::DEAD
+        };
         self.check_memory()?;
-        Ok(StateId(id))
+        Ok(id)
+    }
+
+    /// A place in the middle of a character that is known to be alive.
+    pub(super) fn living_middle(&mut self, state: CharState, node: u32, bytes: u32) -> StateId {
+        let key = (state, node, if self.captures { bytes } else { 0 });
+        let (middles, extra_memory) = (&mut self.middles, &mut self.extra_memory);
+        StateId(*self.middle_ids.entry(key).or_insert_with(|| {
+            middles.push((state, node, bytes));
+            *extra_memory += 48;
+            MIDDLE | (middles.len() - 1) as u32
+        }))
     }
 
     /// Characters that stand for all that one in the middle may still become.

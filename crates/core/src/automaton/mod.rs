@@ -160,6 +160,6 @@ pub trait Automaton: Send {
     fn memory_bytes(&self) -> usize;
 
     /// Forgets everything except `roots` and the start state; returns the new ids of `roots`, in order.
-    /// All other ids become invalid.
-    fn retain(&mut self, roots: &[StateId]) -> Result<Vec<StateId>>;
+    /// All other ids become invalid. It is what is done where limits are reached, so no limit may stop it.
+    fn retain(&mut self, roots: &[StateId]) -> Vec<StateId>;
 }

@@ -6,7 +6,6 @@ use super::derive::Calculus;
 use super::expr::{Expr, ExprId, UNBOUND};
 use super::regex::RegexAutomaton;
 use super::states::{CharState, DEAD, State};
-use crate::error::Result;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The fresh calculus and what has been copied.
@@ -100,20 +99,20 @@ impl Copier {
 }
 
 impl RegexAutomaton {
-    /// Starts over with the start state and `roots` alone.
-    pub(super) fn rebuild(&mut self, roots: &[StateId]) -> Result<Vec<StateId>> {
+    /// Starts over with the start state and `roots` alone. What is known of them goes along, so that nothing can fail.
+    pub(super) fn rebuild(&mut self, roots: &[StateId]) -> Vec<StateId> {
         let mut copy = Copier::new(&self.calculus);
         let parts: Vec<_> = roots.iter().map(|&root| self.parts(root)).collect();
         let mut wanted: Vec<CharState> = vec![self.start];
         wanted.extend(parts.iter().map(|p| p.0));
         let mut fresh = Vec::new();
         for &at in &wanted {
-            let State { term, before, trackers, buffer, life, .. } = self.states[at as usize].clone();
+            let State { term, before, trackers, buffer, life, accepting, .. } = self.states[at as usize].clone();
             let term = copy.expr(&self.calculus, term);
             let trackers = self.tracker_sets[trackers as usize].clone();
             let trackers: Vec<_> = trackers.iter().map(|&(n, t)| (n, copy.expr(&self.calculus, t))).collect();
             let buffer = copy.buffer(&self.calculus, buffer);
-            fresh.push((term, before, trackers, buffer, life));
+            fresh.push((term, before, trackers, buffer, life, accepting));
         }
         let fuel = (self.calculus.fuel, self.calculus.fuel_limit);
         self.calculus = copy.finish();
@@ -134,10 +133,11 @@ impl RegexAutomaton {
         self.extra_memory = 0;
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());
-        for (term, before, trackers, buffer, life) in fresh {
+        for (term, before, trackers, buffer, life, accepting) in fresh {
             let id = self.intern(term, before, &trackers, buffer);
             if id != DEAD {
                 self.states[id as usize].life = life;
+                self.states[id as usize].accepting = accepting;
             }
             new.push(id);
         }
@@ -146,10 +146,10 @@ impl RegexAutomaton {
         for (&at, (_, middle)) in new[1..].iter().zip(parts) {
             ids.push(match middle {
                 None => StateId(at),
-                Some((node, bytes)) if at != DEAD => self.middle(at, node, bytes)?,
+                Some((node, bytes)) if at != DEAD => self.living_middle(at, node, bytes),
                 Some(_) => StateId::DEAD,
             });
         }
-        Ok(ids)
+        ids
     }
 }

@@ -301,7 +301,7 @@ impl Automaton for RegexAutomaton {
             + self.extra_memory
     }
 
-    fn retain(&mut self, roots: &[StateId]) -> Result<Vec<StateId>> {
+    fn retain(&mut self, roots: &[StateId]) -> Vec<StateId> {
         self.rebuild(roots)
     }
 }

@@ -104,7 +104,7 @@ fn what_is_retained_goes_on_as_before() {
         for cut in 0..before.len() {
             let whole = run(&mut automaton, before.as_bytes());
             let part = run(&mut automaton, &before.as_bytes()[..cut]);
-            let ids = automaton.retain(&[whole, part, StateId::DEAD]).unwrap();
+            let ids = automaton.retain(&[whole, part, StateId::DEAD]);
             assert_eq!(ids[2], StateId::DEAD);
             let mut finish = |state: StateId, text: &[u8]| {
                 let end = text.iter().fold(state, |state, &b| automaton.step(state, b).unwrap());
@@ -112,6 +112,29 @@ fn what_is_retained_goes_on_as_before() {
             };
             finish(ids[0], after.as_bytes());
             finish(ids[1], &[&before.as_bytes()[cut..], after.as_bytes()].concat());
+        }
+    }
+}
+
+#[test]
+fn what_is_retained_needs_no_fuel_to_be_known() {
+    for pattern in [r"([ab日]*a[ab]{3}|x)*(?!q)", r"(?!.*zz)(\w|日){1,80}", r"(\w*)-?\1(?<!bb)", "[ab日]*"] {
+        let mut automaton = automaton(pattern);
+        for text in ["", "a", "ab", "日", "aba日"] {
+            for cut in 0..=text.len() {
+                let state = run(&mut automaton, &text.as_bytes()[..cut]);
+                let expected = automaton.is_accepting(state);
+                automaton.refuel(0);
+                let kept = automaton.retain(&[state])[0];
+                assert!(kept != StateId::DEAD);
+                assert_eq!(automaton.is_accepting(kept), expected, "{pattern} {text:?} {cut}");
+                let start = automaton.start();
+                let starts = automaton.is_accepting(start);
+                automaton.refuel(1_000_000);
+                assert_eq!(automaton.is_accepting(start), starts);
+                let end = text.as_bytes()[cut..].iter().fold(kept, |state, &byte| automaton.step(state, byte).unwrap());
+                assert!(end != StateId::DEAD, "{pattern} {text:?} {cut}");
+            }
         }
     }
 }

@@ -173,7 +173,7 @@ impl Engine {
         self.refuel(self.limits.fuel);
         match work(self) {
             Err(Error::Limit { limit: "memory_bytes", .. }) => {
-                self.reclaim()?;
+                self.reclaim();
                 self.refuel(self.limits.fuel);
                 work(self)
             }
@@ -192,7 +192,7 @@ impl Engine {
     }
 
     /// Forgets everything but the states that matchers are in.
-    pub(crate) fn reclaim(&mut self) -> Result<()> {
+    pub(crate) fn reclaim(&mut self) {
         self.close_waiting();
         self.masks.clear();
         self.plans.clear();
@@ -203,14 +203,13 @@ impl Engine {
         roots.sort_unstable();
         roots.dedup();
         self.refuel(self.limits.fuel);
-        let renumbered = self.automaton.retain(&roots)?;
+        let renumbered = self.automaton.retain(&roots);
         self.generation += 1;
         for state in self.slots.iter_mut().filter(|state| **state != StateId::DEAD) {
             if let Ok(index) = roots.binary_search(state) {
                 *state = renumbered[index];
             }
         }
-        Ok(())
     }
 
     pub(crate) fn is_accepting(&mut self, state: StateId) -> bool {

@@ -234,9 +234,9 @@ impl Automaton for Table {
         0
     }
 
-    fn retain(&mut self, roots: &[StateId]) -> Result<Vec<StateId>> {
+    fn retain(&mut self, roots: &[StateId]) -> Vec<StateId> {
         self.renumber += 100;
-        Ok(roots.iter().map(|root| StateId(root.0 + 100)).collect())
+        roots.iter().map(|root| StateId(root.0 + 100)).collect()
     }
 }
 

@@ -30,6 +30,8 @@ static EXPECTED: AtomicBool = AtomicBool::new(false);
 static AHEAD: AtomicBool = AtomicBool::new(false);
 /// By helper: the texts of its own that have gone on. None is added unless [`AHEAD`].
 static TEXTS: [Mutex<VecDeque<Text>>; MOST_HELPERS] = [const { Mutex::new(VecDeque::new()) }; MOST_HELPERS];
+/// The helpers, and the process whose they are.
+static HELPERS: Mutex<Known> = Mutex::new(None);
 /// By helper: held while it works ahead.
 static WORKING: [Mutex<()>; MOST_HELPERS] = [const { Mutex::new(()) }; MOST_HELPERS];
 
@@ -39,6 +41,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A text.
 type Text = (Arc<CompiledConstraint>, Slot);
+type Known = Option<(u32, Option<Arc<Helpers>>)>;
 
 /// The helpers of this process.
 pub(super) struct Helpers {
@@ -53,7 +56,6 @@ impl Helpers {
     /// Those of this process; `None`: it has one processor, or no thread can be made. A process that was forked has none of
     /// its parent's, and gets its own.
     pub(super) fn get() -> Option<Arc<Self>> {
-        static HELPERS: Mutex<Option<(u32, Option<Arc<Helpers>>)>> = Mutex::new(None);
         let mut known = lock(&HELPERS);
         let process = std::process::id();
         match &*known {
@@ -151,7 +153,7 @@ fn make_next(helper: usize) -> bool {
     thread_local! {
         static ROW: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
     }
-    // Until the constraint is done with: see `settle`.
+    // Until the constraint is done with: see `before_fork`.
     let _working = lock(&WORKING[helper]);
     let Some((constraint, slot)) = lock(&TEXTS[helper]).pop_front() else { return false };
     let make = || ROW.with_borrow_mut(|row| constraint.make_ahead(slot, row));
@@ -167,10 +169,30 @@ fn stop_ahead() {
     }
 }
 
-/// Returns when no helper works ahead nor will before a text goes on: for those who fork, since a process that is forked
-/// while a constraint is in use finds it in use for ever.
-pub fn settle() {
+/// What is held while a process is forked.
+struct Held {
+    _working: Vec<MutexGuard<'static, ()>>,
+    _texts: Vec<MutexGuard<'static, VecDeque<Text>>>,
+    _helpers: MutexGuard<'static, Known>,
+}
+
+thread_local! {
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+}
+
+/// Waits until no helper works ahead, and keeps it so until [`after_fork`]: what another thread holds while a process is
+/// forked is held in the new process for ever.
+pub fn before_fork() {
     EXPECTED.store(false, Ordering::Release);
     stop_ahead();
-    WORKING.iter().for_each(|working| drop(lock(working)));
+    // A helper takes the second while it has the first.
+    let _working = WORKING.iter().map(lock).collect();
+    let _texts = TEXTS.iter().map(lock).collect();
+    HELD.set(Some(Held { _working, _texts, _helpers: lock(&HELPERS) }));
+}
+
+/// Ends what [`before_fork`] began, in both processes, in the thread that has forked.
+pub fn after_fork() {
+    drop(HELD.take());
+    stop_ahead();
 }

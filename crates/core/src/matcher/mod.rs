@@ -8,7 +8,7 @@ mod helpers;
 pub use batch::fill_masks;
 pub use describe::{describe, expectation};
 pub use error::{MatchError, Rejection};
-pub use helpers::settle;
+pub use helpers::{after_fork, before_fork};
 
 use crate::automaton::StateId;
 use crate::codepoints::CodePoints;
@@ -176,7 +176,7 @@ impl Matcher {
                     helpers::goes_on(&constraint, self.slot);
                     Ok(())
                 }
-                step => Err(self.rejected(Some(token), bytes, step)?),
+                _ => Err(self.rejected(Some(token), bytes)?),
             },
             _ => Err(MatchError::Rejected(Box::new(self.unwritable(token)?))),
         }
@@ -215,7 +215,7 @@ impl Matcher {
         }
         match self.take(bytes)? {
             Step::To(_) => Ok(()),
-            step => Err(self.rejected(None, bytes, step)?),
+            _ => Err(self.rejected(None, bytes)?),
         }
     }
 
@@ -380,11 +380,7 @@ impl Matcher {
             return Ok(None);
         }
         match self.constraint.vocabulary().token_bytes(token) {
-            Some(bytes) if !self.ended && !bytes.is_empty() => {
-                let engine = &mut *self.constraint.engine();
-                let step = engine.attempt(|engine| engine.step(engine.state(self.slot), bytes))?;
-                self.rejection(engine, Some(token), bytes, step).map(Some)
-            }
+            Some(bytes) if !self.ended && !bytes.is_empty() => self.rejection(Some(token), bytes).map(Some),
             _ => self.unwritable(token).map(Some),
         }
     }
@@ -397,9 +393,8 @@ impl Matcher {
         "nothing but the end: an EOS token was taken".to_owned()
     }
 
-    fn rejected(&self, token: Option<u32>, bytes: &[u8], step: Step) -> Result<MatchError> {
-        let mut engine = self.constraint.engine();
-        Ok(MatchError::Rejected(Box::new(self.rejection(&mut engine, token, bytes, step)?)))
+    fn rejected(&self, token: Option<u32>, bytes: &[u8]) -> Result<MatchError> {
+        Ok(MatchError::Rejected(Box::new(self.rejection(token, bytes)?)))
     }
 
     /// The rejection of a token that is no text here: special, empty, out of range, an EOS too early, or anything after EOS.
@@ -429,7 +424,10 @@ impl Matcher {
         Ok(Rejection { token_id: Some(token), token_bytes, failed_at: 0, text_before, expected, nature })
     }
 
-    fn rejection(&self, engine: &mut Engine, token: Option<u32>, bytes: &[u8], step: Step) -> Result<Rejection> {
+    /// Why `bytes` are no text here. They are stepped over again: a state that was found before may have another number.
+    fn rejection(&self, token: Option<u32>, bytes: &[u8]) -> Result<Rejection> {
+        let engine = &mut *self.constraint.engine();
+        let step = engine.step_long(engine.state(self.slot), bytes)?;
         let (failed_at, expected) = match step {
             Step::FailedAt(index, last) => {
                 let mut written = self.text[self.text.len().saturating_sub(3)..].to_vec();

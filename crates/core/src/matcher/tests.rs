@@ -161,7 +161,7 @@ fn rolling_back_copying_and_resetting_restore_the_state() {
                 }
                 2 => assert!(matches!(matcher.rollback(states.len()), Err(MatchError::NothingToTakeBack { .. }))),
                 // As if memory had run out: all states get new numbers.
-                3 => matcher.constraint().engine().reclaim().unwrap(),
+                3 => matcher.constraint().engine().reclaim(),
                 _ => {
                     let allowed = mask(&matcher);
                     matcher.advance(allowed[random.below(allowed.len())]).unwrap();
