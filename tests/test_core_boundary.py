@@ -9,6 +9,7 @@ import os
 import random
 import re
 import select
+import subprocess
 import sys
 import threading
 import time
@@ -274,6 +275,18 @@ def test_a_process_forked_while_masks_are_made_ahead_can_use_its_constraints() -
             os.kill(child, 9)
             os.waitpid(child, 0)
             pytest.fail("the forked process waits for a thread that it does not have")
+
+
+def test_a_module_that_is_read_twice_does_not_stop_forks() -> None:
+    # Reading it registers what is done at a fork once more.
+    program = (
+        "import importlib, os, rellm, rellm._compile\n"
+        "importlib.reload(rellm._compile)\n"
+        "child = os.fork()\n"
+        "if child == 0: os._exit(0)\n"
+        "os.waitpid(child, 0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_ids_out_of_range_are_not_allowed_and_never_crash(vocabulary: _core.Vocabulary) -> None:

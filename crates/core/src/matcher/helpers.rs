@@ -181,8 +181,11 @@ thread_local! {
 }
 
 /// Waits until no helper works ahead, and keeps it so until [`after_fork`]: what another thread holds while a process is
-/// forked is held in the new process for ever.
+/// forked is held in the new process for ever. Once more is as good as once.
 pub fn before_fork() {
+    if HELD.with_borrow(Option::is_some) {
+        return;
+    }
     EXPECTED.store(false, Ordering::Release);
     stop_ahead();
     // A helper takes the second while it has the first.
