@@ -31,10 +31,6 @@ use rustc_hash::FxHashMap;
 /// Ids from here on are in the middle of a character.
 pub(super) const MIDDLE: u32 = 1 << 31;
 
-/// There is room for so many states from the start. PERF: vectors that grow in two threads at once, of memory that one of
-/// them has got, wait for one another in the allocator.
-const EXPECTED: usize = 64;
-
 /// The lazy deterministic automaton of a pattern.
 #[derive(Debug, Clone)]
 pub struct RegexAutomaton {
@@ -105,9 +101,6 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         words: WordTables::default(),
     };
     let partition = &automaton.calculus.partition;
-    automaton.states.reserve(EXPECTED);
-    automaton.bare.reserve(4 * EXPECTED);
-    automaton.transitions.reserve(EXPECTED * partition.len().max(2).next_power_of_two());
     automaton.shift = (partition.len().max(2) as u32).next_power_of_two().trailing_zeros();
     let holds = |m: Minterm| {
         let sets = automaton.before_classes.iter().enumerate().filter(|(_, c)| partition.has(**c, m));

@@ -101,11 +101,9 @@ impl<'g, 'a> Shares<'g, 'a> {
 /// [`Error::Limit`], from the first row that failed; other rows may or may not have been written.
 pub fn fill_masks<'a>(rows: impl IntoIterator<Item = (&'a Matcher, &'a mut [u32])>, threads: usize) -> Result<()> {
     let helpers = if threads > 1 { Helpers::get() } else { None };
-    // PERF: even to see whether a mask is ready takes its constraint's memory from the processor that used it last.
-    let awake = helpers.as_ref().is_some_and(|helpers| helpers.awake() > 0);
     let mut waiting: Vec<Row<'_>> =
         rows.into_iter().enumerate().map(|(at, (matcher, row))| (at, matcher, row)).collect();
-    waiting.retain_mut(|(_, matcher, row)| awake || !matcher.fill_mask_if_ready(row));
+    waiting.retain_mut(|(_, matcher, row)| !matcher.fill_mask_if_ready(row));
     let place = |matcher: &Matcher| Arc::as_ptr(matcher.constraint()) as usize;
     waiting.sort_unstable_by_key(|(at, matcher, _)| (place(matcher), *at));
     let groups: Vec<&mut [Row<'_>]> = waiting.chunk_by_mut(|a, b| place(a.1) == place(b.1)).collect();
