@@ -156,7 +156,9 @@ def singles(characters: Iterable[str]) -> Ranges:
 @cache
 def every_point() -> str:
     """All code points in order, so that an index is a code point. For surrogates, never in a text, `U+0000` stands."""
-    return "".join(map(chr, range(0xD800))) + "\0" * 0x800 + "".join(map(chr, range(0xE000, _POINTS)))
+    points = np.arange(_POINTS, dtype="<u4")
+    points[0xD800:0xE000] = 0
+    return points.tobytes().decode("utf-32-le")
 
 
 @cache

@@ -60,6 +60,39 @@ fn texts_match_as_they_should() {
 }
 
 #[test]
+fn a_union_of_many_repetitions_is_any_of_them() {
+    // Counts that lie apart, touch and overlap, before tails that are members too.
+    let tails = ["", "b", "ba", "a{2}b", "b{0,2}a", "(?:ab){1,2}", "b{2,3}"];
+    let heads = ["", "a", "a{2}", "a{0,1}", "a{0,2}", "a{1,2}", "a{2,4}", "a{4,5}", "a*", "(?:ba){0,1}", "(?:ba){2}"];
+    let ways: Vec<String> = heads.iter().flat_map(|head| tails.map(|tail| format!("{head}{tail}"))).collect();
+    let texts: Vec<String> = (0..8)
+        .flat_map(|length| (0..1 << length).map(move |bits: u32| (length, bits)))
+        .map(|(length, bits)| (0..length).map(|at| if bits >> at & 1 == 1 { 'a' } else { 'b' }).collect())
+        .collect();
+    let good: Vec<Vec<bool>> = ways
+        .iter()
+        .map(|way| {
+            let mut automaton = automaton(way);
+            texts.iter().map(|text| matches(&mut automaton, text)).collect()
+        })
+        .collect();
+    let mut seed = 1_u32;
+    for _ in 0..200 {
+        let mut chosen: Vec<usize> = (0..ways.len()).collect();
+        chosen.retain(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            seed >> 30 == 0
+        });
+        let alternatives: Vec<&str> = chosen.iter().map(|&way| ways[way].as_str()).collect();
+        let mut automaton = automaton(&format!("c(?:{})", alternatives.join("|")));
+        for (at, text) in texts.iter().enumerate() {
+            let expected = chosen.iter().any(|&way| good[way][at]);
+            assert_eq!(matches(&mut automaton, &format!("c{text}")), expected, "{alternatives:?} {text:?}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_language_is_dead_at_the_start() {
     for pattern in [r"[^\s\S]", "(?!)", "a(?!)b", "$a", "(?>a*)a", r"(?=a)b", r"a\b\w", r"(?<=b)a", r"a(?<!a)"] {
         assert_eq!(automaton(pattern).start(), StateId::DEAD, "{pattern}");
