@@ -52,8 +52,6 @@ pub(super) struct Distances {
     targets: FxHashMap<StateId, Box<[StateId]>>,
     /// The same with the tokens, for the states that a mask was asked of more than once.
     groups: FxHashMap<StateId, Groups>,
-    /// Those of one state. PERF: room for them anew each time takes longer than the walk.
-    scratch: Groups,
     /// No token leads to a state further from a match than this.
     farthest: FxHashMap<StateId, u32>,
     held: usize,
@@ -99,7 +97,7 @@ impl Distances {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bounds.capacity() * 13 + self.farthest.capacity() * 9 + self.scratch.bytes() + self.held
+        self.bounds.capacity() * 13 + self.farthest.capacity() * 9 + self.held
     }
 
     /// A new call: searches have their share of work again.
@@ -153,9 +151,8 @@ impl Distances {
     }
 
     /// Brings the tokens that may follow `state` into `groups`.
-    fn find_groups(ground: &mut Ground<'_>, state: StateId, groups: &mut Groups) -> Result<()> {
-        groups.targets.clear();
-        groups.tokens.clear();
+    fn find_groups(ground: &mut Ground<'_>, state: StateId) -> Result<Groups> {
+        let mut groups = Groups::default();
         let mut places: FxHashMap<StateId, u16> = FxHashMap::default();
         let mut last = (StateId::DEAD, 0);
         let too_many = ground.fuel.spent();
@@ -173,7 +170,7 @@ impl Distances {
             groups.tokens.push((last.1, token));
             Ok(())
         })?;
-        Ok(())
+        Ok(groups)
     }
 
     /// `T(state)`, if it is at most `limit`: exactly, or, where a search has used up its share, a number that is enough.
@@ -296,19 +293,14 @@ impl Distances {
             self.groups.insert(state, groups);
             return filled;
         }
-        let mut groups = std::mem::take(&mut self.scratch);
-        let filled = Self::find_groups(ground, state, &mut groups).and_then(|()| {
-            let is_known = self.farthest.contains_key(&state);
-            self.fill_groups(ground, state, &groups, limit, row)?;
-            if is_known {
-                let kept = Groups { targets: groups.targets.clone(), tokens: groups.tokens.clone() };
-                self.held += kept.bytes();
-                self.groups.insert(state, kept);
-            }
-            Ok(())
-        });
-        self.scratch = groups;
-        filled
+        let groups = Self::find_groups(ground, state)?;
+        let is_known = self.farthest.contains_key(&state);
+        self.fill_groups(ground, state, &groups, limit, row)?;
+        if is_known {
+            self.held += groups.bytes();
+            self.groups.insert(state, groups);
+        }
+        Ok(())
     }
 
     fn fill_groups(

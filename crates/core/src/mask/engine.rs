@@ -279,32 +279,25 @@ impl Engine {
         true
     }
 
-    /// [`Engine::fill`], for callers that have the vocabulary from the engine.
-    fn fill_own(&mut self, slot: Slot, out: &mut [u32]) -> Result<()> {
-        let vocabulary = Arc::clone(&self.vocabulary);
-        self.fill(slot, out, &vocabulary)
-    }
-
     /// Writes the mask of the slot's state; `out` has at least as many words as a mask, and what is beyond is cleared.
-    ///
-    /// PERF: `vocabulary` is the engine's own, from its caller: counting one reference more and less on every mask makes
-    /// the processors of a batch wait for one another.
-    pub(crate) fn fill(&mut self, slot: Slot, out: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
+    pub(crate) fn fill(&mut self, slot: Slot, out: &mut [u32]) -> Result<()> {
         if self.fill_ready(slot, out) {
             return Ok(());
         }
+        let vocabulary = Arc::clone(&self.vocabulary);
         let (row, rest) = out.split_at_mut(vocabulary.mask_words());
         rest.fill(0);
-        self.attempt(|engine| engine.make_mask(engine.state(slot), row, vocabulary))
+        self.attempt(|engine| engine.make_mask(engine.state(slot), row, &vocabulary))
     }
 
     /// Makes the mask of the slot's state, and keeps it, if it is not there already and takes little of the fuel.
-    pub(crate) fn make_ahead(&mut self, slot: Slot, row: &mut [u32], vocabulary: &Vocabulary) {
+    pub(crate) fn make_ahead(&mut self, slot: Slot, row: &mut [u32]) {
         let state = self.state(slot);
         if state != StateId::DEAD && !self.masks.has(state) {
             self.refuel(self.limits.fuel / SHARE_AHEAD);
             // If it fails, it is made anew when it is asked for, with all of the fuel.
-            let _ = self.make_mask(state, row, vocabulary);
+            let vocabulary = Arc::clone(&self.vocabulary);
+            let _ = self.make_mask(state, row, &vocabulary);
         }
     }
 
@@ -436,7 +429,7 @@ impl Engine {
             return Ok(());
         };
         if self.distances.all_within(self.state(slot), limit) {
-            return self.fill_own(slot, out);
+            return self.fill(slot, out);
         }
         if !self.too_many_states {
             out.fill(0);
@@ -451,7 +444,7 @@ impl Engine {
         }
         let roomy = tokens_left.saturating_sub(ROOM);
         if self.measured(|distances, ground, state| distances.is_surely_within(ground, state, roomy), slot)? {
-            return self.fill_own(slot, out);
+            return self.fill(slot, out);
         }
         out.fill(0);
         self.measured(|distances, ground, state| distances.fill_first(ground, state, limit, out), slot)?;
@@ -493,7 +486,7 @@ impl Engine {
         } else {
             let mut row = std::mem::take(&mut self.scratch);
             row.resize(self.vocabulary.mask_words(), 0);
-            let filled = self.fill_own(slot, &mut row);
+            let filled = self.fill(slot, &mut row);
             self.vocabulary.eos_token_ids().iter().for_each(|&id| unset(&mut row, id));
             let ends = row.iter().all(|&word| word == 0);
             self.scratch = row;

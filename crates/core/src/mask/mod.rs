@@ -127,7 +127,7 @@ impl CompiledConstraint {
     /// Makes the mask of a slot's state, if that does not take much, in `row`, and keeps it.
     pub(crate) fn make_ahead(&self, slot: Slot, row: &mut Vec<u32>) {
         row.resize(self.vocabulary.mask_words(), 0);
-        self.engine().make_ahead(slot, row, &self.vocabulary);
+        self.engine().make_ahead(slot, row);
     }
 
     /// The engine, when it is free. A panic inside it leaves caches that are as good as before, so poison is no matter.

@@ -78,7 +78,7 @@ impl Matcher {
             self.fill_ended(out);
             return Ok(());
         }
-        self.constraint.engine().fill(self.slot, out, self.constraint.vocabulary())
+        self.constraint.engine().fill(self.slot, out)
     }
 
     /// Writes the mask if that takes a copy only; returns whether it did.

@@ -188,7 +188,7 @@ impl<'a> Parser<'a> {
                 Some(Token::Char(c)) if c == point('|') || c == point(')') => break,
                 Some(Token::Escape(letter)) => {
                     self.index += 2;
-                    // PERF: verbose mode knows no escaped white space to skip, so this needs no check.
+                    // Verbose mode skips no white space that is escaped.
                     let item = self.escape(letter, start)?;
                     items.push(item);
                     continue;

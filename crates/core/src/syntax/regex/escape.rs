@@ -162,7 +162,7 @@ impl Parser<'_> {
         if !self.source.take("<") {
             return Ok(None);
         }
-        // PERF: what cannot be a name is not read to its end: `\g<` a hundred thousand times stays linear.
+        // What cannot be a name is not read to its end, so that `\g<` a hundred thousand times takes linear time.
         let name = self.source.get_while(false, |c| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii());
         if !self.source.take(">") {
             return Ok(None);
