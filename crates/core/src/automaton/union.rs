@@ -184,11 +184,10 @@ impl Arena {
         let (mut joined, mut gone) = (Vec::new(), Vec::new());
         for index in 0..groups.found.len() {
             let Repetition { body, tail, min, .. } = groups.found[index];
-            if !members.has(tail) {
-            } else if min == 0 {
-                gone.push(tail);
-            } else {
-                groups.insert(Repetition { body, tail, min: 0, max: 0, id: tail });
+            match members.has(tail) {
+                true if min == 0 => gone.push(tail),
+                true => groups.insert(Repetition { body, tail, min: 0, max: 0, id: tail }),
+                false => {}
             }
         }
         for &id in flat.iter() {
