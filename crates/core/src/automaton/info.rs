@@ -56,8 +56,6 @@ use flag::*;
 
 /// Nothing is known of how it begins.
 pub const ANY_FIRST: u64 = u64::MAX;
-/// Strings that are looked at for how they begin; of more, nothing is known.
-const FEW_STRINGS: usize = 16;
 
 impl Arena {
     /// What is known of a node whose parts are known.
@@ -94,12 +92,13 @@ impl Arena {
                     [only] => only.1 - depth,
                     _ => u32::from(!skips),
                 };
-                let first = if strings.len() <= FEW_STRINGS {
-                    let longer = strings.iter().filter(|s| s.1 > depth);
-                    longer.fold(0, |all, s| all | self.folded(self.pool[(s.0 + depth) as usize]))
-                } else {
-                    ANY_FIRST
-                };
+                // Sorted by their next element, but for one that may end here.
+                let (mut rest, mut first) = (&strings[usize::from(skips)..], 0);
+                while let Some(&(at, _)) = rest.first() {
+                    let class = self.pool[(at + depth) as usize];
+                    first |= self.folded(class);
+                    rest = &rest[self.run(rest, depth, class)..];
+                }
                 Info { min_len, flags: PLAIN | if skips { SKIPS | MAY_SKIP } else { 0 }, first, ..Info::default() }
             }
             Expr::Concat(head, tail) => {
