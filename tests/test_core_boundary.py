@@ -226,6 +226,53 @@ def test_an_end_is_allowed_however_little_fuel_is_left() -> None:
     assert tried > 100
 
 
+def budget_mask(matcher: _core.Matcher, words: int, tokens_left: int) -> list[int]:
+    row = np.zeros((1, words), dtype=np.uint32)
+    matcher.fill_mask_within(row, 0, tokens_left)
+    return ids(row[0])
+
+
+def test_a_budget_sees_the_nearest_way_out_of_a_character_that_is_begun(vocabulary: _core.Vocabulary) -> None:
+    for pattern in (r"[\u00c0-\u00df]x{50}|[\u00e0-\u00ff]", r"(?!b)([\u00c0-\u00df]x{50}|[\u00e0-\u00ff])(?:y\1)?"):
+        matcher = compiled(pattern, vocabulary).matcher()
+        assert budget_mask(matcher, 9, 2) == [0xC3, 260]
+        matcher.advance(0xC3)
+        assert matcher.tokens_to_match(5) == 1
+        assert len(matcher.shortest_completion()) == 1
+
+
+def test_short_of_fuel_a_budget_lets_no_token_through_that_leads_too_far() -> None:
+    tokens = [b"a", b"b", b"c", b"aa", b"aaaaaaaa"]
+    vocabulary = _core.Vocabulary([*tokens, None], [5])
+    patterns = [r"(?:a{0,40}|a{3}[ab]{2,30}c)", r"(?:ab|[ab]{6})*", r"a?(?:[ab]{20}c)?", r"(?:[ab]{0,3}c)*"]
+    asked = 0
+    for pattern in patterns:
+        exact = compiled(pattern, vocabulary)
+        for fuel in range(20, 1500, 20):
+            with contextlib.suppress(LimitExceededError):
+                matcher = compiled(pattern, vocabulary, fuel=fuel).matcher()
+                for _ in range(4):
+                    for left in (1, 2, 5, 15):
+                        with contextlib.suppress(LimitExceededError):
+                            for token in budget_mask(matcher, 1, left):
+                                asked += 1
+                                after = exact.matcher()
+                                after.advance_bytes(matcher.text)
+                                after.advance(token)
+                                assert token == 5 or after.tokens_to_match(left - 1) is not None, (matcher.text, left)
+                    matcher.advance(next(token for token in (1, 0, 2) if matcher.allows(token)))
+    assert asked > 1000
+
+
+def test_a_budget_does_not_look_for_what_is_much_too_far(vocabulary: _core.Vocabulary) -> None:
+    """Seventy million characters away: their number is known without writing them."""
+    matcher = compiled(r"(?:(?=\w)(?:(?:[a-c]{1000}){100}){700})?", vocabulary).matcher()
+    for left in (1, 2, 50, 5000):
+        assert budget_mask(matcher, 9, left) == [EOS]
+    matcher.advance(ord("a"))
+    assert matcher.tokens_to_match(100_000) is None
+
+
 def test_threads_that_share_a_constraint_are_told_what_is_expected_after_their_own_text() -> None:
     vocabulary = _core.Vocabulary([*(bytes([byte]) for byte in range(128)), None], [128])
     pattern = "([ab]*a[ab]{12}|x)*"

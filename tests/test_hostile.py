@@ -75,6 +75,27 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "recursion": (r"rellm.Regex(r'\((?:[^()]|(?R))*\)', dialect='regex')", "'(a(b'", ()),
 }  # fmt: skip
 
+# Patterns whose matches are far away, or hard to measure, and a text before.
+FAR = {
+    "800 word characters": (r"\w{800}", ""),
+    "10,000 of anything": (r".{9999}x", ""),
+    "a lookahead in 300": (r"(?:(?:(?:é{49}|[\s ])|(?=[a-z])b[^a]b)){300}", ""),
+    "counts of counts": (r"(?:\w{1299,1301}){299}", "a"),
+    "a lookahead before 9,000": (r"[^a]{26,56}(?= ab)(?:(?:[^\"\n]){1000}?){9}", ""),
+    "eight million": (r"(?:(?: | {9,11}| {2,11}| )(?:\w|\W){181}){46274,106274}?", " a"),
+    "seven million": (r"(?=[\d\Wab ])(?:(?:(?:\w|b|(?:ab|b)){1000}){100}){70}", "a"),
+    "lookaheads in counts": (
+        r"(?:(?:(?!ab|b)\d(?:ab){9,10}|ab\d[\w日][ab])(?:é+|(?:ab|b)|(?:ab){35,36}|(?![ab])\W)(?:(?>é)| é)){96,98}", "",
+    ),
+    "far in a negative lookahead": (
+        r"[a-z]{2,2}(?!.*(?:[ab]|.)(?:ab){29747,29749})(?:(?:(?:ab|b)){30,}\sab){577,579}", "",
+    ),
+    "a word twice after 800": (r"\w{800}(\w+) \1", "a"),
+    "5,000 counted words": (
+        "(?:" + "|".join(f"{n * 7919 % 5 ** 8:o}{{{n % 9},{n % 80 + 9}}}" for n in range(5000)) + "){0,50}", "1",
+    ),
+}  # fmt: skip
+
 PROGRAM = """
 import resource, sys, time, warnings
 warnings.simplefilter("ignore")
@@ -104,11 +125,31 @@ except rellm.RellmError as error:
 print(outcome, time.process_time() - start, peak() - before)
 """
 
+BUDGET = (
+    PROGRAM.partition("before, start =")[0]
+    + """
+import numpy
+row = numpy.zeros((1, len(vocabulary) // 32 + 1), dtype=numpy.uint32)
+before, slowest = peak(), 0.0
+for left in (1, 20, 200, 2000):
+    for ask in ("tokens_to_match(left)", "matches_within(left)", "fill_mask_within(row, 0, left)", "mask()"):
+        rellm.compile("b", vocabulary)
+        matcher = rellm.compile(given, vocabulary, limits=rellm.Limits(fuel=20_000_000 - left)).matcher()
+        matcher.advance_bytes(text.encode())
+        start = time.process_time()
+        try:
+            eval("matcher." + ask)
+        except rellm.LimitExceededError as error:
+            assert error.limit in ("memory_bytes", "fuel"), error
+        slowest = max(slowest, time.process_time() - start)
+print("answer", slowest, peak() - before)
+"""
+)
 
-@pytest.mark.parametrize("case", CASES)
-def test_it_ends_in_a_second_and_256_mb(case: str) -> None:
-    constraint, text, fitting = CASES[case]
-    program = textwrap.dedent(PROGRAM).replace("{constraint}", constraint).replace("{text}", text)
+
+def run(program: str, constraint: str, text: str) -> tuple[str, float, float]:
+    """The outcome, seconds of CPU time, and megabytes."""
+    program = textwrap.dedent(program).replace("{constraint}", constraint).replace("{text}", text)
 
     def bounded() -> None:  # a crash or a runaway must not take the machine with it
         resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
@@ -119,9 +160,24 @@ def test_it_ends_in_a_second_and_256_mb(case: str) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     outcome, seconds, megabytes = done.stdout.split()
+    return outcome, float(seconds), float(megabytes)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_ends_in_a_second_and_256_mb(case: str) -> None:
+    constraint, text, fitting = CASES[case]
+    outcome, seconds, megabytes = run(PROGRAM, constraint, text)
     if "PatternError" in fitting or "UnsatisfiableError" in fitting:
         assert outcome in fitting
     else:
         assert outcome in ("answer", *fitting)
-    assert float(seconds) <= SECONDS
-    assert float(megabytes) <= MEGABYTES
+    assert seconds <= SECONDS
+    assert megabytes <= MEGABYTES
+
+
+@pytest.mark.parametrize("case", FAR)
+def test_what_a_budget_asks_ends_in_a_second_and_256_mb(case: str) -> None:
+    pattern, text = FAR[case]
+    _, seconds, megabytes = run(BUDGET, repr(pattern), repr(text))
+    assert seconds <= SECONDS
+    assert megabytes <= MEGABYTES

@@ -4,21 +4,37 @@
 //! that promise the shortest whole (A*). A search costs one derivative a state and character that it looks at; how many
 //! states, the bound decides by which they are ordered: behind a group that a backreference asks for, the text that is
 //! captured so far has to be written once more, so closing the group early is not taken for the end of the work. Of
-//! equally promising states the one nearest to its end comes first.
+//! equally promising states the one nearest to its end comes first. The states along the way that is found keep theirs, and
+//! later searches end where they meet one.
 
+use super::decoder::Target;
+use super::derive::STEP;
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
 use super::info::flag;
-use super::partition::ClassId;
-use super::regex::{MIDDLE, RegexAutomaton};
+use super::partition::{ClassId, Minterm};
+use super::regex::RegexAutomaton;
 use super::states::{CharState, DEAD, State};
 use super::{Automaton, StateId};
 use crate::error::Result;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Items that are looked at for the bound of one state.
 const MOST_LOOKED_AT: u32 = 10_000;
+
+/// The first step of a shortest way from a state to a match.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    character: u32,
+    next: CharState,
+    /// The bytes of the whole way.
+    bytes: u32,
+}
+
+fn width(character: u32) -> u32 {
+    char::from_u32(character).map_or(1, char::len_utf8) as u32
+}
 
 /// Bytes of the cheapest text, by expression.
 type Costs = FxHashMap<ExprId, u64>;
@@ -26,51 +42,51 @@ type Costs = FxHashMap<ExprId, u64>;
 impl RegexAutomaton {
     /// A shortest text, in bytes, from a state to an accepting one; of a plain term without stepping.
     pub(super) fn completion(&mut self, state: StateId) -> Result<Vec<u8>> {
+        let (sources, mut all_plain) = (self.finishes(state)?, true);
+        for &(from, _) in &sources {
+            all_plain &= self.calculus.arena.is(self.states[from as usize].term, flag::PLAIN);
+        }
+        if sources.is_empty() {
+            return Ok(Vec::new());
+        }
+        if all_plain {
+            let (mut costs, mut nearest) = (Costs::default(), (u64::MAX, 0));
+            for (index, &(from, _)) in sources.iter().enumerate().filter(|_| sources.len() > 1) {
+                nearest = nearest.min((self.cost(self.states[from as usize].term, &mut costs)?, index));
+            }
+            let (from, character) = sources[nearest.1];
+            let mut result = self.rest_of_character(state, character)?;
+            self.cheapest_text(self.states[from as usize].term, &mut result)?;
+            return Ok(result);
+        }
         let mut best: FxHashMap<CharState, (u32, CharState, u32)> = FxHashMap::default();
         let mut queue = BinaryHeap::new();
         let mut order = 0u32;
-        let (at, middle) = self.parts(state);
-        let mut result = Vec::new();
-        let from = if middle.is_some() {
-            // Finish the character first, with the first continuation that lives.
-            let (bytes, next) = self.finish_character(state)?;
-            result = bytes;
-            next
-        } else {
-            at
-        };
-        let term = self.states[from as usize].term;
-        if self.calculus.arena.is(term, flag::PLAIN) {
-            self.cheapest_text(term, &mut result)?;
-            return Ok(result);
+        for &(from, _) in &sources {
+            best.insert(from, (0, from, 0));
+            order += 1;
+            let least = self.remaining(from)?;
+            queue.push((Reverse(least), Reverse(least), Reverse(order), from, 0u32));
         }
-        best.insert(from, (0, from, 0));
-        let least = self.remaining(from)?;
-        queue.push((Reverse(least), Reverse(least), Reverse(order), from, 0u32));
         while let Some((_, _, _, at, cost)) = queue.pop() {
             if best[&at].0 < cost {
                 continue;
             }
-            if self.accepting(at)? {
-                let mut characters = Vec::new();
-                let mut back = at;
-                while back != from {
-                    let (_, parent, c) = best[&back];
-                    characters.push(c);
-                    back = parent;
-                }
-                for c in characters.into_iter().rev().filter_map(char::from_u32) {
-                    result.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                }
+            if self.nearest.contains_key(&at) || self.accepting(at)? {
+                let from = self.remember(at, &best);
+                let character = sources.iter().find(|source| source.0 == from).map_or((0, 0), |source| source.1);
+                let mut result = self.rest_of_character(state, character)?;
+                self.follow(from, &mut result)?;
                 return Ok(result);
             }
-            self.calculus.spend(1)?;
-            for (m, c) in self.candidates(at) {
+            let candidates = self.candidates(at);
+            self.calculus.spend(STEP / 2 * (candidates.len() as u64 + 1))?;
+            for (m, c) in candidates {
                 let next = self.walk(at, m, c)?;
                 if next == DEAD {
                     continue;
                 }
-                let cost = cost + char::from_u32(c).map_or(1, char::len_utf8) as u32;
+                let cost = cost + width(c);
                 if best.get(&next).is_none_or(|known| cost < known.0) {
                     best.insert(next, (cost, at, c));
                     order += 1;
@@ -79,11 +95,41 @@ impl RegexAutomaton {
                 }
             }
         }
-        Ok(result)
+        Ok(Vec::new())
+    }
+
+    /// Remembers the way that was found to a state, which accepts or has a way that is known. Returns where it begins.
+    fn remember(&mut self, to: CharState, best: &FxHashMap<CharState, (u32, CharState, u32)>) -> CharState {
+        let mut at = to;
+        let mut bytes = self.nearest.get(&to).map_or(0, |way| way.bytes);
+        loop {
+            let (_, parent, character) = best[&at];
+            if parent == at {
+                return at;
+            }
+            bytes += width(character);
+            self.nearest.insert(parent, Way { character, next: at, bytes });
+            at = parent;
+        }
+    }
+
+    /// Appends the text of the way that is known from a state.
+    fn follow(&mut self, from: CharState, text: &mut Vec<u8>) -> Result<()> {
+        let mut at = from;
+        while let Some(way) = self.nearest.get(&at) {
+            if let Some(character) = char::from_u32(way.character) {
+                text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            at = way.next;
+        }
+        self.calculus.spend(text.len() as u64)
     }
 
     /// So many characters at least lead from a state to a match.
     fn remaining(&mut self, state: CharState) -> Result<u32> {
+        if let Some(way) = self.nearest.get(&state) {
+            return Ok(way.bytes);
+        }
         let State { term, buffer, .. } = self.states[state as usize];
         if !self.captures {
             return Ok(self.estimate(state));
@@ -145,22 +191,43 @@ impl RegexAutomaton {
         sum.max(arena.info(sequence).min_len)
     }
 
-    /// Bytes that complete the character that is being written, alive, and the state after it.
-    fn finish_character(&mut self, state: StateId) -> Result<(Vec<u8>, CharState)> {
-        let mut bytes = Vec::new();
-        let mut at = state;
-        while at.0 & MIDDLE != 0 {
-            let mut next = StateId::DEAD;
-            for byte in 0x80..0xC0u8 {
-                next = self.step(at, byte)?;
-                if next != StateId::DEAD {
-                    bytes.push(byte);
-                    break;
-                }
+    /// The states after the character that is being written, alive, and a character that leads to each.
+    fn finishes(&mut self, state: StateId) -> Result<Vec<(CharState, (Minterm, u32))>> {
+        let (at, middle) = self.parts(state);
+        let Some((node, bytes)) = middle else { return Ok(vec![(at, (0, 0))]) };
+        let mut seen = FxHashSet::default();
+        let mut found = Vec::new();
+        for (m, c) in self.inside_character(at, node, bytes) {
+            self.calculus.spend(1)?;
+            let next = self.walk(at, m, c)?;
+            if next != DEAD && seen.insert(next) {
+                found.push((next, (m, c)));
             }
-            at = next;
         }
-        Ok((bytes, at.0))
+        Ok(found)
+    }
+
+    /// What is missing of the character that is being written, as a character of a minterm.
+    fn rest_of_character(&mut self, state: StateId, (m, c): (Minterm, u32)) -> Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        let mut at = state;
+        while let (_, Some((node, bytes))) = self.parts(at) {
+            if self.captures {
+                let written = 4 - bytes.leading_zeros() as usize / 8;
+                let character = char::from_u32(c).map_or(String::new(), String::from);
+                rest.extend_from_slice(character.as_bytes().get(written..).unwrap_or_default());
+                break;
+            }
+            let leads = (0x80..0xC0).find(|&byte| match self.decoder.next(node, byte) {
+                Target::Minterm(found) => found == m,
+                Target::Node(child) => self.decoder.reach(child).any(|found| found == m),
+                Target::Dead => false,
+            });
+            let Some(byte) = leads else { break };
+            rest.push(byte);
+            at = self.step(at, byte)?;
+        }
+        Ok(rest)
     }
 
     /// Appends the cheapest text of a plain term: its parts are independent, so each takes its own cheapest way.

@@ -113,6 +113,11 @@ pub trait Automaton: Send {
     /// Whether the text of this state is in the language.
     fn is_accepting(&mut self, state: StateId) -> bool;
 
+    /// So many bytes at least lead from a state to a match; takes no work.
+    fn least_length(&self, _state: StateId) -> u64 {
+        0
+    }
+
     /// A shortest text, in bytes, that leads from `state` to an accepting one. `state` is not `DEAD`.
     fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>>;
 

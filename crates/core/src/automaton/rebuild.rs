@@ -130,6 +130,7 @@ impl RegexAutomaton {
         self.closures.clear();
         self.coarse.clear();
         self.strides.clear();
+        self.nearest.clear();
         self.extra_memory = 0;
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());

@@ -11,6 +11,7 @@
 
 use super::closure::Closures;
 use super::coarse::Coarse;
+use super::completion::Way;
 use super::decoder::{Decoder, Target};
 use super::derive::Calculus;
 use super::expr::{ExprId, NOTHING, START_BIT};
@@ -64,6 +65,8 @@ pub struct RegexAutomaton {
     pub(super) coarse: Coarse,
     pub(super) strides: Strides,
     pub(super) words: WordTables,
+    /// By character state: the shortest ways to a match that are known.
+    pub(super) nearest: FxHashMap<CharState, Way>,
 }
 
 /// Compiles a pattern over the characters that a vocabulary can spell.
@@ -99,6 +102,7 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         coarse: Coarse::default(),
         strides: Strides::default(),
         words: WordTables::default(),
+        nearest: FxHashMap::default(),
     };
     let partition = &automaton.calculus.partition;
     automaton.shift = (partition.len().max(2) as u32).next_power_of_two().trailing_zeros();
@@ -233,6 +237,11 @@ impl Automaton for RegexAutomaton {
         middle.is_none() && self.accepting(at).unwrap_or(false)
     }
 
+    fn least_length(&self, state: StateId) -> u64 {
+        let (at, _) = self.parts(state);
+        self.calculus.arena.info(self.states[at as usize].term).min_len.into()
+    }
+
     fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
         self.completion(state)
     }
@@ -291,6 +300,7 @@ impl Automaton for RegexAutomaton {
             + self.coarse.memory_bytes()
             + self.strides.memory_bytes()
             + self.words.memory_bytes()
+            + self.nearest.capacity() * (size_of::<Way>() + 5)
             + self.extra_memory
     }
 

@@ -129,6 +129,28 @@ fn shortest_completions_match() {
 }
 
 #[test]
+fn a_character_that_is_begun_is_completed_by_the_shortest_way() {
+    let cases: [(&str, &[u8], usize); 7] = [
+        ("[\u{c0}-\u{df}]x{5}|[\u{e0}-\u{ff}]", b"\xc3", 1),
+        ("[\u{c0}-\u{df}]x{5}|[\u{e0}-\u{ff}]|z", b"\xc3\x80", 5),
+        ("([\u{c0}-\u{df}]x{5}|[\u{e0}-\u{ff}])y\\1?", b"\xc3", 2),
+        ("(?!z)([\u{c0}-\u{df}]x{5}|[\u{e0}-\u{ff}]y)", b"\xc3", 2),
+        ("[\u{4e00}-\u{4e7f}]x{5}|[\u{4e80}-\u{4eff}]x{3}|[\u{5000}-\u{50ff}]", b"\xe4", 5),
+        ("[\u{4e00}-\u{4e7f}]x{5}|[\u{4e80}-\u{4eff}]x{3}|[\u{4f00}-\u{4fff}]", b"\xe4", 2),
+        (r"(?=.*z)(?:[😀-😿]x{5}z|[🙀-🙏]y?z)", b"\xf0\x9f", 3),
+    ];
+    for (pattern, before, expected) in cases {
+        let mut automaton = automaton(pattern);
+        let state = run(&mut automaton, before);
+        for _ in 0..2 {
+            let rest = automaton.shortest_completion(state).unwrap();
+            assert_eq!(rest.len(), expected, "{pattern} after {before:x?}: {rest:x?}");
+            assert!(matches(&mut automaton, std::str::from_utf8(&[before, &rest].concat()).unwrap()));
+        }
+    }
+}
+
+#[test]
 fn what_is_retained_goes_on_as_before() {
     for (pattern, before, after) in
         [(r"(\w+)-\1(?<!bb)", "ab-", "ab"), (r"(?=.*z)[a-z日]{5}", "a日", "zzz"), (r"(?>(?:ab|a)+)c日", "aba", "c日")]

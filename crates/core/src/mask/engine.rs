@@ -442,8 +442,9 @@ impl Engine {
                 }
             }
         }
-        let roomy = tokens_left.saturating_sub(ROOM);
-        if self.measured(|distances, ground, state| distances.is_surely_within(ground, state, roomy), slot)? {
+        if let Some(roomy) = tokens_left.checked_sub(ROOM)
+            && self.measured(|distances, ground, state| distances.is_surely_within(ground, state, roomy), slot)?
+        {
             return self.fill(slot, out);
         }
         out.fill(0);

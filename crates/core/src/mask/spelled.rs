@@ -31,11 +31,13 @@ impl Liveness {
         automaton: &mut dyn Automaton,
         vocabulary: &Vocabulary,
         state: StateId,
+        fuel: &mut Fuel,
     ) -> Result<Option<bool>> {
         if let Some(&live) = self.known.get(&state) {
             return Ok(Some(live));
         }
-        let live = automaton.is_accepting(state) || is_spelled(vocabulary, &automaton.shortest_completion(state)?);
+        let live =
+            automaton.is_accepting(state) || is_spelled(vocabulary, &automaton.shortest_completion(state)?, fuel)?;
         if live {
             self.known.insert(state, true);
         }
@@ -51,7 +53,7 @@ impl Liveness {
         path: &mut Path,
         fuel: &mut Fuel,
     ) -> Result<bool> {
-        if let Some(live) = self.known(automaton, vocabulary, state)? {
+        if let Some(live) = self.known(automaton, vocabulary, state, fuel)? {
             return Ok(live);
         }
         // Breadth first; `reached[i].1` is the index of the state from which state `i` was reached.
@@ -71,7 +73,7 @@ impl Liveness {
             for target in targets {
                 reached.push((target, next));
                 // Nothing leads on from a dead one: its walk finds only what is dead.
-                if self.known(automaton, vocabulary, target)? == Some(true) {
+                if self.known(automaton, vocabulary, target, fuel)? == Some(true) {
                     let mut at = next;
                     while at != usize::MAX {
                         self.known.insert(reached[at].0, true);
@@ -96,7 +98,7 @@ impl Liveness {
         fuel: &mut Fuel,
     ) -> Result<Option<Vec<u8>>> {
         let shortest = automaton.shortest_completion(state)?;
-        if is_spelled(vocabulary, &shortest) {
+        if is_spelled(vocabulary, &shortest, fuel)? {
             return Ok(Some(shortest));
         }
         // Dijkstra over states, by bytes.
@@ -129,50 +131,46 @@ impl Liveness {
     }
 }
 
+/// More tokens than any text has.
+pub(super) const FAR: u32 = u32::MAX;
+
 /// Whether tokens spell `text`.
-pub(super) fn is_spelled(vocabulary: &Vocabulary, text: &[u8]) -> bool {
-    fewest_tokens(vocabulary, text).is_some()
+fn is_spelled(vocabulary: &Vocabulary, text: &[u8], fuel: &mut Fuel) -> Result<bool> {
+    Ok(tokens_to_end(vocabulary, text, |_| None, fuel)?[0] != FAR)
 }
 
-/// The least number of tokens that spell `text`, if any do.
-pub(super) fn fewest_tokens(vocabulary: &Vocabulary, text: &[u8]) -> Option<usize> {
-    Some(by_end(vocabulary, text)[text.len()].0).filter(|&count| count != usize::MAX)
+/// The first of the fewest tokens that spell `text`, the longest of several, and how many they are; `None` if none do, or
+/// the text is empty.
+pub(super) fn first_of_fewest(vocabulary: &Vocabulary, text: &[u8], fuel: &mut Fuel) -> Result<Option<(u32, u32)>> {
+    let counts = tokens_to_end(vocabulary, text, |_| None, fuel)?;
+    let fewest = prefixes(vocabulary, text).min_by_key(|&(length, _)| (counts[length], usize::MAX - length));
+    Ok(fewest.filter(|_| counts[0] != FAR).map(|(_, token)| (token, counts[0])))
 }
 
-/// The first of the fewest tokens that spell `text`, and how many they are; `None` if none do, or the text is empty.
-pub(super) fn first_of_fewest(vocabulary: &Vocabulary, text: &[u8]) -> Option<(u32, usize)> {
-    let ends = by_end(vocabulary, text);
-    let (count, mut token, mut start) = ends[text.len()];
-    if count == usize::MAX || count == 0 {
-        return None;
+/// For each place in `text`, its end included, the least number of tokens that spell what follows, [`FAR`] if none do;
+/// or what is `known` of the place.
+pub(super) fn tokens_to_end(
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    known: impl Fn(usize) -> Option<u32>,
+    fuel: &mut Fuel,
+) -> Result<Vec<u32>> {
+    let mut counts = vec![FAR; text.len() + 1];
+    counts[text.len()] = known(text.len()).unwrap_or(0);
+    for place in (0..text.len()).rev() {
+        let mut steps = 1;
+        counts[place] = known(place).unwrap_or_else(|| {
+            let ends = prefixes(vocabulary, &text[place..]).inspect(|&(length, _)| steps = length as u64 + 1);
+            ends.map(|(length, _)| counts[place + length]).min().unwrap_or(FAR).saturating_add(1)
+        });
+        fuel.spend(steps)?;
     }
-    while start > 0 {
-        (_, token, start) = ends[start];
-    }
-    Some((token, count))
+    Ok(counts)
 }
 
-/// For each end of a prefix of `text` the least number of tokens that spell the prefix (`usize::MAX`: none do), the last
-/// of these, and where it begins.
-fn by_end(vocabulary: &Vocabulary, text: &[u8]) -> Vec<(usize, u32, usize)> {
-    let mut ends = vec![(usize::MAX, 0, 0); text.len() + 1];
-    ends[0].0 = 0;
-    for start in 0..text.len() {
-        if ends[start].0 == usize::MAX {
-            continue;
-        }
-        let here = ends[start].0 + 1;
-        for (length, token) in vocabulary.trie().prefixes(&text[start..]) {
-            if here < ends[start + length].0 {
-                ends[start + length] = (here, token, start);
-            }
-        }
-        for &token in vocabulary.trie().long() {
-            let bytes = vocabulary.bytes_of(token);
-            if text[start..].starts_with(bytes) && here < ends[start + bytes.len()].0 {
-                ends[start + bytes.len()] = (here, token, start);
-            }
-        }
-    }
-    ends
+/// The tokens that are prefixes of `text`, and how long they are.
+pub(super) fn prefixes<'a>(vocabulary: &'a Vocabulary, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
+    let long = vocabulary.trie().long().iter().map(move |&token| (vocabulary.bytes_of(token).len(), token));
+    let long = long.filter(move |&(_, token)| text.starts_with(vocabulary.bytes_of(token)));
+    vocabulary.trie().prefixes(text).chain(long)
 }
