@@ -177,7 +177,7 @@ impl RegexAutomaton {
                 }
                 // What looks ahead reads nothing.
                 Expr::Ahead { .. } | Expr::Next { .. } => 0,
-                _ => arena.info(head).min_len,
+                _ => arena.reads(head),
             };
             if !matches!(arena.get(head), Expr::Close { .. } | Expr::Open(_) | Expr::Backref { .. } | Expr::Text { .. })
                 && arena.is(head, flag::GROUPS)

@@ -9,6 +9,8 @@ pub struct Info {
     pub min_len: u32,
     /// See the constants of [`flag`].
     pub flags: u16,
+    /// It reads no fewer characters itself (a lower bound); what it looks ahead to, and what is plain, is not counted.
+    pub(super) reads: u16,
     /// The numbers of lookbehinds that it mentions.
     pub trackers: u64,
     /// The minterms with which it can begin, and perhaps more, in a word (see [`folded`](super::partition::folded)). Exactly
@@ -57,7 +59,18 @@ use flag::*;
 /// Nothing is known of how it begins.
 pub const ANY_FIRST: u64 = u64::MAX;
 
+/// As far as it fits.
+fn short(length: u32) -> u16 {
+    u16::try_from(length).unwrap_or(u16::MAX)
+}
+
 impl Arena {
+    /// So many characters at least it reads itself, what it looks ahead to not counted.
+    pub(super) fn reads(&self, id: ExprId) -> u32 {
+        let info = self.info(id);
+        if info.flags & PLAIN != 0 { info.min_len } else { info.reads.into() }
+    }
+
     /// What is known of a node whose parts are known.
     pub(super) fn inspect(&self, expr: &Expr) -> Info {
         let zero = |front, flags| Info { flags: MAY_SKIP | STANDS | flags, front, ..Info::default() };
@@ -65,6 +78,7 @@ impl Arena {
             ids.iter().fold(start, |mut all, &id| {
                 let one = self.info(id);
                 all.min_len = all.min_len.min(one.min_len);
+                all.reads = all.reads.min(short(self.reads(id)));
                 all.flags |= one.flags
                     & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | FRONT_TEXT | MARKED | COUNTS);
                 all.flags &= one.flags | !(PLAIN | STANDS);
@@ -104,9 +118,9 @@ impl Arena {
             Expr::Concat(head, tail) => {
                 let (h, t) = (*self.info(head), *self.info(tail));
                 let mut info = h;
-                // What looks ahead reads nothing: its length and the tail's overlap.
-                let looks = matches!(self.get(head), Expr::Ahead { .. } | Expr::Next { .. });
-                info.min_len = if looks { h.min_len.max(t.min_len) } else { h.min_len.saturating_add(t.min_len) };
+                // What the head looks ahead to is also read by the tail.
+                info.min_len = h.min_len.max(self.reads(head).saturating_add(t.min_len));
+                info.reads = short(self.reads(head).saturating_add(self.reads(tail)));
                 info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
                 info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS);
                 info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT | RANGE);
@@ -119,7 +133,7 @@ impl Arena {
                 info
             }
             Expr::Union(ref ids) | Expr::Ordered(ref ids) => {
-                fold(ids, Info { min_len: u32::MAX, flags: PLAIN | STANDS, ..Info::default() })
+                fold(ids, Info { min_len: u32::MAX, reads: u16::MAX, flags: PLAIN | STANDS, ..Info::default() })
             }
             Expr::Inter(ref ids) => {
                 let mut info = fold(ids, Info::default());
@@ -130,14 +144,17 @@ impl Arena {
             }
             Expr::Not(id) => {
                 let mut info = *self.info(id);
-                info.min_len = 0;
+                (info.min_len, info.reads) = (0, 0);
                 info.first = ANY_FIRST;
                 info.flags = info.flags & !(SKIPS | PLAIN | STANDS | CLASS | RANGE) | BOOLEAN | MAY_SKIP | COMPLEMENT;
                 info
             }
             Expr::Repeat { body, min, max, lazy } => {
                 let mut info = *self.info(body);
-                info.min_len = info.min_len.saturating_mul(min);
+                let reads = self.reads(body);
+                // The last iteration may look ahead as far as it likes.
+                info.min_len = if min == 0 { 0 } else { reads.saturating_mul(min - 1).saturating_add(info.min_len) };
+                info.reads = short(reads.saturating_mul(min));
                 info.flags &= !(MARKED | CLASS | COMPLEMENT | RANGE);
                 if min != max && !lazy && info.flags & GROUPS == 0 {
                     info.flags |= RANGE;
@@ -152,7 +169,7 @@ impl Arena {
             }
             Expr::Mark { body, .. } => {
                 let mut info = *self.info(body);
-                info.min_len = 0;
+                (info.min_len, info.reads) = (0, 0);
                 info.first = ANY_FIRST;
                 info.flags = info.flags & !(SKIPS | PLAIN | STANDS | CLASS | COMPLEMENT | RANGE) | MAY_SKIP | MARKED;
                 info
@@ -171,6 +188,7 @@ impl Arena {
                     flags: MAY_SKIP
                         | STANDS
                         | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW),
+                    reads: 0,
                 }
             }
             // What a lookbehind may ask for now is not known here: everything.
@@ -182,18 +200,21 @@ impl Arena {
                 Info { flags: MAY_SKIP | GROUPS | text, first: ANY_FIRST, ..Info::default() }
             }
             Expr::Text { left, .. } => {
-                Info { min_len: left, flags: GROUPS | FRONT_TEXT, first: ANY_FIRST, ..Info::default() }
+                let reads = short(left);
+                Info { min_len: left, reads, flags: GROUPS | FRONT_TEXT, first: ANY_FIRST, ..Info::default() }
             }
             Expr::Cond { yes, no, .. } => {
-                let mut info = fold(&[yes, no], Info { min_len: u32::MAX, flags: STANDS, ..Info::default() });
+                let mut info =
+                    fold(&[yes, no], Info { min_len: u32::MAX, reads: u16::MAX, flags: STANDS, ..Info::default() });
                 info.flags = info.flags & !SKIPS | GROUPS;
                 info
             }
             Expr::Atomic(ref threads) => {
-                let mut info = Info { min_len: u32::MAX, first: ANY_FIRST, ..Info::default() };
+                let mut info = Info { min_len: u32::MAX, reads: u16::MAX, first: ANY_FIRST, ..Info::default() };
                 for &(condition, thread) in threads {
                     let (c, t) = (self.info(condition), self.info(thread));
                     info.min_len = info.min_len.min(t.min_len);
+                    info.reads = info.reads.min(short(self.reads(thread)));
                     info.trackers |= c.trackers | t.trackers;
                     info.front |= c.front | t.front;
                     info.flags |= (c.flags | t.flags) & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW);

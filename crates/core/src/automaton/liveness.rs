@@ -189,11 +189,11 @@ impl RegexAutomaton {
                     // Characters that differ in case only may differ in bytes.
                     text.map_or(0, |&(_, chars, bytes)| if captures.is_exact(reference) { bytes } else { chars })
                 }
-                _ => arena.info(head).min_len,
+                _ => arena.reads(head),
             };
             sum = sum.saturating_add(more);
             rest = tail;
         }
-        sum
+        sum.max(arena.info(term).min_len)
     }
 }
