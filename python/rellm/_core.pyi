@@ -114,8 +114,8 @@ class Matcher:
     # Distance in tokens (EOS is free):
     @property
     def longest_way(self) -> int | None: ...  # no text is more tokens away from a match; None: nothing is known
-    # the least number of tokens to a match, or, where looking for it takes too long, a number that is enough; None: more
-    # than at_most
+    # the least number of tokens to a match, or, where looking for it takes too long, one that is enough;
+    # None: more than at_most
     def tokens_to_match(self, at_most: int) -> int | None: ...
     def matches_within(self, at_most: int) -> bool: ...  # whether so many tokens are enough; cheaper
     # only tokens after which a match needs at most tokens_left - 1 more
