@@ -11,6 +11,7 @@ use super::decoder::Target;
 use super::derive::STEP;
 use super::expr::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
 use super::info::flag;
+use super::middle::written;
 use super::partition::{ClassId, Minterm};
 use super::regex::RegexAutomaton;
 use super::states::{CharState, DEAD, State};
@@ -34,6 +35,12 @@ pub(super) struct Way {
 
 fn width(character: u32) -> u32 {
     char::from_u32(character).map_or(1, char::len_utf8) as u32
+}
+
+fn push(character: u32, text: &mut Vec<u8>) {
+    if let Some(character) = char::from_u32(character) {
+        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
 }
 
 /// Bytes of the cheapest text, by expression.
@@ -117,9 +124,7 @@ impl RegexAutomaton {
     fn follow(&mut self, from: CharState, text: &mut Vec<u8>) -> Result<()> {
         let mut at = from;
         while let Some(way) = self.nearest.get(&at) {
-            if let Some(character) = char::from_u32(way.character) {
-                text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            }
+            push(way.character, text);
             at = way.next;
         }
         self.calculus.spend(text.len() as u64)
@@ -213,9 +218,8 @@ impl RegexAutomaton {
         let mut at = state;
         while let (_, Some((node, bytes))) = self.parts(at) {
             if self.captures {
-                let written = 4 - bytes.leading_zeros() as usize / 8;
-                let character = char::from_u32(c).map_or(String::new(), String::from);
-                rest.extend_from_slice(character.as_bytes().get(written..).unwrap_or_default());
+                push(c, &mut rest);
+                rest.drain(..rest.len().min(written(bytes) as usize));
                 break;
             }
             let leads = (0x80..0xC0).find(|&byte| match self.decoder.next(node, byte) {
@@ -287,9 +291,7 @@ impl RegexAutomaton {
     }
 
     fn write(&self, class: ClassId, out: &mut Vec<u8>) {
-        if let Some(c) = char::from_u32(self.calculus.partition.cheapest(class)) {
-            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        }
+        push(self.calculus.partition.cheapest(class), out);
     }
 
     fn class_cost(&self, class: ClassId) -> u64 {

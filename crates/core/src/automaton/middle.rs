@@ -63,8 +63,12 @@ impl RegexAutomaton {
 
 /// One more byte of a character: the first stands lowest.
 pub(super) fn append(bytes: u32, byte: u8) -> u32 {
-    let len = 4 - bytes.leading_zeros() / 8;
-    bytes | u32::from(byte) << (8 * len)
+    bytes | u32::from(byte) << (8 * written(bytes))
+}
+
+/// How many bytes there are.
+pub(super) fn written(bytes: u32) -> u32 {
+    4 - bytes.leading_zeros() / 8
 }
 
 /// The first and the last character that begin with some bytes.
