@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (`.*?) \| .*? \| (.*?) \|$", PAGE, re.M)
-CORE = ["syntax", "automaton", "vocabulary", "mask", "matcher"]
+CORE = ["syntax", "expression", "derivative", "automaton", "lazy_dfa", "vocabulary", "mask", "matcher", "batch"]
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ("crates/core/src", "crates/python/src", "python/rellm")

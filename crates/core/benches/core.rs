@@ -5,9 +5,10 @@
 #![allow(missing_docs)]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rellm_core::automaton::{self, Automaton, StateId};
+use rellm_core::automaton::{Automaton, StateId};
 use rellm_core::codepoints::CodePoints;
 use rellm_core::error::Result;
+use rellm_core::lazy_dfa;
 use rellm_core::limits::Limits;
 use rellm_core::mask::CompiledConstraint;
 use rellm_core::matcher::Matcher;
@@ -73,7 +74,7 @@ fn dialect() -> Dialect {
 fn compile(pattern: &str, dialect: &Dialect, vocabulary: &Arc<Vocabulary>) -> Arc<CompiledConstraint> {
     let limits = Limits::default();
     let parsed = parse_str(pattern, 0, dialect, &limits).expect("the pattern is good");
-    let automaton = automaton::compile(&parsed, vocabulary.alphabet(), &limits).expect("the pattern is regular");
+    let automaton = lazy_dfa::compile(&parsed, vocabulary.alphabet(), &limits).expect("the pattern is regular");
     CompiledConstraint::new(Box::new(automaton), Arc::clone(vocabulary), &limits).expect("some text matches")
 }
 

@@ -1,13 +1,18 @@
 //! The core of rellm: `pattern → expression → automaton → mask`.
 //!
-//! Data flows one way through the modules, in the order in which they are listed; none imports a later one.
+//! Data flows one way through the modules. `tests/test_architecture.py` holds their imports against ARCHITECTURE.md.
 //! This crate knows no Python and no model: it turns a constraint and a vocabulary into bit masks over token ids.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 pub mod automaton;
+pub mod batch;
 pub mod codepoints;
+mod derivative;
 pub mod error;
+mod expression;
+mod gallop;
+pub mod lazy_dfa;
 pub mod limits;
 pub mod mask;
 pub mod matcher;

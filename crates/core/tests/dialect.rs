@@ -2,9 +2,10 @@
 //! matches what it should. The same cases run from Python, against the libraries themselves.
 #![allow(missing_docs)]
 
-use rellm_core::automaton::{self, Automaton, StateId};
+use rellm_core::automaton::{Automaton, StateId};
 use rellm_core::codepoints::CodePoints;
 use rellm_core::error::Error;
+use rellm_core::lazy_dfa;
 use rellm_core::limits::Limits;
 use rellm_core::syntax::{Dialect, Library, NoResolver, Tables, ast, parse};
 use std::path::Path;
@@ -26,7 +27,7 @@ fn points(text: &str) -> Vec<u32> {
 
 fn accepts(pattern: &ast::Pattern, text: &str) -> bool {
     let limits = Limits::default();
-    let mut automaton = automaton::compile(pattern, &CodePoints::scalars(), &limits).expect("it compiles");
+    let mut automaton = lazy_dfa::compile(pattern, &CodePoints::scalars(), &limits).expect("it compiles");
     let mut state = automaton.start();
     for byte in text.bytes() {
         automaton.refuel(limits.fuel);

@@ -6,8 +6,8 @@
 //! `RELLM_WALK_PATTERNS=300 RELLM_WALK_SEED=1`.
 #![allow(missing_docs)]
 
-use rellm_core::automaton;
 use rellm_core::error::Result;
+use rellm_core::lazy_dfa;
 use rellm_core::limits::Limits;
 use rellm_core::mask::{CompiledConstraint, FastPaths};
 use rellm_core::matcher::{MatchError, Matcher};
@@ -153,7 +153,7 @@ fn compile(
     limits: &Limits,
 ) -> Result<[Arc<CompiledConstraint>; 3]> {
     let parsed = parse_str(pattern, 0, dialect, limits)?;
-    let automaton = automaton::compile(&parsed, vocabulary.alphabet(), limits)?;
+    let automaton = lazy_dfa::compile(&parsed, vocabulary.alphabet(), limits)?;
     let made = |fast| {
         let constraint = CompiledConstraint::new(Box::new(automaton.clone()), Arc::clone(vocabulary), limits)?;
         constraint.set_fast_paths(fast);

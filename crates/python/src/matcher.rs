@@ -285,7 +285,7 @@ pub(crate) fn fill_masks(
         let locked: Vec<MutexGuard<'_, core::Matcher>> = by_address.iter().map(|matcher| matcher.lock()).collect();
         let place = |&matcher: &&Matcher| by_address.partition_point(|&other| address(other) < address(matcher));
         let inner = matchers.iter().map(|matcher| &*locked[place(matcher)]);
-        core::fill_masks(inner.zip(rows), threads)
+        rellm_core::batch::fill_masks(inner.zip(rows), threads)
     })?;
     filled.map_err(|error| exception(py, &error, None))
 }
@@ -293,13 +293,13 @@ pub(crate) fn fill_masks(
 /// For `os.register_at_fork`.
 #[pyfunction]
 pub(crate) fn before_fork(py: Python<'_>) {
-    py.detach(core::before_fork);
+    py.detach(rellm_core::batch::before_fork);
 }
 
 /// For `os.register_at_fork`, in both processes.
 #[pyfunction]
 pub(crate) fn after_fork() {
-    core::after_fork();
+    rellm_core::batch::after_fork();
 }
 
 /// What may come next, in the words of a `Rejection`.

@@ -2,35 +2,10 @@
 //!
 //! Nothing above this trait may know that an automaton is finite, or that it comes from a regular expression.
 
-mod atomic;
-mod bytes;
-mod captures;
-mod closure;
-mod coarse;
-mod completion;
-mod decoder;
-mod derive;
-mod ends;
-mod expr;
-mod info;
-mod liveness;
-mod middle;
-mod partition;
-mod rebuild;
-mod regex;
-mod states;
-mod stride;
-#[cfg(test)]
-mod tests;
-mod translate;
-mod union;
-mod words;
-
-pub use regex::{RegexAutomaton, compile};
-pub use words::{Literal, WordTable, Words};
-
 use crate::codepoints::CodePoints;
 use crate::error::Result;
+use crate::gallop::run_length;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A state, interned: two texts that have the same continuations may, but need not, have the same id.
@@ -81,6 +56,64 @@ pub struct Short<'a> {
     pub characters: u32,
     /// Of a character of ASCII, they have at most so many runs (`aa_a` has two of `a`).
     pub runs: &'a dyn Fn(u8) -> u32,
+}
+
+/// Words in the order of their bytes, each once.
+#[derive(Debug, Default)]
+pub struct WordTable {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ends: Vec<u32>,
+}
+
+impl WordTable {
+    /// The bytes of a word.
+    #[inline]
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.bytes[start..self.ends[index] as usize]
+    }
+
+    /// How many of `words` have the byte of the first of them at `depth`; they stand together.
+    pub fn run(&self, words: Range<usize>, depth: usize) -> usize {
+        let byte = self.get(words.start)[depth];
+        run_length(words.len(), |index| self.get(words.start + index)[depth] == byte)
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * 4
+    }
+}
+
+/// After a state comes the rest of one of these words; any beginning of them is alive.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// All words of the alternation.
+    pub table: Arc<WordTable>,
+    /// Those that can still be meant.
+    pub range: Range<usize>,
+    /// How many bytes of them have been read.
+    pub depth: usize,
+    /// Whether nothing comes after a word.
+    pub are_last: bool,
+}
+
+/// The bytes that follow a state, and nothing else does.
+#[derive(Debug, Clone, Copy)]
+pub struct Literal {
+    pub(crate) bytes: [u8; MOST_BYTES],
+    pub(crate) len: u8,
+    /// Whether nothing comes after them.
+    pub is_last: bool,
+}
+
+/// More of a literal is not looked at in one go; few tokens are longer.
+pub(crate) const MOST_BYTES: usize = 23;
+
+impl Literal {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
 }
 
 /// A lazily built deterministic automaton over bytes (the UTF-8 of texts of Unicode scalar values).

@@ -1,7 +1,7 @@
 //! Finished masks by state, bounded in bytes; the least recently used go first.
 
-use super::engine::{set, unset};
-use super::fast::Copied;
+use super::bits::{set, unset};
+use super::class_masks::Copied;
 use crate::automaton::StateId;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
@@ -19,7 +19,7 @@ struct Entry {
 }
 
 /// A mask, or what it is a copy of.
-pub(super) enum Mask {
+pub(crate) enum Mask {
     /// The mask itself.
     Words(Box<[u32]>),
     /// The words that are not zero, with their places.
@@ -41,7 +41,7 @@ impl Mask {
     }
 
     /// A mask to keep. PERF: a narrow one is kept as a list: 16 KiB of fresh memory for it take longer than making it.
-    pub(super) fn keep(row: &[u32]) -> Self {
+    pub(crate) fn keep(row: &[u32]) -> Self {
         let mut few = Vec::new();
         for (block, words) in row.chunks(16).enumerate() {
             if words.iter().fold(0, |any, word| any | word) == 0 {
@@ -59,7 +59,7 @@ impl Mask {
     /// A mask to keep that has none but `tokens`, and perhaps not all of them; `None`: they are not few.
     ///
     /// PERF: looking through a row for 20 tokens takes 0.5 µs, a tenth of what making the mask takes.
-    pub(super) fn of(row: &[u32], tokens: impl Iterator<Item = u32>) -> Option<Self> {
+    pub(crate) fn of(row: &[u32], tokens: impl Iterator<Item = u32>) -> Option<Self> {
         let mut places = [0; LISTED];
         let mut count = 0;
         for token in tokens {
@@ -102,7 +102,7 @@ impl Mask {
 }
 
 /// Masks of states.
-pub(super) struct MaskCache {
+pub(crate) struct MaskCache {
     entries: FxHashMap<StateId, Entry>,
     bytes: usize,
     clock: u64,
@@ -118,7 +118,7 @@ impl Default for MaskCache {
 impl MaskCache {
     /// Writes the mask of `state`, which is then the most recently used, if it is here.
     #[inline]
-    pub(super) fn write(&mut self, state: StateId, row: &mut [u32], eos_token_ids: &[u32]) -> bool {
+    pub(crate) fn write(&mut self, state: StateId, row: &mut [u32], eos_token_ids: &[u32]) -> bool {
         self.clock += 1;
         let Some(entry) = self.entries.get_mut(&state) else { return false };
         entry.used = self.clock;
@@ -132,7 +132,7 @@ impl MaskCache {
     }
 
     /// Whether the mask of `state` is here.
-    pub(super) fn has(&self, state: StateId) -> bool {
+    pub(crate) fn has(&self, state: StateId) -> bool {
         self.entries.get(&state).is_some_and(|entry| match entry.mask {
             Mask::Like { of, .. } => self.entries.contains_key(&of),
             _ => true,
@@ -140,7 +140,7 @@ impl MaskCache {
     }
 
     /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
-    pub(super) fn insert(&mut self, state: StateId, mask: Mask, budget: usize) {
+    pub(crate) fn insert(&mut self, state: StateId, mask: Mask, budget: usize) {
         let cost = mask.bytes();
         if cost > budget {
             return;
@@ -154,7 +154,7 @@ impl MaskCache {
     }
 
     /// Drops masks until no more than `budget` bytes are held: a quarter at a time, so that a drop costs little on average.
-    pub(super) fn shrink(&mut self, budget: usize) {
+    pub(crate) fn shrink(&mut self, budget: usize) {
         while self.bytes > budget {
             let mut ages: Vec<u64> = self.entries.values().map(|entry| entry.used).collect();
             let nth = ages.len() / 4;
@@ -171,12 +171,12 @@ impl MaskCache {
     }
 
     /// Drops all masks and the room they took.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.entries = FxHashMap::default();
         self.bytes = 0;
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 }

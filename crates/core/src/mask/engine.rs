@@ -1,10 +1,11 @@
 //! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
 
+use super::bits::{set, unset};
+use super::budget::distance::{Distances, Ground};
 use super::cache::{Mask, MaskCache};
-use super::distance::{Distances, Ground};
-use super::fast::{Maker, Noted, Plans, set_duplicates};
-use super::spelled::Liveness;
-use super::walk::{Fuel, Path, walk_all};
+use super::class_masks::{Maker, Noted, Plans, set_duplicates};
+use super::token_liveness::Liveness;
+use super::trie_walk::{Fuel, Path, walk_all};
 use crate::automaton::{Automaton, Short, StateId};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
@@ -79,7 +80,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(
+    pub(crate) fn new(
         automaton: Box<dyn Automaton>,
         vocabulary: Arc<Vocabulary>,
         limits: &Limits,
@@ -107,7 +108,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn can_start(&mut self) -> Result<bool> {
+    pub(crate) fn can_start(&mut self) -> Result<bool> {
         self.attempt(|engine| engine.is_live(engine.automaton.start()))
     }
 
@@ -394,7 +395,7 @@ impl Engine {
     }
 
     /// Which ways masks are made in; drops those that are ready.
-    pub(super) fn set_fast_paths(&mut self, fast: FastPaths) {
+    pub(crate) fn set_fast_paths(&mut self, fast: FastPaths) {
         self.fast = fast;
         self.masks.clear();
     }
@@ -511,19 +512,4 @@ impl Engine {
         let found = liveness.shortest_completion(&mut **automaton, vocabulary, state, path, fuel)?;
         found.ok_or_else(|| Error::Unsatisfiable { message: "no sequence of tokens leads to a match".to_owned() })
     }
-}
-
-#[inline]
-pub(super) fn set(row: &mut [u32], token: u32) {
-    row[token as usize / 32] |= 1 << (token % 32);
-}
-
-#[inline]
-pub(super) fn unset(row: &mut [u32], token: u32) {
-    row[token as usize / 32] &= !(1 << (token % 32));
-}
-
-#[inline]
-pub(super) fn is_set(row: &[u32], token: u32) -> bool {
-    row[token as usize / 32] >> (token % 32) & 1 == 1
 }

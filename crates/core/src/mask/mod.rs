@@ -1,21 +1,23 @@
 //! Automaton × vocabulary → masks: for each state, the tokens that some continuation follows.
 
-mod cache;
-mod descend;
-mod distance;
-mod engine;
-mod fast;
-mod longest_way;
-mod spelled;
-mod walk;
-mod words;
+pub(crate) mod bits;
+pub(crate) mod budget;
+pub(crate) mod cache;
+pub(crate) mod class_masks;
+pub(crate) mod engine;
+pub(crate) mod static_bound;
+pub(crate) mod target_walk;
+pub(crate) mod token_liveness;
+pub(crate) mod trie_walk;
+pub(crate) mod words;
 
 pub use engine::FastPaths;
 pub(crate) use engine::{CHUNK, Engine, Slot, Step};
 
-use crate::automaton::{self, Automaton, StateId};
+use crate::automaton::{Automaton, StateId};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
+use crate::lazy_dfa;
 use crate::limits::Limits;
 use crate::syntax::ast::{Node, Pattern};
 use crate::vocabulary::Vocabulary;
@@ -36,17 +38,17 @@ impl CompiledConstraint {
     /// The constraint of a parsed pattern.
     ///
     /// # Errors
-    /// Those of [`automaton::compile`] and of [`CompiledConstraint::new`].
+    /// Those of [`lazy_dfa::compile`] and of [`CompiledConstraint::new`].
     pub fn compile(pattern: &Pattern, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
-        let compiled = automaton::compile(pattern, vocabulary.alphabet(), limits)?;
+        let compiled = lazy_dfa::compile(pattern, vocabulary.alphabet(), limits)?;
         if compiled.start() == StateId::DEAD {
             // Which of the two it is, decides what a person does about it.
-            let any = automaton::compile(pattern, &CodePoints::scalars(), limits)?;
+            let any = lazy_dfa::compile(pattern, &CodePoints::scalars(), limits)?;
             if any.start() != StateId::DEAD {
                 return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
             }
         }
-        let longest_way = longest_way::longest_way(pattern, &vocabulary);
+        let longest_way = static_bound::longest_way(pattern, &vocabulary);
         Self::build(Box::new(compiled), vocabulary, limits, longest_way)
     }
 

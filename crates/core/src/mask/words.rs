@@ -2,7 +2,7 @@
 //!
 //! PERF: the first mask of 5,000 words has 4,000 live nodes; a state for each made it take 1.0 ms in place of 0.3.
 
-use super::fast::Maker;
+use super::class_masks::Maker;
 use crate::automaton::{StateId, Words};
 use crate::error::Result;
 use crate::vocabulary::trie::NO_TOKEN;
@@ -18,7 +18,7 @@ struct Origin<'a> {
 
 impl Maker<'_> {
     /// The tokens in `range`, which is all that is below a node `above` deep whose state is `state`.
-    pub(super) fn walk_words(
+    pub(crate) fn walk_words(
         &mut self,
         (state, words): (StateId, &Words),
         above: usize,

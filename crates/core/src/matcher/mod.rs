@@ -1,14 +1,10 @@
 //! One text being written: what may come next, what was written, and the way back.
 
-mod batch;
 mod describe;
 mod error;
-mod helpers;
 
-pub use batch::fill_masks;
 pub use describe::{describe, expectation};
 pub use error::{MatchError, Rejection};
-pub use helpers::{after_fork, before_fork};
 
 use crate::automaton::StateId;
 use crate::codepoints::CodePoints;
@@ -173,7 +169,7 @@ impl Matcher {
         match constraint.vocabulary().token_bytes(token) {
             Some(bytes) if !self.ended && !bytes.is_empty() => match self.take(bytes)? {
                 Step::To(_) => {
-                    helpers::goes_on(&constraint, self.slot);
+                    crate::batch::helpers::goes_on(&constraint, self.slot);
                     Ok(())
                 }
                 _ => Err(self.rejected(Some(token), bytes)?),

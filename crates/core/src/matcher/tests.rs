@@ -1,4 +1,5 @@
 use super::*;
+use crate::batch::fill_masks;
 use crate::limits::Limits;
 use crate::mask::FastPaths;
 use crate::mask::tests::*;

@@ -1,0 +1,7 @@
+//! Expressions: hash-consed terms over minterms, and how the tree of a parsed pattern becomes one.
+
+pub(crate) mod arena;
+pub(crate) mod facts;
+pub(crate) mod minterms;
+pub(crate) mod translate;
+pub(crate) mod unions;

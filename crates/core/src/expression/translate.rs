@@ -1,0 +1,613 @@
+//! Expression tree → expressions.
+//!
+//! Outside atomic groups the order of alternatives and greediness say nothing about the language, so they are dropped
+//! and more expressions become equal. Groups leave a trace only where something asks for them.
+//!
+//! What the automaton cannot hold is found here and named with its position: captures made in a lookaround or an
+//! atomic group and asked for outside of it, captures that a lookbehind asks for, atomic groups of variable length in
+//! a lookbehind, which the library matches from right to left.
+
+use crate::codepoints::CodePoints;
+use crate::derivative::captures::Captures;
+use crate::derivative::derive::Calculus;
+use crate::error::{Error, Result};
+use crate::expression::arena::{ANYTHING, DONE, EMPTY, Expr, ExprId, MANY, NOTHING, UNBOUND};
+use crate::expression::minterms::{ClassId, Partition};
+use crate::syntax::ast::{Assertion, Direction, Node, Pattern, RepeatKind, WordAssertion};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+/// A pattern, ready to be derived.
+pub struct Translation {
+    /// Expressions and classes.
+    pub calculus: Calculus,
+    /// The pattern.
+    pub root: ExprId,
+    /// The lookbehinds at the start of the text, by number.
+    pub trackers: Vec<ExprId>,
+    /// By minterm: the bits of `Before` that hold after a character of it.
+    pub before: Vec<ClassId>,
+    /// Whether texts of groups are asked for, so that characters have to be known, not only their minterms.
+    pub captures: bool,
+}
+
+/// Translates a pattern over an alphabet.
+pub fn translate(pattern: &Pattern, alphabet: &CodePoints, fuel: u64) -> Result<Translation> {
+    let mut survey = Survey::default();
+    survey.visit(&pattern.root, 0)?;
+    let sets = survey.sets.iter().map(|s| &**s);
+    let characters: Vec<CodePoints> = survey.characters.iter().map(|&c| CodePoints::single(c)).collect();
+    let mut partition = Partition::new(sets.chain(&characters), alphabet).ok_or_else(|| Error::Limit {
+        limit: "memory_bytes",
+        allowed: 60_000,
+        message: "the pattern tells more than 60,000 classes of characters apart: simplify it".into(),
+    })?;
+    // Classes of single characters in their order: then tables of words are in the order of their bytes.
+    let mut ordered: Vec<u32> = survey.characters.iter().copied().collect();
+    ordered.sort_unstable();
+    for c in ordered {
+        partition.class_of(c);
+    }
+    let captures = !survey.backreferences.is_empty();
+    let mut calculus = Calculus::new(partition, Captures::default());
+    calculus.fuel = fuel;
+    calculus.fuel_limit = fuel;
+    let mut translator = Translator {
+        calculus,
+        survey,
+        trackers: Vec::new(),
+        befores: Vec::new(),
+        classes: FxHashMap::default(),
+        looking_from: None,
+    };
+    let root = translator.node(&pattern.root, Mode::default())?;
+    Ok(Translation {
+        root,
+        trackers: translator.trackers,
+        before: translator.befores,
+        captures,
+        calculus: translator.calculus,
+    })
+}
+
+/// What a pattern contains, looked up before it is translated.
+#[derive(Default)]
+struct Survey {
+    sets: Vec<Arc<CodePoints>>,
+    seen_sets: FxHashSet<*const CodePoints>,
+    characters: FxHashSet<u32>,
+    backreferences: FxHashSet<u32>,
+    conditionals: FxHashSet<u32>,
+    /// By group: the confined places (lookarounds, atomic groups) it stands in, outermost first.
+    places: FxHashMap<u32, Vec<u32>>,
+    /// The group, where it is asked for, and the confined places there.
+    questions: Vec<(u32, usize, Vec<u32>, bool)>,
+    path: Vec<(u32, bool)>,
+    count: u32,
+}
+
+impl Survey {
+    fn set(&mut self, set: &Arc<CodePoints>) {
+        if self.seen_sets.insert(Arc::as_ptr(set)) {
+            self.sets.push(set.clone());
+        }
+    }
+
+    fn confined(&mut self, node: &Node, behind: bool, depth: u32) -> Result<()> {
+        self.count += 1;
+        self.path.push((self.count, behind));
+        let result = self.visit(node, depth + 1);
+        self.path.pop();
+        result
+    }
+
+    fn visit(&mut self, node: &Node, depth: u32) -> Result<()> {
+        if depth == 0 {
+            self.walk(node, 0)?;
+            for (group, position, path, behind) in std::mem::take(&mut self.questions) {
+                let Some(place) = self.places.get(&group) else { continue };
+                if behind || !path.starts_with(place) {
+                    return Err(Error::NotRegular {
+                        construct: if behind {
+                            "a group that a lookbehind asks for".into()
+                        } else {
+                            "a group set inside a lookaround or an atomic group and asked for outside of it".into()
+                        },
+                        position: Some(position),
+                    });
+                }
+            }
+            return Ok(());
+        }
+        self.walk(node, depth)
+    }
+
+    fn question(&mut self, groups: &[u32], position: usize) {
+        let path: Vec<u32> = self.path.iter().map(|p| p.0).collect();
+        let behind = self.path.iter().any(|p| p.1);
+        for &group in groups {
+            self.questions.push((group, position, path.clone(), behind));
+        }
+    }
+
+    fn walk(&mut self, node: &Node, depth: u32) -> Result<()> {
+        let depth = depth + 1;
+        match node {
+            Node::Empty | Node::Nothing => {}
+            Node::Char(c) => {
+                self.characters.insert(u32::from(*c));
+            }
+            Node::Class(set) => self.set(set),
+            Node::Sequence(nodes) | Node::Alternation(nodes) => {
+                for node in nodes {
+                    self.walk(node, depth)?;
+                }
+            }
+            Node::Repeat { node, kind, .. } => {
+                if *kind == RepeatKind::Possessive {
+                    self.confined(node, false, depth)?;
+                } else {
+                    self.walk(node, depth)?;
+                }
+            }
+            Node::Group { index, node } => {
+                let path: Vec<u32> = self.path.iter().map(|p| p.0).collect();
+                let common = match self.places.get(index) {
+                    // A number used twice: only what confines both matters; the stricter is kept.
+                    Some(other) if other.len() >= path.len() => other.clone(),
+                    _ => path,
+                };
+                self.places.insert(*index, common);
+                self.walk(node, depth)?;
+            }
+            Node::Atomic(node) => self.confined(node, false, depth)?,
+            Node::Look { direction, node, .. } => self.confined(node, *direction == Direction::Behind, depth)?,
+            Node::Assertion(assertion) => match assertion {
+                Assertion::TextEndOrFinal(set) | Assertion::LineStart(set) | Assertion::LineEnd(set) => self.set(set),
+                Assertion::Word { word, .. } => self.set(word),
+                Assertion::TextStart | Assertion::TextEnd | Assertion::SearchStart => {}
+            },
+            Node::Backreference { groups, position, .. } => {
+                if groups.len() != 1 {
+                    return Err(Error::NotRegular {
+                        construct: "a backreference to several groups of one name".into(),
+                        position: Some(*position),
+                    });
+                }
+                self.backreferences.extend(groups);
+                self.question(groups, *position);
+            }
+            Node::Conditional { groups, yes, no, position } => {
+                self.conditionals.extend(groups);
+                self.question(groups, *position);
+                self.walk(yes, depth)?;
+                self.walk(no, depth)?;
+            }
+            Node::LookConditional { test, yes, no } => {
+                self.walk(test, depth)?;
+                self.walk(yes, depth)?;
+                self.walk(no, depth)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a node stands.
+#[derive(Default, Clone, Copy)]
+struct Mode {
+    /// Inside an atomic group: the order of ways matters.
+    ordered: bool,
+    /// Inside a lookbehind.
+    behind: bool,
+}
+
+struct Translator {
+    calculus: Calculus,
+    survey: Survey,
+    trackers: Vec<ExprId>,
+    befores: Vec<ClassId>,
+    classes: FxHashMap<*const CodePoints, Option<ClassId>>,
+    /// Where the lookaround stands that is being translated.
+    looking_from: Option<usize>,
+}
+
+impl Translator {
+    fn class_id(&mut self, set: &Arc<CodePoints>) -> Option<ClassId> {
+        let partition = &mut self.calculus.partition;
+        let class = *self.classes.entry(Arc::as_ptr(set)).or_insert_with(|| partition.class(set));
+        self.calculus.arena.learn(&self.calculus.partition);
+        class
+    }
+
+    fn class(&mut self, set: &Arc<CodePoints>) -> ExprId {
+        match self.class_id(set) {
+            Some(class) => self.calculus.arena.class(class),
+            None => NOTHING,
+        }
+    }
+
+    fn char_class(&mut self, c: char) -> Option<ClassId> {
+        let class = self.calculus.partition.class_of(c.into());
+        self.calculus.arena.learn(&self.calculus.partition);
+        class
+    }
+
+    fn sequence(&mut self, ids: Vec<ExprId>) -> ExprId {
+        ids.into_iter().rev().fold(EMPTY, |tail, head| self.calculus.arena.concat(head, tail))
+    }
+
+    fn either(&mut self, ids: Vec<ExprId>, mode: Mode) -> ExprId {
+        if mode.ordered {
+            self.calculus.arena.ordered(ids)
+        } else {
+            self.calculus.arena.union(ids, &mut self.calculus.partition)
+        }
+    }
+
+    fn node(&mut self, node: &Node, mode: Mode) -> Result<ExprId> {
+        self.calculus.spend(1)?;
+        Ok(match node {
+            Node::Empty => EMPTY,
+            Node::Nothing => NOTHING,
+            Node::Char(c) => match self.char_class(*c) {
+                Some(class) => self.calculus.arena.class(class),
+                None => NOTHING,
+            },
+            Node::Class(set) => self.class(set),
+            Node::Sequence(nodes) => self.run(nodes, mode)?,
+            Node::Alternation(nodes) => self.alternation(nodes, mode)?,
+            Node::Repeat { node, min, max, kind } => {
+                let max = max.unwrap_or(MANY);
+                if *kind == RepeatKind::Possessive {
+                    let greedy = self.possessive(node, *min, max, mode)?;
+                    return Ok(greedy);
+                }
+                let lazy = mode.ordered && *kind == RepeatKind::Lazy;
+                let body = self.node(node, mode)?;
+                self.calculus.arena.repeat(body, *min, max, lazy)
+            }
+            Node::Group { index, node } => {
+                let body = self.node(node, mode)?;
+                let captured = self.survey.backreferences.contains(index);
+                if !captured && !self.survey.conditionals.contains(index) {
+                    return Ok(body);
+                }
+                let close = self.calculus.arena.intern(Expr::Close { group: *index, start: UNBOUND });
+                let mut parts = vec![body, close];
+                if captured {
+                    self.calculus.note_letters(*index, body);
+                    parts.insert(0, self.calculus.arena.intern(Expr::Open(*index)));
+                }
+                self.sequence(parts)
+            }
+            Node::Atomic(node) => self.atomic(node, mode)?,
+            Node::Look { direction, negated, node, position } => {
+                let outer = self.looking_from;
+                self.looking_from = position.or(outer);
+                let look = self.look(*direction, *negated, node)?;
+                self.looking_from = outer;
+                look
+            }
+            Node::Assertion(assertion) => self.assertion(assertion, mode)?,
+            Node::Backreference { groups, case, .. } => {
+                let reference = self.calculus.captures.reference(groups[0], case);
+                self.calculus.arena.intern(Expr::Backref { reference, content: UNBOUND })
+            }
+            Node::Conditional { groups, yes, no, .. } => {
+                let (yes, no) = (self.node(yes, mode)?, self.node(no, mode)?);
+                let groups = self.calculus.captures.condition(groups);
+                self.calculus.arena.intern(Expr::Cond { groups, yes, no })
+            }
+            Node::LookConditional { test, yes, no } => {
+                let Node::Look { direction, negated, node, position } = &**test else { return self.node(yes, mode) };
+                self.looking_from = *position;
+                let (holds, fails) = (self.look(*direction, *negated, node)?, self.look(*direction, !*negated, node)?);
+                let (yes, no) = (self.node(yes, mode)?, self.node(no, mode)?);
+                // A lookbehind is read from its end: there, the test comes before what stands to its left.
+                let ways = if mode.behind {
+                    vec![self.sequence(vec![yes, holds]), self.sequence(vec![no, fails])]
+                } else {
+                    vec![self.sequence(vec![holds, yes]), self.sequence(vec![fails, no])]
+                };
+                self.either(ways, mode)
+            }
+        })
+    }
+
+    /// A sequence; runs of characters become strings of the pool.
+    fn run(&mut self, nodes: &[Node], mode: Mode) -> Result<ExprId> {
+        let mut ids = Vec::new();
+        let mut i = 0;
+        while i < nodes.len() {
+            let mut classes = Vec::new();
+            while let Some(Node::Char(c)) = nodes.get(i) {
+                match self.char_class(*c) {
+                    Some(class) => classes.push(class),
+                    None => return Ok(NOTHING),
+                }
+                i += 1;
+            }
+            if !classes.is_empty() {
+                self.calculus.spend(classes.len() as u64)?;
+                ids.push(self.string(classes));
+            }
+            if let Some(node) = nodes.get(i) {
+                ids.push(self.node(node, mode)?);
+                i += 1;
+            }
+        }
+        Ok(self.sequence(ids))
+    }
+
+    fn string(&mut self, classes: Vec<ClassId>) -> ExprId {
+        let arena = &mut self.calculus.arena;
+        let (at, len) = (arena.pool.len() as u32, classes.len() as u32);
+        arena.pool.extend(classes);
+        arena.string(at, len)
+    }
+
+    /// Alternatives; outside atomic groups the literal ones become one sorted table.
+    fn alternation(&mut self, nodes: &[Node], mode: Mode) -> Result<ExprId> {
+        let mut ids = Vec::new();
+        let mut strings: Vec<Vec<ClassId>> = Vec::new();
+        for node in nodes {
+            match (mode.ordered, self.literal(node)) {
+                (false, Some(Some(string))) => strings.push(string),
+                (false, Some(None)) => {}
+                _ => ids.push(self.node(node, mode)?),
+            }
+        }
+        if strings.len() < 4 {
+            for string in strings {
+                ids.push(self.string(string));
+            }
+            return Ok(self.either(ids, mode));
+        }
+        strings.sort_unstable();
+        strings.dedup();
+        let arena = &mut self.calculus.arena;
+        let mut table = Vec::with_capacity(strings.len());
+        for string in &strings {
+            table.push((arena.pool.len() as u32, string.len() as u32));
+            arena.pool.extend(string);
+        }
+        let number = arena.tables.len() as u32;
+        let count = table.len() as u32;
+        arena.tables.push(table.into_boxed_slice());
+        self.calculus.spend(u64::from(count))?;
+        ids.push(self.calculus.arena.literals(number, 0, count, 0));
+        Ok(self.either(ids, mode))
+    }
+
+    /// The classes of a string whose characters are one minterm each. `Some(None)`: it cannot be spelled.
+    fn literal(&mut self, node: &Node) -> Option<Option<Vec<ClassId>>> {
+        let nodes = match node {
+            Node::Sequence(nodes) => &nodes[..],
+            Node::Empty => &[],
+            Node::Char(_) | Node::Class(_) => std::slice::from_ref(node),
+            _ => return None,
+        };
+        let mut classes = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let class = match node {
+                Node::Char(c) => self.char_class(*c),
+                Node::Class(set) => self.class_id(set),
+                _ => return None,
+            };
+            let Some(class) = class else { return Some(None) };
+            self.calculus.partition.bits(class).only()?;
+            classes.push(class);
+        }
+        Some(Some(classes))
+    }
+
+    fn possessive(&mut self, node: &Node, min: u32, max: u32, mode: Mode) -> Result<ExprId> {
+        // `X*+` of one class is `X*(?!X)`.
+        if let Node::Char(_) | Node::Class(_) = node {
+            let body = self.node(node, mode)?;
+            let repeat = self.calculus.arena.repeat(body, min, max, false);
+            if min == max {
+                return Ok(repeat);
+            }
+            if mode.behind {
+                // Read from its end, it takes what a repetition to its left would need.
+                return Err(Error::NotRegular {
+                    construct: "a possessive repetition of variable length in a lookbehind".into(),
+                    position: self.looking_from,
+                });
+            }
+            if let Expr::Class(class) = *self.calculus.arena.get(body) {
+                let stop = self.calculus.arena.intern(Expr::Next { class, negated: true });
+                if max == MANY {
+                    return Ok(self.calculus.arena.concat(repeat, stop));
+                }
+                let all = self.calculus.arena.repeat(body, max, max, false);
+                let fewer = self.calculus.arena.repeat(body, min, max - 1, false);
+                let fewer = self.calculus.arena.concat(fewer, stop);
+                return Ok(self.either(vec![all, fewer], mode));
+            }
+            return Ok(repeat);
+        }
+        let body = self.node(node, Mode { ordered: true, ..mode })?;
+        let repeat = self.calculus.arena.repeat(body, min, max, false);
+        self.confine(repeat, fixed_length(node).is_some() && min == max, mode)
+    }
+
+    fn atomic(&mut self, node: &Node, mode: Mode) -> Result<ExprId> {
+        if fixed_length(node).is_some() {
+            // All ways end at the same place.
+            return self.node(node, mode);
+        }
+        let body = self.node(node, Mode { ordered: true, ..mode })?;
+        self.confine(body, false, mode)
+    }
+
+    fn confine(&mut self, body: ExprId, fixed: bool, mode: Mode) -> Result<ExprId> {
+        if fixed || body == NOTHING || body == EMPTY {
+            return Ok(body);
+        }
+        if mode.behind {
+            return Err(Error::NotRegular {
+                construct: "an atomic group of variable length in a lookbehind".into(),
+                position: self.looking_from,
+            });
+        }
+        Ok(self.calculus.arena.intern(Expr::Atomic(Box::new([(ANYTHING, body)]))))
+    }
+
+    fn look(&mut self, direction: Direction, negated: bool, node: &Node) -> Result<ExprId> {
+        if direction == Direction::Ahead {
+            let body = self.node(node, Mode::default())?;
+            return Ok(match (body, negated) {
+                (NOTHING, true) | (EMPTY, false) => EMPTY,
+                (NOTHING, false) | (EMPTY, true) => NOTHING,
+                _ => match *self.calculus.arena.get(body) {
+                    Expr::Class(class) => self.calculus.arena.intern(Expr::Next { class, negated }),
+                    _ => self.calculus.arena.intern(Expr::Ahead { negated, body }),
+                },
+            });
+        }
+        let body = self.node(node, Mode { behind: true, ordered: false })?;
+        if let Expr::Class(class) = *self.calculus.arena.get(body) {
+            return self.before(class, negated);
+        }
+        match (body, negated) {
+            (NOTHING, true) | (EMPTY, false) => return Ok(EMPTY),
+            (NOTHING, false) | (EMPTY, true) => return Ok(NOTHING),
+            _ => {}
+        }
+        let end = self.calculus.arena.concat(body, DONE);
+        let tracker = self.calculus.arena.concat(ANYTHING, end);
+        let number = match self.trackers.iter().position(|&t| t == tracker) {
+            Some(number) => number,
+            None if self.trackers.len() == 64 => {
+                let construct = "more than 64 lookbehinds".into();
+                return Err(Error::NotRegular { construct, position: self.looking_from });
+            }
+            None => {
+                self.trackers.push(tracker);
+                self.trackers.len() - 1
+            }
+        };
+        Ok(self.calculus.arena.intern(Expr::Behind { negated, tracker: number as u8 }))
+    }
+
+    fn before(&mut self, class: ClassId, negated: bool) -> Result<ExprId> {
+        let set = match self.befores.iter().position(|&c| c == class) {
+            Some(set) => set,
+            None if self.befores.len() == 63 => {
+                return Err(Error::NotRegular {
+                    construct: "more than 63 one-character lookbehinds".into(),
+                    position: self.looking_from,
+                });
+            }
+            None => {
+                self.befores.push(class);
+                self.befores.len() - 1
+            }
+        };
+        Ok(self.calculus.arena.intern(Expr::Before { set: set as u8, negated }))
+    }
+
+    fn assertion(&mut self, assertion: &Assertion, mode: Mode) -> Result<ExprId> {
+        let start = |this: &mut Self, negated| this.calculus.arena.intern(Expr::Start { negated });
+        let end = |this: &mut Self| this.calculus.arena.intern(Expr::End);
+        Ok(match assertion {
+            Assertion::TextStart | Assertion::SearchStart => start(self, false),
+            Assertion::TextEnd => end(self),
+            Assertion::TextEndOrFinal(set) => {
+                let newline = self.class(set);
+                let end = end(self);
+                let newline = self.calculus.arena.repeat(newline, 0, 1, false);
+                let body = self.calculus.arena.concat(newline, end);
+                self.calculus.arena.intern(Expr::Ahead { negated: false, body })
+            }
+            Assertion::LineStart(set) => {
+                let start = start(self, false);
+                let after = match self.class_id(set) {
+                    Some(class) => self.before(class, false)?,
+                    None => NOTHING,
+                };
+                self.either(vec![start, after], mode)
+            }
+            Assertion::LineEnd(set) => {
+                let end = end(self);
+                let before = match self.class_id(set) {
+                    Some(class) => self.calculus.arena.intern(Expr::Next { class, negated: false }),
+                    None => NOTHING,
+                };
+                self.either(vec![end, before], mode)
+            }
+            Assertion::Word { word, kind } => {
+                let Some(class) = self.class_id(word) else {
+                    // No word's character can be written: only \B can hold.
+                    return Ok(match kind {
+                        WordAssertion::NotBoundary => EMPTY,
+                        WordAssertion::NotBoundaryUnlessEmpty => self.unless_empty(EMPTY, mode),
+                        _ => NOTHING,
+                    });
+                };
+                let before = |this: &mut Self, negated| this.before(class, negated);
+                let next = |this: &mut Self, negated| this.calculus.arena.intern(Expr::Next { class, negated });
+                let pair = |this: &mut Self, b: bool, n: bool| -> Result<ExprId> {
+                    let (b, n) = (before(this, !b)?, next(this, !n));
+                    Ok(this.calculus.arena.concat(b, n))
+                };
+                match kind {
+                    WordAssertion::Boundary => {
+                        let ways = vec![pair(self, true, false)?, pair(self, false, true)?];
+                        self.either(ways, mode)
+                    }
+                    WordAssertion::NotBoundary => {
+                        let ways = vec![pair(self, true, true)?, pair(self, false, false)?];
+                        self.either(ways, mode)
+                    }
+                    WordAssertion::NotBoundaryUnlessEmpty => {
+                        let outside = pair(self, false, false)?;
+                        let outside = self.unless_empty(outside, mode);
+                        let ways = vec![pair(self, true, true)?, outside];
+                        self.either(ways, mode)
+                    }
+                    WordAssertion::Start => pair(self, false, true)?,
+                    WordAssertion::End => pair(self, true, false)?,
+                }
+            }
+        })
+    }
+
+    /// The assertion, and the text has a character.
+    fn unless_empty(&mut self, assertion: ExprId, mode: Mode) -> ExprId {
+        let inside = self.calculus.arena.intern(Expr::Start { negated: true });
+        let more = self.calculus.arena.intern(Expr::Next { class: crate::expression::minterms::ALL, negated: false });
+        let some = self.either(vec![inside, more], mode);
+        self.calculus.arena.concat(some, assertion)
+    }
+}
+
+/// The number of characters that every match has, if it is one number.
+fn fixed_length(node: &Node) -> Option<u64> {
+    match node {
+        Node::Empty | Node::Assertion(_) | Node::Look { .. } => Some(0),
+        Node::Nothing | Node::Char(_) | Node::Class(_) => Some(1),
+        Node::Sequence(nodes) => nodes.iter().map(fixed_length).sum(),
+        Node::Alternation(nodes) => {
+            let mut lengths = nodes.iter().map(fixed_length);
+            let first = lengths.next()??;
+            lengths.all(|l| l == Some(first)).then_some(first)
+        }
+        Node::Repeat { node, min, max, .. } => {
+            let body = fixed_length(node)?;
+            match (body, *max) {
+                (0, _) => Some(0),
+                (_, Some(max)) if max == *min => body.checked_mul(u64::from(max)),
+                _ => None,
+            }
+        }
+        // What a group captured may depend on the way.
+        Node::Group { .. } => None,
+        Node::Atomic(node) => fixed_length(node),
+        Node::Backreference { .. } => None,
+        Node::Conditional { .. } | Node::LookConditional { .. } => None,
+    }
+}

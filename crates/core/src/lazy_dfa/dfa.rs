@@ -1,0 +1,310 @@
+//! The lazy deterministic automaton of a regular expression.
+//!
+//! Two levels. A *character state* is a term with what it may ask of the text before: the context bits, the trackers
+//! of the lookbehinds it mentions, the text that open groups captured. It is interned, and only as much of the past as
+//! its term can still ask for is kept, so that states meet again. A byte state is a character state, or, in the middle
+//! of a character, a character state and a node of the UTF-8 decoder.
+//!
+//! Ids: a character state's number, or [`MIDDLE`] plus the number of a (character state, node) pair.
+//!
+//! A state is dead exactly where nothing can match (`liveness.rs`).
+
+use crate::automaton::{Automaton, Closure, Literal, Short, StateId, Words};
+use crate::codepoints::CodePoints;
+use crate::derivative::derive::Calculus;
+use crate::error::Result;
+use crate::expression::arena::{ExprId, NOTHING, START_BIT};
+use crate::expression::facts::flag;
+use crate::expression::minterms::{Bits, ClassId, Minterm};
+use crate::expression::translate::translate;
+use crate::lazy_dfa::hints::char_loop::Closures;
+use crate::lazy_dfa::hints::saturate_counts::Coarse;
+use crate::lazy_dfa::hints::stride::Strides;
+use crate::lazy_dfa::hints::words::WordTables;
+use crate::lazy_dfa::mid_char::{append, character};
+use crate::lazy_dfa::shortest::Way;
+use crate::lazy_dfa::states::{CharState, DEAD, Life, State, UNKNOWN, UNPROVEN};
+use crate::lazy_dfa::utf8::{Decoder, Target};
+use crate::limits::Limits;
+use crate::syntax::ast::Pattern;
+use rustc_hash::FxHashMap;
+
+/// Ids from here on are in the middle of a character.
+pub(crate) const MIDDLE: u32 = 1 << 31;
+
+/// The lazy deterministic automaton of a pattern.
+#[derive(Debug, Clone)]
+pub struct RegexAutomaton {
+    pub(crate) calculus: Calculus,
+    pub(crate) decoder: Decoder,
+    pub(crate) states: Vec<State>,
+    pub(crate) ids: FxHashMap<(ExprId, u64, u32, u32), CharState>,
+    /// By term: the states that are nothing else; the others are in `ids`.
+    pub(crate) bare: Vec<CharState>,
+    /// By character state and minterm, `1 << shift` apart.
+    pub(crate) transitions: Vec<u32>,
+    pub(crate) shift: u32,
+    /// Transitions that depend on the character itself, where a group is being captured.
+    pub(crate) by_character: FxHashMap<(CharState, u32), CharState>,
+    pub(crate) middles: Vec<(CharState, u32, u32)>,
+    pub(crate) middle_ids: FxHashMap<(CharState, u32, u32), u32>,
+    /// Sets of trackers, as (number, term); number 0 is the empty one.
+    pub(crate) tracker_sets: Vec<Box<[(u8, ExprId)]>>,
+    pub(crate) tracker_ids: FxHashMap<Box<[(u8, ExprId)]>, u32>,
+    /// By minterm: which sets of `Before` hold after it.
+    pub(crate) before: Vec<u64>,
+    pub(crate) before_classes: Vec<ClassId>,
+    pub(crate) captures: bool,
+    pub(crate) start: CharState,
+    pub(crate) limits: Limits,
+    pub(crate) extra_memory: usize,
+    pub(crate) all_bytes: Option<u64>,
+    /// Room for [`RegexAutomaton::sift`].
+    pub(crate) begins: Bits,
+    pub(crate) closures: Closures,
+    pub(crate) coarse: Coarse,
+    pub(crate) strides: Strides,
+    pub(crate) words: WordTables,
+    /// By character state: the shortest ways to a match that are known.
+    pub(crate) nearest: FxHashMap<CharState, Way>,
+}
+
+/// Compiles a pattern over the characters that a vocabulary can spell.
+///
+/// # Errors
+/// [`Error::NotRegular`] where the automaton cannot hold the pattern, [`Error::Limit`] where it is too large. An empty
+/// language is no error here: its start state is dead.
+pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Result<RegexAutomaton> {
+    let alphabet = alphabet.intersection(&CodePoints::scalars());
+    let translation = translate(pattern, &alphabet, limits.fuel)?;
+    let mut automaton = RegexAutomaton {
+        calculus: translation.calculus,
+        decoder: Decoder::default(),
+        states: Vec::new(),
+        ids: FxHashMap::default(),
+        bare: Vec::new(),
+        transitions: Vec::new(),
+        shift: 0,
+        by_character: FxHashMap::default(),
+        middles: Vec::new(),
+        middle_ids: FxHashMap::default(),
+        tracker_sets: vec![Box::new([])],
+        tracker_ids: FxHashMap::default(),
+        before: Vec::new(),
+        before_classes: translation.before,
+        captures: translation.captures,
+        start: DEAD,
+        limits: *limits,
+        extra_memory: 0,
+        all_bytes: None,
+        begins: Bits::default(),
+        closures: Closures::default(),
+        coarse: Coarse::default(),
+        strides: Strides::default(),
+        words: WordTables::default(),
+        nearest: FxHashMap::default(),
+    };
+    let partition = &automaton.calculus.partition;
+    automaton.shift = (partition.len().max(2) as u32).next_power_of_two().trailing_zeros();
+    let holds = |m: Minterm| {
+        let sets = automaton.before_classes.iter().enumerate().filter(|(_, c)| partition.has(**c, m));
+        sets.fold(0, |bits, (i, _)| bits | 1 << i)
+    };
+    automaton.before = (0..partition.len() as Minterm).map(holds).collect();
+    automaton.add(State {
+        term: NOTHING,
+        before: 0,
+        trackers: 0,
+        buffer: 0,
+        life: Life::Dead,
+        accepting: Some(false),
+        sifted: true,
+        compares: false,
+        begins_with_string: false,
+        closure: Some(None),
+    });
+    let trackers: Vec<(u8, ExprId)> = translation.trackers.iter().enumerate().map(|(i, &t)| (i as u8, t)).collect();
+    let start = automaton.intern(translation.root, START_BIT, &trackers, 0);
+    automaton.check_memory()?;
+    automaton.start = if automaton.alive(start)? { start } else { DEAD };
+    automaton.accepting(automaton.start)?;
+    Ok(automaton)
+}
+
+impl RegexAutomaton {
+    /// The characters with which some continuation goes on.
+    fn live(&mut self, state: StateId) -> Result<CodePoints> {
+        let (at, middle) = self.parts(state);
+        let candidates = match middle {
+            None => self.candidates(at),
+            Some((node, bytes)) => self.inside_character(at, node, bytes),
+        };
+        let (mut kinds, mut own) = (Bits::default(), Vec::new());
+        let compared = if self.states[at as usize].compares {
+            self.calculus.compared(self.states[at as usize].term, self.states[at as usize].buffer)
+        } else {
+            Vec::new()
+        };
+        for (m, c) in candidates {
+            let lives = self.walk(at, m, c)? != DEAD;
+            match (compared.binary_search(&c).is_ok(), lives) {
+                (true, true) => own.push((c, c)),
+                (false, true) => kinds.add(m),
+                (_, false) => {}
+            }
+        }
+        let compared = CodePoints::from_ranges(compared.into_iter().map(|c| (c, c)));
+        let kinds = self.calculus.partition.characters(&kinds).difference(&compared);
+        Ok(kinds.union(&CodePoints::from_ranges(own)))
+    }
+}
+
+impl Automaton for RegexAutomaton {
+    fn start(&self) -> StateId {
+        StateId(self.start)
+    }
+
+    fn step(&mut self, state: StateId, byte: u8) -> Result<StateId> {
+        if state.0 & MIDDLE == 0 {
+            if byte < 0x80 {
+                let m = self.calculus.partition.ascii(byte);
+                // PERF: the common case is one load from the table; without it steps of a Markdown list take 13 % longer.
+                let known = self.transitions[(state.0 as usize) << self.shift | usize::from(m)];
+                if known & UNPROVEN == 0 {
+                    return Ok(StateId(known));
+                }
+                if m == 0 || state.0 == DEAD {
+                    return Ok(StateId::DEAD);
+                }
+                return Ok(StateId(self.walk(state.0, m, byte.into())?));
+            }
+            if state.0 == DEAD {
+                return Ok(StateId::DEAD);
+            }
+            return match self.decoder.first(&self.calculus.partition, byte) {
+                Target::Node(node) => self.middle(state.0, node, byte.into()),
+                _ => Ok(StateId::DEAD),
+            };
+        }
+        let (at, node, bytes) = self.middles[(state.0 & !MIDDLE) as usize];
+        let bytes = append(bytes, byte);
+        match self.decoder.next(node, byte) {
+            Target::Dead | Target::Minterm(0) => Ok(StateId::DEAD),
+            Target::Node(node) => self.middle(at, node, bytes),
+            Target::Minterm(m) => Ok(StateId(self.walk(at, m, character(bytes))?)),
+        }
+    }
+
+    fn stride(&mut self, state: StateId, bytes: &[u8]) -> Result<Option<(StateId, usize)>> {
+        if state.0 & MIDDLE != 0 {
+            return Ok(None);
+        }
+        Ok(self.find_stride(state.0, bytes)?.map(|(next, length)| (StateId(next), length)))
+    }
+
+    fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
+        if state.0 & MIDDLE == 0 && byte < 0x80 {
+            let m = self.calculus.partition.ascii(byte);
+            let slot = (state.0 as usize) << self.shift | usize::from(m);
+            let State { term, sifted, .. } = self.states[state.0 as usize];
+            // What is plain is alive after each of its first characters.
+            if self.transitions[slot] == UNKNOWN
+                && m != 0
+                && !self.captures
+                && self.calculus.arena.is(term, flag::PLAIN)
+            {
+                if !sifted {
+                    self.sift(state.0);
+                }
+                return Ok(self.transitions[slot] != DEAD);
+            }
+        }
+        Ok(self.step(state, byte)? != StateId::DEAD)
+    }
+
+    fn all_bytes(&mut self) -> u64 {
+        if let Some(known) = self.all_bytes {
+            return known;
+        }
+        let bytes = self.bytes_anywhere(self.start);
+        self.all_bytes = Some(bytes);
+        bytes
+    }
+
+    fn is_accepting(&mut self, state: StateId) -> bool {
+        let (at, middle) = self.parts(state);
+        // `walk` has worked it out for every state that it returned.
+        middle.is_none() && self.accepting(at).unwrap_or(false)
+    }
+
+    fn least_length(&self, state: StateId) -> u64 {
+        let (at, _) = self.parts(state);
+        self.calculus.arena.info(self.states[at as usize].term).min_len.into()
+    }
+
+    fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
+        self.completion(state)
+    }
+
+    fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {
+        self.live(state)
+    }
+
+    fn next_bytes(&mut self, state: StateId) -> Result<Option<[u64; 4]>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => self.live_bytes(at).map(Some),
+        }
+    }
+
+    fn closure(&mut self, state: StateId) -> Result<Option<Closure>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => self.find_closure(at),
+        }
+    }
+
+    fn literal(&mut self, state: StateId) -> Option<Literal> {
+        if state.0 & MIDDLE != 0 || !self.states[state.0 as usize].begins_with_string {
+            return None;
+        }
+        self.find_literal(state.0)
+    }
+
+    fn words(&mut self, state: StateId) -> Result<Option<Words>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => Ok(self.find_words(at)),
+        }
+    }
+
+    fn coarse(&mut self, state: StateId, short: &Short<'_>) -> Result<StateId> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(state),
+            (at, None) => Ok(StateId(self.make_coarse(at, short)?)),
+        }
+    }
+
+    fn refuel(&mut self, fuel: u64) {
+        self.calculus.fuel = fuel;
+        self.calculus.fuel_limit = fuel;
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.calculus.memory_bytes()
+            + self.decoder.memory_bytes()
+            + self.states.len() * (size_of::<State>() + 40)
+            + self.transitions.len() * 4
+            + self.bare.len() * 4
+            + self.closures.memory_bytes()
+            + self.coarse.memory_bytes()
+            + self.strides.memory_bytes()
+            + self.words.memory_bytes()
+            + self.nearest.capacity() * (size_of::<Way>() + 5)
+            + self.extra_memory
+    }
+
+    fn retain(&mut self, roots: &[StateId]) -> Vec<StateId> {
+        self.rebuild(roots)
+    }
+}

@@ -1,0 +1,115 @@
+//! States of which it is known that their texts begin with one of many words.
+
+use crate::automaton::{Literal, MOST_BYTES, WordTable, Words};
+use crate::expression::arena::{EMPTY, Expr};
+use crate::expression::facts::flag;
+use crate::lazy_dfa::dfa::RegexAutomaton;
+use crate::lazy_dfa::states::CharState;
+use std::sync::Arc;
+
+/// Fewer words are as well stepped over.
+const LEAST: u32 = 8;
+
+/// The tables made so far, by number; `None`: not of single characters in their order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WordTables(Vec<Option<Option<Arc<WordTable>>>>);
+
+impl WordTables {
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.0.iter().flatten().flatten().map(|table| table.memory_bytes() + 64).sum()
+    }
+}
+
+impl RegexAutomaton {
+    /// See [`crate::automaton::Automaton::literal`]; the state's term is plain.
+    pub(crate) fn find_literal(&self, state: CharState) -> Option<Literal> {
+        let term = self.states[state as usize].term;
+        let arena = &self.calculus.arena;
+        let (head, tail) = arena.split(term);
+        let Expr::Str { at, len } = *arena.get(head) else { return None };
+        let mut literal = Literal { bytes: [0; MOST_BYTES], len: 0, is_last: tail == EMPTY };
+        for &class in &arena.pool[at as usize..(at + len) as usize] {
+            let room = &mut literal.bytes[usize::from(literal.len)..];
+            let character = self.calculus.partition.single(class).filter(|c| c.len_utf8() <= room.len());
+            let Some(character) = character else {
+                literal.is_last = false;
+                break;
+            };
+            literal.len += character.encode_utf8(room).len() as u8;
+        }
+        (literal.len > 1).then_some(literal)
+    }
+
+    /// See [`crate::automaton::Automaton::words`].
+    pub(crate) fn find_words(&mut self, state: CharState) -> Option<Words> {
+        let term = self.states[state as usize].term;
+        let arena = &self.calculus.arena;
+        let (head, tail) = arena.split(term);
+        let Expr::Literals { table, lo, hi, depth } = *arena.get(head) else { return None };
+        if hi - lo < LEAST || !arena.is(term, flag::PLAIN) {
+            return None;
+        }
+        let index = table as usize;
+        if self.words.0.len() <= index {
+            self.words.0.resize(index + 1, None);
+        }
+        if self.words.0[index].is_none() {
+            self.words.0[index] = Some(self.make_words(index));
+        }
+        let words = self.words.0[index].clone()??;
+        // They share the characters that were read, and so the bytes.
+        let (at, _) = self.calculus.arena.tables[index][lo as usize];
+        let read = &self.calculus.arena.pool[at as usize..(at + depth) as usize];
+        let depth = read.iter().filter_map(|&class| self.calculus.partition.single(class)).map(char::len_utf8).sum();
+        Some(Words { table: words, range: lo as usize..hi as usize, depth, are_last: tail == EMPTY })
+    }
+
+    fn make_words(&self, index: usize) -> Option<Arc<WordTable>> {
+        let arena = &self.calculus.arena;
+        let mut words = WordTable::default();
+        let (from, to) =
+            arena.tables[index].iter().fold((u32::MAX, 0), |(from, to), &(at, len)| (from.min(at), to.max(at + len)));
+        let classes = arena.pool.get(from as usize..to as usize).unwrap_or_default();
+        let mut characters: Vec<Option<Option<char>>> = vec![None; self.calculus.partition.count()];
+        for &class in classes {
+            let known = &mut characters[class as usize];
+            if known.is_none() {
+                *known = Some(self.calculus.partition.single(class));
+            }
+        }
+        words.bytes.reserve(classes.len());
+        words.ends.reserve(arena.tables[index].len());
+        for &(at, len) in &arena.tables[index] {
+            for &class in &arena.pool[at as usize..(at + len) as usize] {
+                match characters[class as usize]?? {
+                    c @ '\0'..='\x7F' => words.bytes.push(c as u8),
+                    c => words.bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                }
+            }
+            words.ends.push(u32::try_from(words.bytes.len()).ok()?);
+        }
+        let sorted = (1..words.ends.len()).all(|index| words.get(index - 1) < words.get(index));
+        sorted.then(|| Arc::new(words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_as_long_as_the_words_agree() {
+        for count in 1..40 {
+            for same in 1..=count {
+                let mut words = WordTable::default();
+                for index in 0..count {
+                    words.bytes.extend([b'x', if index < same { b'a' } else { b'b' }, index as u8]);
+                    words.ends.push(words.bytes.len() as u32);
+                }
+                assert_eq!(words.run(0..count, 1), same);
+                assert_eq!(words.run(0..count, 0), count);
+                assert_eq!(words.run(same - 1..count, 1), 1);
+            }
+        }
+    }
+}

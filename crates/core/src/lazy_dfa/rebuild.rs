@@ -1,0 +1,156 @@
+//! Starting over with the states in use: their expressions are copied into a fresh arena, and all others are dropped.
+
+use crate::automaton::StateId;
+use crate::derivative::captures::Captures;
+use crate::derivative::derive::Calculus;
+use crate::expression::arena::{Expr, ExprId, UNBOUND};
+use crate::lazy_dfa::dfa::RegexAutomaton;
+use crate::lazy_dfa::states::{CharState, DEAD, State};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// The fresh calculus and what has been copied.
+struct Copier {
+    fresh: Calculus,
+    ids: FxHashMap<ExprId, ExprId>,
+}
+
+impl Copier {
+    /// A fresh calculus with the same classes, strings and groups.
+    pub fn new(old: &Calculus) -> Self {
+        let captures: Captures = old.captures.blank();
+        let mut fresh = Calculus::new(old.partition.clone(), captures);
+        fresh.arena.pool.clone_from(&old.arena.pool);
+        fresh.arena.tables.clone_from(&old.arena.tables);
+        let constants = (0..=crate::expression::arena::ALL_CHARACTERS).map(|id| (id, id)).collect();
+        Copier { fresh, ids: constants }
+    }
+
+    /// The copy of a buffer.
+    pub fn buffer(&mut self, old: &Calculus, buffer: u32) -> u32 {
+        let characters = old.captures.read(buffer, 0);
+        characters.into_iter().fold(0, |buffer, c| self.fresh.captures.push(buffer, c))
+    }
+
+    /// The copy of an expression.
+    pub fn expr(&mut self, old: &Calculus, id: ExprId) -> ExprId {
+        // Parts have smaller ids than the whole: what is needed, in ascending order, needs no recursion.
+        let mut needed = Vec::new();
+        let mut seen = FxHashSet::default();
+        let mut stack = vec![id];
+        while let Some(id) = stack.pop() {
+            if self.ids.contains_key(&id) || !seen.insert(id) {
+                continue;
+            }
+            needed.push(id);
+            match old.arena.get(id) {
+                Expr::Concat(a, b) => stack.extend([*a, *b]),
+                Expr::Union(ids) | Expr::Ordered(ids) | Expr::Inter(ids) => stack.extend(ids),
+                Expr::Not(body) | Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { body, .. } => {
+                    stack.push(*body)
+                }
+                Expr::Cond { yes, no, .. } => stack.extend([*yes, *no]),
+                Expr::Atomic(threads) => stack.extend(threads.iter().flat_map(|t| [t.0, t.1])),
+                _ => {}
+            }
+        }
+        needed.sort_unstable();
+        for id in needed {
+            let copy = self.one(old, id);
+            self.ids.insert(id, copy);
+        }
+        self.ids[&id]
+    }
+
+    fn one(&mut self, old: &Calculus, id: ExprId) -> ExprId {
+        let at = |id: &ExprId| self.ids[id];
+        let sorted = |ids: &[ExprId]| {
+            let mut ids: Vec<ExprId> = ids.iter().map(at).collect();
+            ids.sort_unstable();
+            ids.into_boxed_slice()
+        };
+        let copy = match old.arena.get(id).clone() {
+            Expr::Concat(a, b) => Expr::Concat(at(&a), at(&b)),
+            Expr::Union(ids) => Expr::Union(sorted(&ids)),
+            Expr::Inter(ids) => Expr::Inter(sorted(&ids)),
+            Expr::Ordered(ids) => Expr::Ordered(ids.iter().map(at).collect()),
+            Expr::Not(body) => Expr::Not(at(&body)),
+            Expr::Repeat { body, min, max, lazy } => Expr::Repeat { body: at(&body), min, max, lazy },
+            Expr::Mark { body, min, max, lazy, dead } => Expr::Mark { body: at(&body), min, max, lazy, dead },
+            Expr::Ahead { negated, body } => Expr::Ahead { negated, body: at(&body) },
+            Expr::Cond { groups, yes, no } => Expr::Cond { groups, yes: at(&yes), no: at(&no) },
+            Expr::Atomic(threads) => Expr::Atomic(threads.iter().map(|t| (at(&t.0), at(&t.1))).collect()),
+            Expr::Backref { reference, content } if content != UNBOUND => {
+                let text = old.captures.text(content).to_vec();
+                Expr::Backref { reference, content: self.fresh.captures.content(text) }
+            }
+            Expr::Text { reference, content, left } => {
+                let text = old.captures.text(content).to_vec();
+                Expr::Text { reference, content: self.fresh.captures.content(text), left }
+            }
+            other => other,
+        };
+        self.fresh.arena.intern(copy)
+    }
+
+    /// The fresh calculus.
+    pub fn finish(self) -> Calculus {
+        self.fresh
+    }
+}
+
+impl RegexAutomaton {
+    /// Starts over with the start state and `roots` alone. What is known of them goes along, so that nothing can fail.
+    pub(crate) fn rebuild(&mut self, roots: &[StateId]) -> Vec<StateId> {
+        let mut copy = Copier::new(&self.calculus);
+        let parts: Vec<_> = roots.iter().map(|&root| self.parts(root)).collect();
+        let mut wanted: Vec<CharState> = vec![self.start];
+        wanted.extend(parts.iter().map(|p| p.0));
+        let mut fresh = Vec::new();
+        for &at in &wanted {
+            let State { term, before, trackers, buffer, life, accepting, .. } = self.states[at as usize].clone();
+            let term = copy.expr(&self.calculus, term);
+            let trackers = self.tracker_sets[trackers as usize].clone();
+            let trackers: Vec<_> = trackers.iter().map(|&(n, t)| (n, copy.expr(&self.calculus, t))).collect();
+            let buffer = copy.buffer(&self.calculus, buffer);
+            fresh.push((term, before, trackers, buffer, life, accepting));
+        }
+        let fuel = (self.calculus.fuel, self.calculus.fuel_limit);
+        self.calculus = copy.finish();
+        (self.calculus.fuel, self.calculus.fuel_limit) = fuel;
+        let dead = self.states[DEAD as usize].clone();
+        self.states.clear();
+        self.ids.clear();
+        self.bare.clear();
+        self.transitions.clear();
+        self.by_character.clear();
+        self.middles.clear();
+        self.middle_ids.clear();
+        self.tracker_sets.truncate(1);
+        self.tracker_ids.clear();
+        self.closures.clear();
+        self.coarse.clear();
+        self.strides.clear();
+        self.nearest.clear();
+        self.extra_memory = 0;
+        self.add(dead);
+        let mut new = Vec::with_capacity(fresh.len());
+        for (term, before, trackers, buffer, life, accepting) in fresh {
+            let id = self.intern(term, before, &trackers, buffer);
+            if id != DEAD {
+                self.states[id as usize].life = life;
+                self.states[id as usize].accepting = accepting;
+            }
+            new.push(id);
+        }
+        self.start = new[0];
+        let mut ids = Vec::with_capacity(roots.len());
+        for (&at, (_, middle)) in new[1..].iter().zip(parts) {
+            ids.push(match middle {
+                None => StateId(at),
+                Some((node, bytes)) if at != DEAD => self.living_middle(at, node, bytes),
+                Some(_) => StateId::DEAD,
+            });
+        }
+        ids
+    }
+}

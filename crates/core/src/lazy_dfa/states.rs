@@ -1,0 +1,311 @@
+//! The character states of the automaton: how they are told apart, and where they lead.
+//!
+//! A state is interned by its term and by what of the past its term can still ask for. Its transitions are a row of a table,
+//! by minterm, and found when they are asked for.
+
+use crate::automaton::{Automaton, Closure, StateId};
+use crate::codepoints::MAX;
+use crate::derivative::derive::Context;
+use crate::error::{Error, Result};
+use crate::expression::arena::{Expr, ExprId, NOTHING};
+use crate::expression::facts::flag;
+use crate::expression::minterms::{BEYOND, Bits, Minterm};
+use crate::lazy_dfa::dfa::{MIDDLE, RegexAutomaton};
+
+/// A transition that is not known yet.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+/// Set on a transition whose target has not been proven alive.
+pub(crate) const UNPROVEN: u32 = 1 << 31;
+/// The dead character state.
+pub(crate) const DEAD: u32 = 0;
+
+/// A character state's number.
+pub(crate) type CharState = u32;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    Unknown,
+    Alive,
+    Dead,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) term: ExprId,
+    pub(crate) before: u64,
+    pub(crate) trackers: u32,
+    pub(crate) buffer: u32,
+    pub(crate) life: Life,
+    pub(crate) accepting: Option<bool>,
+    /// Whether the minterms that cannot begin its term have been marked dead; see [`RegexAutomaton::sift`].
+    pub(crate) sifted: bool,
+    /// Whether it may compare the next character with a captured one: its transitions then go by character.
+    pub(crate) compares: bool,
+    /// Whether its plain term begins with a string.
+    pub(crate) begins_with_string: bool,
+    pub(crate) closure: Option<Option<Closure>>,
+}
+
+impl RegexAutomaton {
+    pub(crate) fn add(&mut self, state: State) -> CharState {
+        let id = self.states.len() as CharState;
+        self.states.push(state);
+        self.transitions.resize(self.states.len() << self.shift, UNKNOWN);
+        id
+    }
+
+    pub(crate) fn intern(&mut self, term: ExprId, before: u64, trackers: &[(u8, ExprId)], buffer: u32) -> CharState {
+        if term == NOTHING {
+            return DEAD;
+        }
+        let arena = &self.calculus.arena;
+        // Only the trackers that the term, or a tracker that it needs, can still ask for.
+        let info = arena.info(term);
+        let (mut needed, mut front) = (info.trackers, info.front);
+        loop {
+            let mut more = needed;
+            for &(number, tracker) in trackers {
+                if needed >> number & 1 == 1 {
+                    more |= arena.info(tracker).trackers;
+                }
+            }
+            if more == needed {
+                break;
+            }
+            needed = more;
+        }
+        let set = if needed == 0 {
+            0
+        } else {
+            let kept: Box<[(u8, ExprId)]> = trackers.iter().filter(|t| needed >> t.0 & 1 == 1).copied().collect();
+            for &(_, tracker) in &kept {
+                front |= arena.info(tracker).front;
+            }
+            match self.tracker_ids.get(&kept) {
+                Some(&id) => id,
+                None => {
+                    let id = self.tracker_sets.len() as u32;
+                    self.extra_memory += 2 * kept.len() * 8 + 64;
+                    self.tracker_sets.push(kept.clone());
+                    self.tracker_ids.insert(kept, id);
+                    id
+                }
+            }
+        };
+        let before = before & front;
+        let key = (term, before, set, buffer);
+        // PERF: most states are a term and nothing else, and terms are numbered: to hash them makes steps 1 to 3 % longer.
+        let bare = before == 0 && set == 0 && buffer == 0;
+        let known = if bare { self.bare.get(term as usize) } else { self.ids.get(&key) };
+        if let Some(&id) = known.filter(|&&id| id != UNKNOWN) {
+            return id;
+        }
+        let plain = self.calculus.arena.is(term, flag::PLAIN);
+        let head = self.calculus.arena.split(term).0;
+        let id = self.add(State {
+            term,
+            before,
+            trackers: set,
+            buffer,
+            life: if plain || self.surely_alive(term) { Life::Alive } else { Life::Unknown },
+            accepting: plain.then(|| self.calculus.arena.is(term, flag::SKIPS)),
+            sifted: self.captures || !plain,
+            compares: self.captures && self.calculus.arena.is(term, flag::FRONT_TEXT | flag::FRONT_CAPTURE),
+            begins_with_string: plain && matches!(self.calculus.arena.get(head), Expr::Str { .. }),
+            closure: None,
+        });
+        if !bare {
+            self.ids.insert(key, id);
+            return id;
+        }
+        if self.bare.len() <= term as usize {
+            self.bare.resize(self.calculus.arena.len().max(term as usize + 1), UNKNOWN);
+        }
+        self.bare[term as usize] = id;
+        id
+    }
+
+    /// The state of a plain term, which asks nothing of the text before.
+    pub(crate) fn intern_bare(&mut self, term: ExprId) -> CharState {
+        self.intern(term, 0, &[], 0)
+    }
+
+    pub(crate) fn check_memory(&self) -> Result<()> {
+        if self.memory_bytes() as u64 <= self.limits.memory_bytes {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            limit: "memory_bytes",
+            allowed: self.limits.memory_bytes,
+            message: format!(
+                "the states of the pattern need more than memory_bytes={}: simplify it, or raise \
+                 Limits(memory_bytes=...)",
+                self.limits.memory_bytes
+            ),
+        })
+    }
+
+    fn enter(&mut self, state: CharState) {
+        let State { before, trackers, buffer, .. } = self.states[state as usize];
+        self.calculus.context.before = before;
+        self.calculus.context.buffer = buffer;
+        let context: &mut Context = &mut self.calculus.context;
+        context.trackers.clear();
+        for &(number, tracker) in &self.tracker_sets[trackers as usize] {
+            if context.trackers.len() <= usize::from(number) {
+                context.trackers.resize(usize::from(number) + 1, NOTHING);
+            }
+            context.trackers[usize::from(number)] = tracker;
+        }
+    }
+
+    /// The state after a character, dead or not.
+    pub(crate) fn go(&mut self, state: CharState, m: Minterm, c: u32) -> Result<CharState> {
+        let slot = (state as usize) << self.shift | usize::from(m);
+        let known = self.transitions[slot];
+        if known != UNKNOWN {
+            return Ok(known & !UNPROVEN);
+        }
+        if !self.states[state as usize].sifted {
+            self.sift(state);
+            if self.transitions[slot] == DEAD {
+                return Ok(DEAD);
+            }
+        }
+        if self.captures
+            && let Some(&known) = self.by_character.get(&(state, c))
+        {
+            return Ok(known);
+        }
+        self.enter(state);
+        self.calculus.context.character = c;
+        let State { term, compares, trackers: set, .. } = self.states[state as usize];
+        let derived = self.calculus.derive(term, m)?;
+        let mut trackers = Vec::new();
+        if derived != NOTHING && set != 0 {
+            for (number, tracker) in self.tracker_sets[set as usize].clone() {
+                trackers.push((number, self.calculus.derive(tracker, m)?));
+            }
+        }
+        let capturing = self.calculus.arena.is(derived, flag::CAPTURING);
+        let buffer = if capturing { self.calculus.captures.push(self.calculus.context.buffer, c) } else { 0 };
+        let next = self.intern(derived, self.before[usize::from(m)], &trackers, buffer);
+        if capturing || compares {
+            self.by_character.insert((state, c), next);
+            self.extra_memory += 24;
+        } else {
+            self.transitions[slot] = next | UNPROVEN;
+        }
+        self.check_memory()?;
+        Ok(next)
+    }
+
+    /// Marks as dead all minterms that no text of the state's term begins with.
+    ///
+    /// PERF: most steps of a mask lead nowhere, and a derivative would have to find that out one by one: steps of a SQL
+    /// statement take 9 % longer.
+    pub(crate) fn sift(&mut self, state: CharState) {
+        let term = self.states[state as usize].term;
+        self.states[state as usize].sifted = true;
+        let from = (state as usize) << self.shift;
+        let row = &mut self.transitions[from..from + self.before.len()];
+        row.fill(DEAD);
+        let mut first = self.calculus.arena.info(term).first;
+        if first & BEYOND == 0 {
+            while first != 0 {
+                row[first.trailing_zeros() as usize] = UNKNOWN;
+                first &= first - 1;
+            }
+            return;
+        }
+        self.begins.clear();
+        self.calculus.first(term, &Bits::default(), &mut self.begins);
+        for m in self.begins.iter() {
+            row[usize::from(m)] = UNKNOWN;
+        }
+    }
+
+    /// The minterms with which a state's term begins, and, if it is not plain, perhaps more.
+    pub(crate) fn begins(&mut self, state: CharState) -> Bits {
+        let State { term, buffer, .. } = self.states[state as usize];
+        let info = self.calculus.arena.info(term);
+        if info.first & BEYOND == 0 {
+            return Bits::of_folded(info.first);
+        }
+        let mut begins = Bits::default();
+        if !self.states[state as usize].sifted && !self.captures {
+            self.sift(state);
+        }
+        if self.captures || !self.calculus.arena.is(term, flag::PLAIN) {
+            self.calculus.first(term, &self.calculus.captured(buffer), &mut begins);
+            return begins;
+        }
+        let from = (state as usize) << self.shift;
+        let row = &self.transitions[from..from + self.before.len()];
+        row.iter().enumerate().filter(|&(_, &next)| next != DEAD).for_each(|(m, _)| begins.add(m as Minterm));
+        begins
+    }
+
+    /// The state after a character; [`DEAD`] exactly where nothing can follow.
+    pub(crate) fn walk(&mut self, state: CharState, m: Minterm, c: u32) -> Result<CharState> {
+        let slot = (state as usize) << self.shift | usize::from(m);
+        let known = self.transitions[slot];
+        if known & UNPROVEN == 0 {
+            return Ok(known);
+        }
+        let next = self.go(state, m, c)?;
+        let next = if self.alive(next)? { next } else { DEAD };
+        self.accepting(next)?;
+        if self.transitions[slot] != UNKNOWN {
+            self.transitions[slot] = next;
+        }
+        Ok(next)
+    }
+
+    /// Whether it is known where a byte of ASCII leads to.
+    pub(crate) fn knows(&self, state: CharState, byte: u8) -> bool {
+        byte < 0x80 && {
+            let m = self.calculus.partition.ascii(byte);
+            self.transitions[(state as usize) << self.shift | usize::from(m)] & UNPROVEN == 0
+        }
+    }
+
+    /// The state after some character of a minterm, where captures do not matter.
+    pub(crate) fn walk_any(&mut self, state: CharState, m: Minterm) -> Result<CharState> {
+        self.walk(state, m, self.calculus.partition.representative(m))
+    }
+
+    /// Characters that stand for all: one of each minterm and, where captured ones are compared, these too.
+    pub(crate) fn candidates(&self, state: CharState) -> Vec<(Minterm, u32)> {
+        self.candidates_within(state, (0, MAX))
+    }
+
+    pub(crate) fn candidates_within(&self, state: CharState, (lo, hi): (u32, u32)) -> Vec<(Minterm, u32)> {
+        let State { term, buffer, compares, .. } = self.states[state as usize];
+        let partition = &self.calculus.partition;
+        let compared = if compares { self.calculus.compared(term, buffer) } else { Vec::new() };
+        let own = compared.iter().filter(|c| (lo..=hi).contains(*c)).map(|&c| (partition.minterm(c), c));
+        let others =
+            (1..partition.len() as Minterm).filter_map(|m| Some((m, partition.other(m, &compared, (lo, hi))?)));
+        own.filter(|&(m, _)| m != 0).chain(others).collect()
+    }
+
+    pub(crate) fn accepting(&mut self, state: CharState) -> Result<bool> {
+        if let Some(known) = self.states[state as usize].accepting {
+            return Ok(known);
+        }
+        self.enter(state);
+        let accepting = self.calculus.accepts(self.states[state as usize].term)?;
+        self.states[state as usize].accepting = Some(accepting);
+        Ok(accepting)
+    }
+
+    /// The character state, and, in the middle of a character, the decoder's node and the bytes so far.
+    pub(crate) fn parts(&self, state: StateId) -> (CharState, Option<(u32, u32)>) {
+        if state.0 & MIDDLE == 0 {
+            return (state.0, None);
+        }
+        let (at, node, bytes) = self.middles[(state.0 & !MIDDLE) as usize];
+        (at, Some((node, bytes)))
+    }
+}

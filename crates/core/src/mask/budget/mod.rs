@@ -1,0 +1,3 @@
+//! Masks within a budget of tokens.
+
+pub(crate) mod distance;

@@ -1,0 +1,504 @@
+//! Masks without walking the whole tree: closures, slices, exits.
+//!
+//! Where the automaton knows that a class of characters keeps a state alive ([`Closure`]), the tokens wholly of that
+//! class are copied from the vocabulary's slices; what can leave the class is found by where the leaving bytes stand in
+//! the tree, and stepped. Nothing is taken for granted beyond what the closure claims: the rest is stepped.
+
+use super::bits::{is_set, set, unset};
+use super::trie_walk::{Fuel, Path, step_bytes};
+use crate::automaton::{Automaton, Closure, ClosureSets, StateId};
+use crate::error::Result;
+use crate::vocabulary::Vocabulary;
+use crate::vocabulary::occurrences::Occurrences;
+use crate::vocabulary::slices::{ClassSlice, Slices, members};
+use crate::vocabulary::trie::NO_TOKEN;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Beyond so many places where a class may be left, walking is as cheap.
+const MOST_EXITS: usize = 30_000;
+/// Beyond so many tokens that are longer than a closure reaches, walking is as cheap.
+const MOST_LONGER: usize = 4_000;
+/// How many closures are remembered for one constraint.
+const MOST_PLANS: usize = 64;
+/// How many tokens of a mask are noted one by one.
+const MOST_NOTED: usize = 256;
+/// How many masks of steady closures are remembered for one constraint.
+const MOST_STEADY: usize = 24;
+
+/// A closure as masks.
+struct Plan {
+    known: Arc<Known>,
+    reach: u32,
+    beyond_is_dead: bool,
+}
+
+impl Plan {
+    /// Whether so many characters of the class are alive, if the closure tells.
+    fn decides(&self, characters: u32) -> Option<bool> {
+        (characters <= self.reach || self.beyond_is_dead).then_some(characters <= self.reach)
+    }
+}
+
+/// Where a class may be left.
+#[derive(Default)]
+struct Exits {
+    /// The exits in ASCII that lead to the same state wherever they stand, and the others.
+    steady: Box<[u8]>,
+    loose: Box<[u8]>,
+    /// Tokens with an exit beyond ASCII, or what may become one.
+    tokens: Box<[u32]>,
+}
+
+/// The address of a closure's sets, and the states that its steady exits lead to.
+type SteadyKey = (usize, Box<[StateId]>);
+
+/// What a closure's class and exits come to.
+struct Known {
+    /// Kept, so that their address is not used again.
+    sets: Arc<ClosureSets>,
+    slice: Arc<ClassSlice>,
+    exits: Exits,
+}
+
+impl Known {
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.sets) as usize
+    }
+}
+
+/// The closures met so far, by the place of their classes in memory, which they keep alive.
+#[derive(Default)]
+pub(crate) struct Plans {
+    /// `None`: the class may be left in so many places that walking is as cheap.
+    by_address: FxHashMap<usize, (Arc<ClosureSets>, Option<Arc<Known>>)>,
+    /// Masks of a closure that every token is within: by the closure and where its steady exits lead, the tokens of the
+    /// class and those that leave it by a steady exit.
+    steady: FxHashMap<SteadyKey, Arc<[u32]>>,
+}
+
+/// The tokens that have been put into a mask, as long as they are few and put there one by one.
+pub(crate) struct Noted {
+    tokens: Vec<u32>,
+    /// Whether there are others.
+    more: bool,
+}
+
+impl Default for Noted {
+    fn default() -> Self {
+        Noted { tokens: Vec::with_capacity(MOST_NOTED), more: false }
+    }
+}
+
+impl Noted {
+    pub(crate) fn clear(&mut self) {
+        self.tokens.clear();
+        self.more = false;
+    }
+
+    #[inline]
+    pub(crate) fn note(&mut self, token: u32) {
+        if self.tokens.len() < MOST_NOTED { self.tokens.push(token) } else { self.more = true }
+    }
+
+    /// What is put next will not be noted.
+    pub(crate) fn give_up(&mut self) {
+        self.more = true;
+    }
+
+    /// All that has been put; `None`: it has not been noted.
+    pub(crate) fn all(&self) -> Option<&[u32]> {
+        (!self.more).then_some(&self.tokens)
+    }
+}
+
+/// What a mask is a copy of, EOS aside.
+pub(crate) enum Copied {
+    Class(Arc<ClassSlice>),
+    Steady(Arc<[u32]>),
+}
+
+/// What a mask is made from.
+pub(crate) struct Maker<'a> {
+    pub(crate) automaton: &'a mut dyn Automaton,
+    pub(crate) vocabulary: &'a Vocabulary,
+    pub(crate) slices: &'a Slices,
+    pub(crate) occurrences: &'a Occurrences,
+    pub(crate) plans: &'a mut Plans,
+    pub(crate) path: &'a mut Path,
+    pub(crate) noted: &'a mut Noted,
+    pub(crate) fuel: &'a mut Fuel,
+    /// Whether fast ways are taken even where they do not pay; for tests.
+    pub(crate) always: bool,
+}
+
+impl Plans {
+    pub(crate) fn clear(&mut self) {
+        self.by_address.clear();
+        self.steady.clear();
+    }
+
+    /// The bytes held by what no other part counts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.steady.values().map(|words| words.len() * 4 + 64).sum()
+    }
+}
+
+impl Maker<'_> {
+    /// Writes the tokens that may follow `state`. If that took no more than a copy, what was copied is returned.
+    pub(crate) fn fill(&mut self, state: StateId, row: &mut [u32]) -> Result<Option<Copied>> {
+        self.path[0] = state;
+        self.noted.clear();
+        let plan = self.plan(state, 0)?;
+        let mut steps = 0;
+        if let Some(plan) = &plan {
+            self.noted.give_up();
+            let within = self.slices.longer_than(plan.reach) == 0;
+            if within && !plan.known.exits.steady.is_empty() {
+                let shared = self.fill_steady(state, plan, row)?;
+                if plan.known.exits.loose.is_empty()
+                    && plan.known.exits.tokens.is_empty()
+                    && self.vocabulary.trie().long().is_empty()
+                {
+                    return Ok(Some(Copied::Steady(shared)));
+                }
+            } else {
+                row.copy_from_slice(&plan.known.slice.whole);
+                steps += self.keep_within(plan, (state, 0), None, row)?;
+                steps += self.leave_by(state, plan, &plan.known.exits.steady, row)?;
+            }
+            steps += self.step_each(state, plan.known.exits.tokens.iter().copied(), row)?;
+            steps += self.leave_by(state, plan, &plan.known.exits.loose, row)?;
+        } else {
+            row.fill(0);
+            let live = self.automaton.next_bytes(state)?.unwrap_or([u64::MAX; 4]);
+            for (word, mut bits) in live.into_iter().enumerate() {
+                while bits != 0 {
+                    steps += self.first_byte(state, (word * 64) as u8 + bits.trailing_zeros() as u8, row)?;
+                    bits &= bits - 1;
+                }
+            }
+        }
+        self.fuel.spend(steps)?;
+        steps += self.step_each(state, self.vocabulary.trie().long().iter().copied(), row)?;
+        self.fuel.spend(steps)?;
+        let copied = plan.filter(|plan| {
+            let Exits { steady, loose, tokens } = &plan.known.exits;
+            steady.is_empty() && loose.is_empty() && tokens.is_empty() && self.slices.longer_than(plan.reach) == 0
+        });
+        Ok(copied.map(|plan| Copied::Class(Arc::clone(&plan.known.slice))))
+    }
+
+    /// The tokens of more than [`COUNTED`](crate::vocabulary::slices::COUNTED) characters that `row` has, though they may
+    /// not follow `state`.
+    pub(crate) fn too_long(&mut self, state: StateId, row: &[u32]) -> Result<Vec<u32>> {
+        let mut dead = Vec::new();
+        let mut here = None;
+        let mut after: Vec<(u8, StateId, Option<Plan>)> = Vec::new();
+        for &(characters, token) in self.slices.longer().iter().filter(|&&(_, token)| is_set(row, token)) {
+            if here.is_none() {
+                here = Some(self.plan(state, 0)?);
+            }
+            if let Some(Some(plan)) = &here
+                && is_set(&plan.known.slice.whole, token)
+                && let Some(alive) = plan.decides(characters)
+            {
+                if !alive {
+                    dead.push(token);
+                }
+                continue;
+            }
+            let (&first, rest) = self.vocabulary.bytes_of(token).split_first().unwrap_or((&0, &[]));
+            let index = match after.iter().position(|known| known.0 == first) {
+                Some(index) => index,
+                None => {
+                    let next = self.automaton.step(state, first)?;
+                    let plan = if first < 0x80 && next != StateId::DEAD { self.plan(next, 1)? } else { None };
+                    after.push((first, next, plan));
+                    after.len() - 1
+                }
+            };
+            let (_, next, plan) = &after[index];
+            let decided = plan.as_ref().and_then(|plan| {
+                let tail = self.vocabulary.tail(self.slices, &plan.known.slice);
+                if is_set(tail, token) { plan.decides(characters - 1) } else { None }
+            });
+            let alive = match decided {
+                Some(alive) => alive,
+                None => {
+                    let (end, stepped) = step_bytes(self.automaton, *next, rest)?;
+                    self.fuel.spend(stepped as u64)?;
+                    end != StateId::DEAD
+                }
+            };
+            if !alive {
+                dead.push(token);
+            }
+        }
+        Ok(dead)
+    }
+
+    /// The tokens that leave a closure by `exits`.
+    fn leave_by(&mut self, state: StateId, plan: &Plan, exits: &[u8], row: &mut [u32]) -> Result<u64> {
+        let mut steps = 0;
+        for &byte in exits {
+            steps += self.first_byte(state, byte, row)?;
+            steps += self.leave(state, plan, byte, 0..self.vocabulary.trie().nodes().len(), false, row)?;
+        }
+        Ok(steps)
+    }
+
+    /// The tokens of a closure that all are within, and of its steady exits: the same for all states whose exits lead to
+    /// the same states.
+    ///
+    /// PERF: in `[^"]{0,120}` each character has a state of its own; with this one mask serves them all, and is kept once.
+    /// Steps of a URL take 4 % less.
+    fn fill_steady(&mut self, state: StateId, plan: &Plan, row: &mut [u32]) -> Result<Arc<[u32]>> {
+        let mut targets = Vec::with_capacity(plan.known.exits.steady.len());
+        for &byte in plan.known.exits.steady.iter() {
+            targets.push(self.automaton.step(state, byte)?);
+        }
+        let key = (plan.known.address(), targets.into_boxed_slice());
+        if let Some(known) = self.plans.steady.get(&key) {
+            row.copy_from_slice(known);
+            return Ok(Arc::clone(known));
+        }
+        row.copy_from_slice(&plan.known.slice.whole);
+        let steps = self.leave_by(state, plan, &plan.known.exits.steady, row)?;
+        self.fuel.spend(steps)?;
+        set_duplicates(self.vocabulary, row);
+        if self.plans.steady.len() >= MOST_STEADY {
+            self.plans.steady.clear();
+        }
+        let made: Arc<[u32]> = (&*row).into();
+        self.plans.steady.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Where a class may be left, if that is in few places.
+    fn exits(&self, closure: &ClosureSets) -> Option<Exits> {
+        let ranges = closure.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
+        let ascii = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8);
+        let (steady, loose): (Vec<u8>, Vec<u8>) = ascii.partition(|&byte| closure.steady.contains(u32::from(byte)));
+        let places: usize = steady.iter().chain(&loose).map(|&byte| self.occurrences.of(byte).len()).sum();
+        if places > MOST_EXITS && !self.always {
+            return None;
+        }
+        let most = if self.always { usize::MAX } else { MOST_LONGER };
+        let tokens = self.slices.with_any(&closure.exits, most)?;
+        Some(Exits { steady: steady.into(), loose: loose.into(), tokens: tokens.into() })
+    }
+
+    /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
+    fn plan(&mut self, state: StateId, before: u32) -> Result<Option<Plan>> {
+        let Some(closure) = self.automaton.closure(state)? else { return Ok(None) };
+        let Closure { sets, reach, beyond_is_dead } = closure;
+        let address = Arc::as_ptr(&sets) as usize;
+        let known = match self.plans.by_address.get(&address) {
+            Some((_, known)) => known.clone(),
+            None => {
+                let exits = self.exits(&sets);
+                let slice = || self.vocabulary.class(self.slices, &sets.class);
+                let known = exits.map(|exits| Arc::new(Known { sets: Arc::clone(&sets), slice: slice(), exits }));
+                if self.plans.by_address.len() >= MOST_PLANS {
+                    self.plans.clear();
+                }
+                self.plans.by_address.insert(address, (sets, known.clone()));
+                known
+            }
+        };
+        let Some(known) = known else { return Ok(None) };
+        let cheap = beyond_is_dead || self.slices.longer_than(reach.saturating_add(before)) <= MOST_LONGER;
+        Ok((cheap || self.always).then_some(Plan { known, reach, beyond_is_dead }))
+    }
+
+    /// Mends `row`, which has the tokens of the plan's class and of those that begin with `begins`, where they have more
+    /// characters than the closure reaches. `before`: characters before the plan's state.
+    fn keep_within(
+        &mut self,
+        plan: &Plan,
+        (state, before): (StateId, u32),
+        begins: Option<&[u32]>,
+        row: &mut [u32],
+    ) -> Result<u64> {
+        let reach = plan.reach.saturating_add(before);
+        if self.slices.longer_than(reach) == 0 {
+            return Ok(0);
+        }
+        let (within, longer) = self.slices.at_most(reach);
+        let begun = |token: &u32| begins.is_none_or(|begins| is_set(begins, *token));
+        let beyond: Vec<u32> = match within {
+            Some(within) if plan.beyond_is_dead && begins.is_none() => {
+                row.iter_mut().zip(within).for_each(|(to, within)| *to &= within);
+                return Ok(0);
+            }
+            Some(within) => {
+                let text = self.slices.text().iter().zip(within);
+                let words: Vec<u32> = match begins {
+                    Some(begins) => text.zip(begins).map(|((text, within), begins)| text & !within & begins).collect(),
+                    None => text.map(|(text, within)| text & !within).collect(),
+                };
+                if plan.beyond_is_dead {
+                    row.iter_mut().zip(&words).for_each(|(to, beyond)| *to &= !beyond);
+                    return Ok(0);
+                }
+                members(&words).collect()
+            }
+            None => longer.iter().filter(|&&(count, _)| count > reach).map(|&(_, token)| token).filter(begun).collect(),
+        };
+        if plan.beyond_is_dead {
+            beyond.into_iter().for_each(|token| unset(row, token));
+            return Ok(0);
+        }
+        // Nothing is known of what follows `reach` characters of the class, whatever it is.
+        self.step_each(state, beyond.into_iter(), row)
+    }
+
+    /// Decides tokens one by one.
+    fn step_each(&mut self, state: StateId, tokens: impl Iterator<Item = u32>, row: &mut [u32]) -> Result<u64> {
+        let mut steps = 0;
+        for token in tokens {
+            let (end, stepped) = step_bytes(self.automaton, state, self.vocabulary.bytes_of(token))?;
+            steps += stepped as u64 + 1;
+            if end == StateId::DEAD { unset(row, token) } else { self.put(row, token) }
+        }
+        Ok(steps)
+    }
+
+    /// The tokens that begin with `byte`.
+    fn first_byte(&mut self, state: StateId, byte: u8, row: &mut [u32]) -> Result<u64> {
+        let Some(node) = self.vocabulary.trie().root_child(byte) else { return Ok(0) };
+        if !self.automaton.lives(state, byte)? {
+            return Ok(1);
+        }
+        let here = self.vocabulary.trie().nodes()[node];
+        if here.token() != NO_TOKEN {
+            self.put(row, here.token());
+        }
+        if !self.vocabulary.trie().may_go_on(node, self.automaton.all_bytes()) {
+            return Ok(1);
+        }
+        let next = self.automaton.step(state, byte)?;
+        self.path[1] = next;
+        let below = node + 1..node + here.size();
+        if let Some(begins) = self.slices.begins(byte)
+            && let Some(plan) = self.plan(next, 1)?
+        {
+            let tail = self.vocabulary.tail(self.slices, &plan.known.slice);
+            self.noted.give_up();
+            row.iter_mut().zip(tail).zip(begins).for_each(|((to, tail), begins)| *to |= tail & begins);
+            let mut steps = self.keep_within(&plan, (state, 1), Some(begins), row)?;
+            let tokens = plan.known.exits.tokens.iter().copied().filter(|&token| is_set(begins, token));
+            steps += self.step_each(state, tokens, row)?;
+            for &exit in plan.known.exits.steady.iter().chain(plan.known.exits.loose.iter()) {
+                steps += self.leave(state, &plan, exit, below.clone(), true, row)?;
+            }
+            return Ok(steps);
+        }
+        if let Some(literal) = self.automaton.literal(next) {
+            return self.walk_literal((next, &literal), 1, below, row);
+        }
+        match self.automaton.words(next)? {
+            Some(words) => self.walk_words((next, &words), 1, below, row),
+            None => self.second_bytes(next, byte, below, row),
+        }
+    }
+
+    /// Puts a token into the mask.
+    #[inline]
+    pub(crate) fn put(&mut self, row: &mut [u32], token: u32) {
+        set(row, token);
+        self.noted.note(token);
+    }
+
+    /// The tokens in `range`, which is all that begins with `first`; `next` is the state after it.
+    fn second_bytes(
+        &mut self,
+        next: StateId,
+        first: u8,
+        range: std::ops::Range<usize>,
+        row: &mut [u32],
+    ) -> Result<u64> {
+        let trie = self.vocabulary.trie();
+        let (Some(second), Some(live)) = (trie.second(first), self.automaton.next_bytes(next)?) else {
+            return self.walk(range, row);
+        };
+        let mut steps = 0;
+        for (word, mut bits) in live.into_iter().enumerate() {
+            while bits != 0 {
+                let node = second[word * 64 + bits.trailing_zeros() as usize] as usize;
+                bits &= bits - 1;
+                if let Some(here) = trie.nodes().get(node) {
+                    steps += self.walk(node..node + here.size(), row)?;
+                }
+            }
+        }
+        Ok(steps)
+    }
+
+    /// The tokens in `range` that go through `byte` after one byte at least, all before it of the plan's class (the first
+    /// aside if `after_first`): each such place is reached by stepping, and what is below it is walked.
+    fn leave(
+        &mut self,
+        state: StateId,
+        plan: &Plan,
+        byte: u8,
+        range: std::ops::Range<usize>,
+        after_first: bool,
+        row: &mut [u32],
+    ) -> Result<u64> {
+        let all = self.occurrences.of(byte);
+        let from = all.partition_point(|place| (place.node as usize) < range.start);
+        let to = from + all[from..].partition_point(|place| (place.node as usize) < range.end);
+        let nodes = self.vocabulary.trie().nodes();
+        let foreign = plan.known.slice.foreign;
+        let mut steps = 0;
+        let mut walked_to = 0;
+        // `path` holds the states along the first `known` bytes of `along`.
+        let mut along: &[u8] = &[];
+        let mut known = 0;
+        for place in &all[from..to] {
+            if place.between & foreign != 0 || (!after_first && place.first & foreign != 0) {
+                continue;
+            }
+            let index = place.node as usize;
+            let depth = nodes[index].depth();
+            if depth < 2 || index < walked_to {
+                continue;
+            }
+            let bytes = &self.vocabulary.bytes_of(place.token)[..depth];
+            let shared = along[..known].iter().zip(bytes).take_while(|(a, b)| a == b).count();
+            self.path[0] = state;
+            known = shared;
+            along = bytes;
+            while known < depth {
+                steps += 1;
+                let next = self.automaton.step(self.path[known], bytes[known])?;
+                if next == StateId::DEAD {
+                    break;
+                }
+                known += 1;
+                self.path[known] = next;
+            }
+            if known < depth {
+                continue;
+            }
+            let node = nodes[index];
+            if node.token() != NO_TOKEN {
+                self.put(row, node.token());
+            }
+            walked_to = index + node.size();
+            steps += 1 + self.walk(index + 1..walked_to, row)?;
+        }
+        Ok(steps)
+    }
+}
+
+/// Of tokens with the same bytes one is in the tree: the others follow it.
+pub(crate) fn set_duplicates(vocabulary: &Vocabulary, row: &mut [u32]) {
+    for &(token, same) in vocabulary.trie().duplicates() {
+        if is_set(row, token) {
+            set(row, same);
+        }
+    }
+}

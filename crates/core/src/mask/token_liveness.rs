@@ -1,0 +1,176 @@
+//! Irregular vocabularies: which states some sequence of tokens leads to a match from.
+//!
+//! Where a text can only be spelled by some of the ways to cut it, a state that is alive by bytes may be dead by tokens.
+//! The search goes over states, by tokens; what it finds out is remembered for good, because states never change.
+
+use super::trie_walk::{Fuel, Path, walk_all};
+use crate::automaton::{Automaton, StateId};
+use crate::error::Result;
+use crate::vocabulary::Vocabulary;
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What is known of states: `true`, some sequence of tokens, perhaps none, leads to a match.
+#[derive(Default)]
+pub(crate) struct Liveness {
+    known: FxHashMap<StateId, bool>,
+}
+
+impl Liveness {
+    pub(crate) fn clear(&mut self) {
+        self.known = FxHashMap::default();
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.known.capacity() * 10
+    }
+
+    fn known(
+        &mut self,
+        automaton: &mut dyn Automaton,
+        vocabulary: &Vocabulary,
+        state: StateId,
+        fuel: &mut Fuel,
+    ) -> Result<Option<bool>> {
+        if let Some(&live) = self.known.get(&state) {
+            return Ok(Some(live));
+        }
+        let live =
+            automaton.is_accepting(state) || is_spelled(vocabulary, &automaton.shortest_completion(state)?, fuel)?;
+        if live {
+            self.known.insert(state, true);
+        }
+        Ok(live.then_some(true))
+    }
+
+    /// Whether some sequence of tokens leads from `state` (not `DEAD`) to a match.
+    pub(crate) fn is_live(
+        &mut self,
+        automaton: &mut dyn Automaton,
+        vocabulary: &Vocabulary,
+        state: StateId,
+        path: &mut Path,
+        fuel: &mut Fuel,
+    ) -> Result<bool> {
+        if let Some(live) = self.known(automaton, vocabulary, state, fuel)? {
+            return Ok(live);
+        }
+        // Breadth first; `reached[i].1` is the index of the state from which state `i` was reached.
+        let mut reached = vec![(state, usize::MAX)];
+        let mut index_of = FxHashMap::from_iter([(state, 0)]);
+        let mut next = 0;
+        while next < reached.len() {
+            let from = reached[next].0;
+            let mut targets = Vec::new();
+            walk_all(automaton, vocabulary, from, path, fuel, |_, target| {
+                index_of.entry(target).or_insert_with(|| {
+                    targets.push(target);
+                    reached.len() + targets.len() - 1
+                });
+                Ok(())
+            })?;
+            for target in targets {
+                reached.push((target, next));
+                // Nothing leads on from a dead one: its walk finds only what is dead.
+                if self.known(automaton, vocabulary, target, fuel)? == Some(true) {
+                    let mut at = next;
+                    while at != usize::MAX {
+                        self.known.insert(reached[at].0, true);
+                        at = reached[at].1;
+                    }
+                    return Ok(true);
+                }
+            }
+            next += 1;
+        }
+        self.known.extend(reached.iter().map(|&(state, _)| (state, false)));
+        Ok(false)
+    }
+
+    /// A shortest text, in bytes, that tokens spell and that leads from `state` to a match; `None` if there is none.
+    pub(crate) fn shortest_completion(
+        &mut self,
+        automaton: &mut dyn Automaton,
+        vocabulary: &Vocabulary,
+        state: StateId,
+        path: &mut Path,
+        fuel: &mut Fuel,
+    ) -> Result<Option<Vec<u8>>> {
+        let shortest = automaton.shortest_completion(state)?;
+        if is_spelled(vocabulary, &shortest, fuel)? {
+            return Ok(Some(shortest));
+        }
+        // Dijkstra over states, by bytes.
+        let mut best: FxHashMap<StateId, (usize, StateId, u32)> = FxHashMap::from_iter([(state, (0, state, u32::MAX))]);
+        let mut queue = BinaryHeap::from([Reverse((0, state))]);
+        while let Some(Reverse((length, from))) = queue.pop() {
+            if best[&from].0 < length {
+                continue;
+            }
+            if automaton.is_accepting(from) {
+                let mut tokens = Vec::new();
+                let mut at = from;
+                while best[&at].2 != u32::MAX {
+                    tokens.push(best[&at].2);
+                    at = best[&at].1;
+                }
+                return Ok(Some(tokens.iter().rev().flat_map(|&id| vocabulary.bytes_of(id)).copied().collect()));
+            }
+            walk_all(automaton, vocabulary, from, path, fuel, |token, target| {
+                let length = length + vocabulary.bytes_of(token).len();
+                let known = best.entry(target).or_insert((usize::MAX, from, token));
+                if length < known.0 {
+                    *known = (length, from, token);
+                    queue.push(Reverse((length, target)));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(None)
+    }
+}
+
+/// More tokens than any text has.
+pub(crate) const FAR: u32 = u32::MAX;
+
+/// Whether tokens spell `text`.
+fn is_spelled(vocabulary: &Vocabulary, text: &[u8], fuel: &mut Fuel) -> Result<bool> {
+    Ok(tokens_to_end(vocabulary, text, |_| None, fuel)?[0] != FAR)
+}
+
+/// The first of the fewest tokens that spell `text`, the longest of several, and how many they are; `None` if none do, or
+/// the text is empty.
+pub(crate) fn first_of_fewest(vocabulary: &Vocabulary, text: &[u8], fuel: &mut Fuel) -> Result<Option<(u32, u32)>> {
+    let counts = tokens_to_end(vocabulary, text, |_| None, fuel)?;
+    let fewest = prefixes(vocabulary, text).min_by_key(|&(length, _)| (counts[length], usize::MAX - length));
+    Ok(fewest.filter(|_| counts[0] != FAR).map(|(_, token)| (token, counts[0])))
+}
+
+/// For each place in `text`, its end included, the least number of tokens that spell what follows, [`FAR`] if none do;
+/// or what is `known` of the place.
+pub(crate) fn tokens_to_end(
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    known: impl Fn(usize) -> Option<u32>,
+    fuel: &mut Fuel,
+) -> Result<Vec<u32>> {
+    let mut counts = vec![FAR; text.len() + 1];
+    counts[text.len()] = known(text.len()).unwrap_or(0);
+    for place in (0..text.len()).rev() {
+        let mut steps = 1;
+        counts[place] = known(place).unwrap_or_else(|| {
+            let ends = prefixes(vocabulary, &text[place..]).inspect(|&(length, _)| steps = length as u64 + 1);
+            ends.map(|(length, _)| counts[place + length]).min().unwrap_or(FAR).saturating_add(1)
+        });
+        fuel.spend(steps)?;
+    }
+    Ok(counts)
+}
+
+/// The tokens that are prefixes of `text`, and how long they are.
+pub(crate) fn prefixes<'a>(vocabulary: &'a Vocabulary, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
+    let long = vocabulary.trie().long().iter().map(move |&token| (vocabulary.bytes_of(token).len(), token));
+    let long = long.filter(move |&(_, token)| text.starts_with(vocabulary.bytes_of(token)));
+    vocabulary.trie().prefixes(text).chain(long)
+}
