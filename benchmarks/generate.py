@@ -24,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import rellm
 import torch
 import transformers
-from rellm import _demo
+from rellm import _demo_model
 from rellm.integrations.transformers import ConstraintLogitsProcessor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -55,7 +55,7 @@ class Task:
 
 
 TASKS = [
-    Task("the seeds' pattern", _demo.PROMPT, _demo.PATTERN, _demo.STOP, 1.5, 1.4),
+    Task("the seeds' pattern", _demo_model.PROMPT, _demo_model.PATTERN, _demo_model.STOP, 1.5, 1.4),
     Task("a form of labels", FORM_PROMPT, FORM, None, 2.5, 2.0),
 ]
 
@@ -165,7 +165,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    folder = _demo.model_folder()
+    folder = _demo_model.model_folder()
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     generator = rellm.Generator(model, AutoTokenizer.from_pretrained(folder))
     passes = Passes(model)

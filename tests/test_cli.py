@@ -10,9 +10,9 @@ import sys
 
 import pytest
 from rellm._cli import main
-from rellm._cli._arguments import parser
-from rellm._cli._explain import percent
-from rellm._cli._model import prompt_of
+from rellm._cli.arguments import parser
+from rellm._cli.explain import percent
+from rellm._cli.model import prompt_of
 
 
 def run(*arguments, capsys):

@@ -15,7 +15,8 @@ import pytest
 import regex
 import rellm
 import tokenizers_at_hand as at_hand
-from rellm import _compile
+from rellm._engines import compile as engine
+from rellm._engines.cache import CompiledCache
 
 ASCII = rellm.Vocabulary([bytes([byte]) for byte in range(128)] + [b"ab", b"the ", None], [130])
 
@@ -110,13 +111,13 @@ def test_what_nothing_can_match_or_spell_is_told_when_it_is_compiled(pattern: st
 
 
 @pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch) -> _compile._Cache:
-    empty = _compile._Cache(most=128, most_bytes=384 << 20)
-    monkeypatch.setattr(_compile, "_cache", empty)
+def cache(monkeypatch: pytest.MonkeyPatch) -> CompiledCache:
+    empty = CompiledCache(most=128, most_bytes=384 << 20)
+    monkeypatch.setattr(engine, "_cache", empty)
     return empty
 
 
-def test_the_same_is_compiled_once(cache: _compile._Cache) -> None:
+def test_the_same_is_compiled_once(cache: CompiledCache) -> None:
     first = rellm.compile("a+", ASCII)
     same = rellm.Vocabulary([ASCII.token_bytes(token) for token in range(len(ASCII))], [130])
     assert rellm.compile(re.compile("a+"), same) is first  # by content
@@ -128,7 +129,7 @@ def test_the_same_is_compiled_once(cache: _compile._Cache) -> None:
 
 
 def test_the_least_recently_used_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_compile, "_cache", _compile._Cache(most=2, most_bytes=384 << 20))
+    monkeypatch.setattr(engine, "_cache", CompiledCache(most=2, most_bytes=384 << 20))
     a, b = rellm.compile("a", ASCII), rellm.compile("b", ASCII)
     assert rellm.compile("a", ASCII) is a
     rellm.compile("c", ASCII)
@@ -137,8 +138,8 @@ def test_the_least_recently_used_goes_first(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_cache_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = _compile._Cache(most=1000, most_bytes=ASCII.memory_bytes + (1 << 20))
-    monkeypatch.setattr(_compile, "_cache", small)
+    small = CompiledCache(most=1000, most_bytes=ASCII.memory_bytes + (1 << 20))
+    monkeypatch.setattr(engine, "_cache", small)
     for number in range(64):
         compiled = rellm.compile("|".join(f"{number}x{other}" for other in range(2000)), ASCII)
         compiled.matcher().mask()
@@ -146,7 +147,7 @@ def test_the_cache_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(small._entries) < 64
 
 
-def test_ten_thousand_patterns_stay_within_bounded_memory(cache: _compile._Cache) -> None:
+def test_ten_thousand_patterns_stay_within_bounded_memory(cache: CompiledCache) -> None:
     """A server's life: patterns come and go, what they held is given back."""
     psutil = pytest.importorskip("psutil")
     process = psutil.Process()
@@ -186,14 +187,14 @@ def in_threads(count: int, work: object) -> None:
         raise failures[0]
 
 
-def test_threads_that_compile_the_same_get_the_same(cache: _compile._Cache) -> None:
+def test_threads_that_compile_the_same_get_the_same(cache: CompiledCache) -> None:
     found: list[rellm.CompiledConstraint] = []
     in_threads(8, lambda _: found.extend(rellm.compile(rf"\w{{{n}}}x", ASCII) for n in range(20)))
     assert len(found) == 160
     assert len(set(map(id, found))) == 20
 
 
-def test_threads_that_step_one_constraint_get_the_masks_of_one_thread(cache: _compile._Cache) -> None:
+def test_threads_that_step_one_constraint_get_the_masks_of_one_thread(cache: CompiledCache) -> None:
     pattern = r"(?=.*\d)(\w{1,8}) (the \1|[a-z]{3,9})+\.?"
 
     def walk(seed: int, compiled: rellm.CompiledConstraint) -> list[bytes]:
@@ -236,7 +237,7 @@ def test_threads_that_step_one_constraint_get_the_masks_of_one_thread(cache: _co
     ids=repr,
 )
 def test_a_compiled_constraint_is_pickled_as_what_it_was_made_from(
-    cache: _compile._Cache, constraint: rellm.Regex | rellm.Choice | rellm.Literal
+    cache: CompiledCache, constraint: rellm.Regex | rellm.Choice | rellm.Literal
 ) -> None:
     compiled = rellm.compile(constraint, ASCII, limits=rellm.Limits(fuel=5_000_000))
     sent = pickle.dumps(compiled)
@@ -249,7 +250,7 @@ def test_a_compiled_constraint_is_pickled_as_what_it_was_made_from(
     assert np.array_equal(again.matcher().mask(), compiled.matcher().mask())
 
 
-def test_a_compiled_constraint_crosses_to_another_process(cache: _compile._Cache) -> None:
+def test_a_compiled_constraint_crosses_to_another_process(cache: CompiledCache) -> None:
     compiled = rellm.compile("[ab]{3}", ASCII)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(accepts_bytes, (compiled, b"aba")) is True

@@ -23,8 +23,8 @@ from rellm import (
     UnsatisfiableError,
     VocabularyError,
     _core,
-    _tables,
 )
+from rellm._dialects import tables
 
 BYTES: list[bytes | None] = [bytes([byte]) for byte in range(256)]
 WORDS: list[bytes | None] = [*BYTES, b"12", b"ab", None, b"</s>", "é".encode(), b"ab"]
@@ -40,7 +40,7 @@ def compiled(
     pattern: str, vocabulary: _core.Vocabulary, memory: int = 32 << 20, fuel: int = 20_000_000
 ) -> _core.Constraint:
     limits = _core.Limits(memory, fuel, 500, 2_000_000)
-    return _core.Constraint.regex(pattern, 0, _tables.re_dialect(), {}, vocabulary, limits)
+    return _core.Constraint.regex(pattern, 0, tables.re_dialect(), {}, vocabulary, limits)
 
 
 def ids(mask: np.ndarray) -> list[int]:
@@ -339,8 +339,8 @@ def test_a_process_forked_while_masks_are_made_ahead_can_use_its_constraints() -
 def test_a_module_that_is_read_twice_does_not_stop_forks() -> None:
     # Reading it registers what is done at a fork once more.
     program = (
-        "import importlib, os, rellm, rellm._compile\n"
-        "importlib.reload(rellm._compile)\n"
+        "import importlib, os, rellm, rellm._engines.compile\n"
+        "importlib.reload(rellm._engines.compile)\n"
         "child = os.fork()\n"
         "if child == 0: os._exit(0)\n"
         "os.waitpid(child, 0)\n"

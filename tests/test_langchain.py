@@ -23,7 +23,7 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.load import dumpd, dumps, loads
 from langchain_core.output_parsers import JsonOutputParser, StrOutputParser
 from langchain_core.prompts import PromptTemplate
-from rellm._demo import PATTERN, PROMPT, STOP
+from rellm._demo_model import PATTERN, PROMPT, STOP
 from rellm.integrations.langchain import RELLM
 
 # What no model writes on its own: whoever answers like this was constrained.

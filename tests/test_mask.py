@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from rellm import TokenRejectedError, UnsatisfiableError, _core, _tables
+from rellm import TokenRejectedError, UnsatisfiableError, _core
+from rellm._dialects import tables
 
 ALPHABET = "abé\n"  # `.` is wide, and does not have all of it
 LONGEST = 6
@@ -108,7 +109,7 @@ class Oracle:
 def test_a_token_may_leave_a_class_by_what_began_inside_it(pattern: str, before: str, token: str) -> None:
     words: list[bytes | None] = [bytes([byte]) for byte in range(256)]
     vocabulary = _core.Vocabulary([*words, token.encode()], [0])
-    constraint = _core.Constraint.regex(pattern, 0, _tables.re_dialect(), {}, vocabulary, LIMITS)
+    constraint = _core.Constraint.regex(pattern, 0, tables.re_dialect(), {}, vocabulary, LIMITS)
     matcher = constraint.matcher()
     for byte in before.encode():
         matcher.advance(byte)
@@ -125,7 +126,7 @@ def test_a_token_is_allowed_if_and_only_if_some_tokens_after_it_complete_a_match
     words, eos = vocabulary
     oracle = Oracle(pattern, words, eos)
     try:
-        constraint = _core.Constraint.regex(pattern, 0, _tables.re_dialect(), {}, _core.Vocabulary(words, eos), LIMITS)
+        constraint = _core.Constraint.regex(pattern, 0, tables.re_dialect(), {}, _core.Vocabulary(words, eos), LIMITS)
     except UnsatisfiableError:
         assert not oracle.is_live(b"")
         return
@@ -182,7 +183,7 @@ def test_a_mask_does_not_depend_on_what_was_asked_before(pattern: str) -> None:
     texts = [first + b"y" * n for first in (b'a"', b'b"', b"a", b" ", b"by", b"c", b"a yy ", b"  ") for n in range(14)]
 
     def masks(order: list[bytes]) -> dict[bytes, list[int] | None]:
-        constraint = _core.Constraint.regex(pattern, 0, _tables.re_dialect(), {}, vocabulary, LIMITS)
+        constraint = _core.Constraint.regex(pattern, 0, tables.re_dialect(), {}, vocabulary, LIMITS)
         found: dict[bytes, list[int] | None] = {}
         for text in order:
             matcher = constraint.matcher()
@@ -214,7 +215,7 @@ def test_within_a_budget_exactly_the_tokens_are_allowed_that_leave_a_way(
     words, eos = vocabulary
     core = _core.Vocabulary(words, eos)
     try:
-        matcher = _core.Constraint.regex(pattern, 0, _tables.re_dialect(), {}, core, LIMITS).matcher()
+        matcher = _core.Constraint.regex(pattern, 0, tables.re_dialect(), {}, core, LIMITS).matcher()
     except (UnsatisfiableError, _core.NotRegularError):
         assume(False)
 

@@ -59,7 +59,7 @@ def is_known_limit(error: rellm.LimitExceededError, pattern: re.Pattern[str], en
 
 @contextmanager
 def up_to_known_limits(
-    pattern: re.Pattern[str], matcher: rellm._compile.Matcher, engine: str, oracle: Oracle | None = None
+    pattern: re.Pattern[str], matcher: rellm._engines.compile.Matcher, engine: str, oracle: Oracle | None = None
 ) -> Iterator[None]:
     """Ends where a limit is reached that is known, or a dead end in the search engine, which does not see them all."""
     try:
@@ -72,7 +72,7 @@ def up_to_known_limits(
         assert oracle is None or not oracle.allowed(matcher.text)
 
 
-def show_witness(matcher: rellm._compile.Matcher, token: int, before: bytes, oracle: Oracle) -> None:
+def show_witness(matcher: rellm._engines.compile.Matcher, token: int, before: bytes, oracle: Oracle) -> None:
     """What is allowed beyond the oracle's length is shown by a text that the library matches."""
     after = matcher.copy()
     after.advance(token)

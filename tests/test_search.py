@@ -22,7 +22,7 @@ from rellm import (
     UnsupportedError,
 )
 from rellm._core import Vocabulary
-from rellm._search import SearchConstraint, SearchMatcher, compile_search
+from rellm._engines.search import SearchConstraint, SearchMatcher, compile_search
 
 EVERY_BYTE = [bytes([byte]) for byte in range(256)]
 

@@ -11,10 +11,10 @@ import regex
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rellm import LimitExceededError, UnsupportedError
-from rellm._search._alphabet import Alphabet, alphabet_of, scan_regex
-from rellm._search._languages import language_of_regex, stacks_of
-from rellm._search._reading import read
-from rellm._search._tokens import Symbols, Texts, becoming, decode
+from rellm._engines.search.masks.tokens import Symbols, Texts, becoming, decode
+from rellm._engines.search.pattern.alphabet import Alphabet, alphabet_of, scan_regex
+from rellm._engines.search.pattern.languages import language_of_regex, stacks_of
+from rellm._engines.search.pattern.reading import read
 
 SCALARS = ((0, 0xD7FF), (0xE000, 0x10FFFF))
 LETTERS = "ab(\n"

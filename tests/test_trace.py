@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import rellm  # noqa: E402
-from rellm._trace import Trace, TracedToken, trace_completion  # noqa: E402
-from rellm._trace_html import _chance  # noqa: E402
+from rellm._trace.page import _chance  # noqa: E402
+from rellm._trace.trace import Trace, TracedToken, trace_completion  # noqa: E402
 
 EOS = 256
 PAIRS = [b"12", b".5", "é".encode(), b"ab", b"1.", b"\n\n"]

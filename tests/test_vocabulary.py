@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import rellm
 import tokenizers_at_hand as at_hand
-from rellm._tokenizers import _check, _kept, reading_of
+from rellm._tokenizers import reading_of, verify, vocabulary_cache
 
 TEXTS = ["Hello, world!", "  two  spaces\n\ttabs", "naïve café", "日本語 🙂👩‍👧 e\u0301", "x = {'a': [1.5, -2]}  # ok"]
 
@@ -50,7 +50,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache on disk and in memory."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("RELLM_CACHE", raising=False)
-    monkeypatch.setattr(_kept, "_in_memory", {})
+    monkeypatch.setattr(vocabulary_cache, "_in_memory", {})
     return tmp_path / "rellm" / "vocabularies"
 
 
@@ -74,7 +74,7 @@ def test_every_token_alone_is_what_the_tokenizer_adds_after_another_one(tokenize
     tested = 0
     for token in range(0, len(vocabulary), max(1, len(vocabulary) // 3000)):
         data = vocabulary.token_bytes(token)
-        if data is None or not _check._is_text(data):
+        if data is None or not verify._is_text(data):
             continue
         assert reading.decode([before, token]) == start + data.decode(), (token, reading.name(token))
         tested += 1
@@ -337,7 +337,7 @@ def test_a_tokenizer_that_decodes_something_else_is_refused_by_the_name_of_the_t
         rf"^token {wrong} \('Ġthe'\) writes b'the ' by the tokenizer's model and decoder, but the tokenizer decodes"
     )
     with pytest.raises(rellm.VocabularyError, match=message):
-        _check.check(tokens, reading)
+        verify.check(tokens, reading)
 
 
 def test_a_wrong_part_of_a_character_is_found_by_the_samples() -> None:
@@ -349,7 +349,7 @@ def test_a_wrong_part_of_a_character_is_found_by_the_samples() -> None:
         r"^tokens .*\('ð'\), .* write b'\\xf1\\x.*' by the tokenizer's model and decoder, but the tokenizer decodes"
     )
     with pytest.raises(rellm.VocabularyError, match=message):
-        _check.check(tokens, reading)
+        verify.check(tokens, reading)
 
 
 # --- made once ------------------------------------------------------------------------------------------------
@@ -358,8 +358,8 @@ def test_a_wrong_part_of_a_character_is_found_by_the_samples() -> None:
 def test_a_vocabulary_is_made_once_a_tokenizer(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = at_hand.byte_level()
     first = rellm.Vocabulary.from_tokenizer(tokenizer)
-    monkeypatch.setattr(_kept, "_made", None)  # would fail
-    monkeypatch.setattr(_kept, "_path", None)
+    monkeypatch.setattr(vocabulary_cache, "_made", None)  # would fail
+    monkeypatch.setattr(vocabulary_cache, "_path", None)
     assert rellm.Vocabulary.from_tokenizer(tokenizer)._native is first._native
 
 
@@ -378,14 +378,14 @@ def test_a_tokenizer_is_not_kept_alive(cache_folder: Path) -> None:
 
     tokenizer = Tokenizer.from_str(at_hand.byte_level().to_str())
     rellm.Vocabulary.from_tokenizer(tokenizer)
-    assert len(_kept._in_memory) == 1
+    assert len(vocabulary_cache._in_memory) == 1
     del tokenizer
     gc.collect()
-    assert not _kept._in_memory
+    assert not vocabulary_cache._in_memory
 
 
 def forget() -> None:
-    _kept._in_memory.clear()
+    vocabulary_cache._in_memory.clear()
 
 
 def test_the_next_process_takes_the_vocabulary_from_disk(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +393,7 @@ def test_the_next_process_takes_the_vocabulary_from_disk(cache_folder: Path, mon
     first = rellm.Vocabulary.from_tokenizer(tokenizer)
     (file,) = cache_folder.iterdir()
     forget()
-    monkeypatch.setattr(_kept, "_made", None)  # would fail
+    monkeypatch.setattr(vocabulary_cache, "_made", None)  # would fail
     assert rellm.Vocabulary.from_tokenizer(tokenizer) == first
     assert [entry.name for entry in cache_folder.iterdir()] == [file.name]
 
@@ -441,7 +441,7 @@ def test_the_folder_stays_within_its_bound(cache_folder: Path, monkeypatch: pyte
     rellm.Vocabulary.from_tokenizer(tokenizer)
     (oldest,) = cache_folder.iterdir()
     os.utime(oldest, (1, 1))
-    monkeypatch.setattr(_kept, "_MOST_BYTES_ON_DISK", 3 * oldest.stat().st_size)
+    monkeypatch.setattr(vocabulary_cache, "_MOST_BYTES_ON_DISK", 3 * oldest.stat().st_size)
     for token in range(1, 9):
         rellm.Vocabulary.from_tokenizer(tokenizer, eos_token_ids=[token])
         time.sleep(0.01)  # file times are coarse

@@ -38,7 +38,7 @@ def mistral_sentencepiece(name: str = "mistral_instruct_tokenizer_240323.model.v
 
 @cache
 def smollm2() -> Any:
-    from rellm._demo import model_folder
+    from rellm._demo_model import model_folder
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(model_folder())

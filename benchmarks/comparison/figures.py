@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import rellm
-from rellm import _compile
+from rellm._engines import compile as engine
 
 from comparison import vocabularies
 from comparison.worker import clock_cost, resident
@@ -179,7 +179,7 @@ def batch_figures(tokens: list[bytes | None], cases: list[dict[str, Any]], rows:
     out = np.zeros((rows, (len(tokens) + 31) // 32), dtype=np.uint32)
 
     def run(threads: int) -> list[tuple[float, float]]:
-        _compile._cache.clear()
+        engine._cache.clear()
         vocabulary = rellm.Vocabulary(tokens, eos_token_ids=[vocabularies.TEKKEN_EOS])
         matchers, ids = [], []
         for i in range(rows):
@@ -259,7 +259,7 @@ def import_figures(repeats: int) -> dict[str, Any]:
 def logits_figures(vocabulary: Any, repeats: int) -> dict[str, float]:
     """A packed row put onto logits, against `masked_fill_` with a ready boolean mask on the same tensor."""
     import torch
-    from rellm._generate_mask import masked_scores
+    from rellm._generate.apply_mask import masked_scores
 
     torch.set_num_threads(1)
     matcher = rellm.compile(rellm.Regex(r"\w{1,64}( \w{1,64}){0,9}", dialect=DIALECT), vocabulary).matcher()

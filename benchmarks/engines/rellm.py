@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import rellm
-from rellm import _compile
+from rellm._engines import compile as engine
 
 from engines import Text
 
@@ -16,7 +16,7 @@ DIALECT = "regex"
 def load(tokenizer):
     tokens, eos, _ = tokenizer
     # A compiled constraint is kept for the next vocabulary of equal content: not here.
-    _compile._cache.clear()
+    engine._cache.clear()
     vocabulary = rellm.Vocabulary(tokens, eos_token_ids=[eos])
     row = np.zeros((len(tokens) + 31) // 32, dtype=np.uint32)
     # The other engines have run this code before, on the patterns of earlier cells; so let it be loaded here, too.

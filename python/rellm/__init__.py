@@ -3,8 +3,8 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from rellm._compile import CompiledConstraint, compile, fill_masks
 from rellm._constraints import Choice, Literal, Regex
+from rellm._engines.compile import CompiledConstraint, compile, fill_masks
 from rellm._errors import (
     BudgetError,
     DeadEndError,
@@ -21,9 +21,9 @@ from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from rellm._complete import LogitsMask, ReTokenFilter, complete_re
-    from rellm._generate import Generator
-    from rellm._generate_completion import Completion
+    from rellm._generate.completion import Completion
+    from rellm._generate.generator import Generator
+    from rellm._rellm_0 import LogitsMask, ReTokenFilter, complete_re
 
 __version__ = "1.0.0"
 
@@ -56,11 +56,11 @@ __all__ = [
 
 # What needs torch is imported when it is first asked for: by name, its module.
 _LAZY: dict[str, str] = {
-    "Completion": "rellm._generate_completion",
-    "Generator": "rellm._generate",
-    "LogitsMask": "rellm._complete",
-    "ReTokenFilter": "rellm._complete",
-    "complete_re": "rellm._complete",
+    "Completion": "rellm._generate.completion",
+    "Generator": "rellm._generate.generator",
+    "LogitsMask": "rellm._rellm_0",
+    "ReTokenFilter": "rellm._rellm_0",
+    "complete_re": "rellm._rellm_0",
 }
 
 

@@ -33,7 +33,7 @@ class Vocabulary:
     def from_bytes(data: bytes) -> Vocabulary: ...  # VocabularyError if corrupt
 
 class Dialect:
-    """The class tables of `re` or `regex` as installed: see `rellm._tables.re_dialect` and `regex_dialect`."""
+    """The class tables of `re` or `regex` as installed: see `rellm._dialects.tables.re_dialect` and `regex_dialect`."""
 
     def __init__(self, library: str, minor: int, tables: bytes, resolver: Any) -> None: ...
     def outcome(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import regex
-from rellm import _tables
+from rellm._dialects import tables
 
 
 @functools.cache
@@ -40,7 +40,7 @@ REGEX = [
 @pytest.mark.parametrize("pattern", RE)
 @pytest.mark.parametrize("flags", [re.U, re.I, re.A, re.A | re.I], ids=["", "i", "a", "ai"])
 def test_re_classes_agree_on_every_code_point(pattern: str, flags: int) -> None:
-    ours = _tables.re_dialect().character_class(pattern, int(flags))
+    ours = tables.re_dialect().character_class(pattern, int(flags))
     assert ours is not None
     assert _without_surrogates(ours) == _without_surrogates(members(re, pattern, flags))
 
@@ -48,12 +48,12 @@ def test_re_classes_agree_on_every_code_point(pattern: str, flags: int) -> None:
 @pytest.mark.parametrize("pattern", REGEX)
 @pytest.mark.parametrize("flags", [0, regex.I, regex.A, regex.A | regex.I], ids=["", "i", "a", "ai"])
 def test_regex_classes_agree_on_every_code_point(pattern: str, flags: int) -> None:
-    outcome = _tables.regex_dialect().outcome(pattern, int(flags), {})
+    outcome = tables.regex_dialect().outcome(pattern, int(flags), {})
     if outcome[0] == "search":
         assert "in ASCII with case ignored" in outcome[1]
         assert flags == regex.A | regex.I
         return
-    ours = _tables.regex_dialect().character_class(pattern, int(flags))
+    ours = tables.regex_dialect().character_class(pattern, int(flags))
     assert ours is not None
     assert _without_surrogates(ours) == _without_surrogates(members(regex, pattern, flags))
 
@@ -66,14 +66,14 @@ def test_regex_classes_agree_on_every_code_point(pattern: str, flags: int) -> No
 def test_set_operations_agree_on_every_code_point(pattern: str, flags: int) -> None:
     # `(?-f:…)`: without full folding, so that the class alone is seen.
     pattern = f"(?-f:{pattern})"
-    ours = _tables.regex_dialect().character_class(pattern, int(flags | regex.V1))
+    ours = tables.regex_dialect().character_class(pattern, int(flags | regex.V1))
     assert ours is not None
     assert _without_surrogates(ours) == _without_surrogates(members(regex, pattern, flags | regex.V1))
 
 
 def test_single_characters_ignore_case_as_the_libraries_do() -> None:
     """Every character that has another case, in both libraries, alone and in a set."""
-    for module, native, step in ((re, _tables.re_dialect(), 7), (regex, _tables.regex_dialect(), 11)):
+    for module, native, step in ((re, tables.re_dialect(), 7), (regex, tables.regex_dialect(), 11)):
         cased = [c for c in everything() if c.lower() != c or c.upper() != c]
         for index in range(0, len(cased), step):
             character = cased[index]

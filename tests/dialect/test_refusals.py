@@ -158,7 +158,7 @@ def literals_of_rust() -> Iterator[tuple[str, str]]:
 
 
 def literals_of_python() -> Iterator[tuple[str, str]]:
-    for path in sorted((ROOT / "python" / "rellm" / "_search").glob("*.py")):
+    for path in sorted((ROOT / "python" / "rellm" / "_engines" / "search").rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(call, ast.Call) or getattr(call.func, "id", "") not in ("unsupported", "UnreadableError"):
                 continue

@@ -12,7 +12,7 @@ from typing import Any
 
 import regex
 import rellm
-from rellm import _tables
+from rellm._dialects import tables
 
 DATA = Path(__file__).parents[2] / "testdata" / "dialect.toml"
 CASES: list[dict[str, Any]] = tomllib.loads(DATA.read_text(encoding="utf-8"))["case"]
@@ -36,7 +36,7 @@ def outcome(
     dialect: str, pattern: str, flags: int = 0, lists: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[str, str, int | None]:
     """What becomes of it, "automaton", "search", "refused", "unsupported" or "limit"; the message; the position."""
-    native = _tables.re_dialect() if dialect == "re" else _tables.regex_dialect()
+    native = tables.re_dialect() if dialect == "re" else tables.regex_dialect()
     return native.outcome(pattern, flags, lists or {})
 
 

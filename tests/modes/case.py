@@ -213,7 +213,7 @@ class GeneratorCase(Case):
 @contextlib.contextmanager
 def _checked_by(checker: Callable[[Sequence[Any]], MaskChecker]) -> Iterator[None]:
     """Every processor that a `Generator` makes meanwhile has its masks held against the oracle's."""
-    import rellm._generate as module
+    import rellm._generate.generator as module
 
     class Checked(module.ConstraintLogitsProcessor):
         def __init__(self, constraint: Any, *args: Any, **kwargs: Any) -> None:

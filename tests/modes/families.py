@@ -132,9 +132,9 @@ def tiny_bart(of: Family) -> Any:
 
 def _real() -> Family:
     """SmolLM2-135M-Instruct, the demonstration's model."""
-    from rellm import _demo
+    from rellm import _demo_model
 
-    folder = _demo.model_folder()
+    folder = _demo_model.model_folder()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return Family(REAL, AutoModelForCausalLM.from_pretrained(folder).eval(), tokenizer)
 

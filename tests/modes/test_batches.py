@@ -8,7 +8,7 @@ import pytest
 import rellm
 import torch
 from families import FAMILIES, REAL, family
-from rellm._generate_batch import _draft_width
+from rellm._generate.decode_batch import _draft_width
 from vocabularies import vocabulary_of
 
 ACTION = r'\{"action": "[a-z ]{1,12}", "number": [0-9]{1,3}\}'

@@ -13,8 +13,8 @@ from families import Family, family, tiny_bart
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle, bytes_of
-from rellm._generate_budget import fill_mask_in_budget
-from rellm._generate_mask import packed_words, unpacked
+from rellm._generate.apply_mask import packed_words, unpacked
+from rellm._generate.token_budget import fill_mask_in_budget
 from rellm.integrations.transformers import ConstraintLogitsProcessor
 from vocabularies import vocabulary_of
 

@@ -13,8 +13,8 @@ import pytest
 import rellm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rellm._generate_budget import check_budget, fill_mask_in_budget
-from rellm._generate_mask import packed_words, unpacked
+from rellm._generate.apply_mask import packed_words, unpacked
+from rellm._generate.token_budget import check_budget, fill_mask_in_budget
 from tokenizers_at_hand import smollm2, tekken
 
 

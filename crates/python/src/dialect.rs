@@ -23,7 +23,7 @@ pub struct Dialect {
 
 #[pymethods]
 impl Dialect {
-    /// `library` is "re" or "regex", `minor` Python's minor version, `tables` what `rellm._tables` scanned, `resolver`
+    /// `library` is "re" or "regex", `minor` Python's minor version, `tables` what `rellm._dialects.tables` scanned, `resolver`
     /// an object with its methods `character`, `is_identifier` and `property`.
     #[new]
     fn new(library: &str, minor: u8, tables: &[u8], resolver: Py<PyAny>) -> PyResult<Self> {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rellm._cli._arguments import parser
-from rellm._cli._terminal import Terminal
+from rellm._cli.arguments import parser
+from rellm._cli.terminal import Terminal
 from rellm._errors import RellmError
 
 __all__ = ["main"]

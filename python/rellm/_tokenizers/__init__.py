@@ -1,8 +1,8 @@
 """Vocabularies of tokenizers: bytes by id, from a tokenizer's own model and decoder.
 
-One file a library reads its tokenizers into a `Reading` (`_reading`); none imports its library before a tokenizer of it
-is there. What the readings say is compared with what the tokenizer itself decodes (`_check`), and kept with the
-tokenizer and on disk (`_kept`).
+One file a library reads its tokenizers into a `Reading` (`tokenizer_facts`); none imports its library before a
+tokenizer of it is there. What the readings say is compared with what the tokenizer itself decodes (`verify`), and kept
+with the tokenizer and on disk (`vocabulary_cache`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from importlib import import_module
 from typing import Any
 
 from rellm import _core
-from rellm._tokenizers._kept import kept
-from rellm._tokenizers._reading import Reading
+from rellm._tokenizers.tokenizer_facts import Reading
+from rellm._tokenizers.vocabulary_cache import kept
 
 # By the package that a tokenizer's class, or one of its bases, comes from.
 _READERS = {
-    "transformers": "rellm._tokenizers._transformers",
-    "tokenizers": "rellm._tokenizers._tokenizers",
-    "tiktoken": "rellm._tokenizers._tiktoken",
-    "sentencepiece": "rellm._tokenizers._sentencepiece",
-    "mistral_common": "rellm._tokenizers._mistral",
+    "transformers": "rellm._tokenizers.from_transformers",
+    "tokenizers": "rellm._tokenizers.from_tokenizers",
+    "tiktoken": "rellm._tokenizers.from_tiktoken",
+    "sentencepiece": "rellm._tokenizers.from_sentencepiece",
+    "mistral_common": "rellm._tokenizers.from_mistral",
 }
 
 

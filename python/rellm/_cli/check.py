@@ -1,0 +1,77 @@
+"""`rellm check`: is the pattern valid, which engine serves it, and does a text match?"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import rellm
+from rellm._cli.arguments import flags_of
+from rellm._cli.terminal import Terminal, stdin_text
+from rellm._engines.compile import over_single_bytes
+
+_TAIL = 24
+_NO_CHARACTER = 0xFF
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    text = stdin_text() if arguments.text == "-" else arguments.text
+    constraint = rellm.Regex(arguments.pattern, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
+    compiled = over_single_bytes(constraint)
+    rows: list[tuple[str, str, str | None]] = [
+        ("pattern", arguments.pattern.encode("utf-8", "backslashreplace").decode(), None),
+        ("read as", _library(arguments.dialect), None),
+        ("engine", engine_of(compiled), None if compiled.engine == "automaton" else "yellow"),
+    ]
+    status = 0
+    if text is not None:
+        verdict, style, status = judge(compiled, text)
+        rows.append(("text", verdict, style))
+    for name, value, color in rows:
+        terminal.print(f"{name:<9}", "bold", end="")
+        terminal.print(value, color)
+    return status
+
+
+def judge(compiled: rellm.CompiledConstraint, text: str) -> tuple[str, str, int]:
+    """Whether `text` matches, where not and what was expected there: words, their style, the exit status."""
+    matcher: Any = compiled.matcher()
+    for position, character in enumerate(text):
+        if "\ud800" <= character <= "\udfff":
+            return f"has the lone surrogate U+{ord(character):04X} at position {position}: no text holds one", "red", 1
+        try:
+            matcher.advance_bytes(character.encode())
+        except rellm.TokenRejectedError:
+            where = f"stops matching at position {position}, {character!r} (U+{ord(character):04X})"
+            return f"{where}, after {_tail(text[:position])}: expected {_expected(matcher)}", "red", 1
+    if matcher.is_accepting:
+        ending = "matches in full" if matcher.is_finished else "matches in full, and may go on"
+        return f"{_tail(text) if text else 'the empty text'} {ending}", "green", 0
+    return f"is only the beginning of a match: after {_tail(text)}, expected {_expected(matcher)}", "red", 1
+
+
+def _expected(matcher: Any) -> str:
+    """What may come next, whole characters: no character begins with this byte, so the answer is about the next one."""
+    expected: str = matcher.explain(_NO_CHARACTER).expected
+    return expected
+
+
+def engine_of(compiled: rellm.CompiledConstraint) -> str:
+    if compiled.engine == "automaton":
+        return "automaton"
+    return f"{compiled.engine}, because of {compiled.engine_reason}"
+
+
+def _library(dialect: str) -> str:
+    if dialect == "re":
+        return f"re of Python {platform.python_version()}"
+    return f"regex {version('regex')}"
+
+
+def _tail(text: str) -> str:
+    """The end of a text, for a message."""
+    if not text:
+        return "nothing"
+    return repr(text) if len(text) <= _TAIL else "…" + repr(text[-_TAIL:])

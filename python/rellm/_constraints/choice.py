@@ -1,0 +1,68 @@
+"""Strings of which one is written, and a string that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rellm._constraints.base import kind_of, refuse_surrogates, sorted_texts
+from rellm._errors import UnsatisfiableError
+
+_SHOWN_TEXTS = 8
+
+
+@dataclass(frozen=True, init=False, repr=False, slots=True)
+class Choice:
+    """Exactly one of these strings; their order does not matter.
+
+    Args:
+        texts: the strings. With `["a", "ab"]`, the text `a` matches and may still go on.
+
+    Raises:
+        UnsatisfiableError: there are none.
+        PatternError: one of them holds a lone surrogate, which no text can.
+        TypeError: something is not a string, or `texts` is a single string.
+    """
+
+    texts: tuple[str, ...]
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        object.__setattr__(self, "texts", sorted_texts("Choice", texts))
+        if not self.texts:
+            raise UnsatisfiableError("Choice([]) has nothing to choose from: give it at least one string")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Choice, (self.texts,))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.texts[:_SHOWN_TEXTS]))
+        left = len(self.texts) - _SHOWN_TEXTS
+        return f"Choice([{shown}, … {left} more])" if left > 0 else f"Choice([{shown}])"
+
+
+@dataclass(frozen=True, init=False, repr=False, slots=True)
+class Literal:
+    """Exactly this string.
+
+    Args:
+        text: the string.
+
+    Raises:
+        PatternError: it holds a lone surrogate, which no text can.
+        TypeError: it is not a string.
+    """
+
+    text: str
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"Literal takes a string, not {kind_of(text)}")
+        refuse_surrogates("the text of Literal", text)
+        object.__setattr__(self, "text", str(text))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Literal, (self.text,))
+
+    def __repr__(self) -> str:
+        return f"Literal({self.text!r})"

@@ -1,0 +1,257 @@
+"""A regular expression as a value: its text, flags and dialect, as its own library reads them."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import Any, TypeAlias
+from typing import Literal as OneOf
+
+import regex
+
+from rellm import _core
+from rellm._constraints.base import kind_of, sorted_texts
+from rellm._errors import PatternError, UnsupportedError
+
+Dialect: TypeAlias = OneOf["re", "regex"]
+NamedLists: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+
+_FLAGS: typing.Final[dict[str, Any]] = {"re": re.RegexFlag, "regex": regex.RegexFlag}
+_INLINE_FLAGS = re.compile(r"\(\?[a-zA-Z01]*-?[a-zA-Z]+[:)]")
+# What a group of flags in the middle of a pattern can switch, and then leaves in `.flags` of the compiled pattern.
+_SWITCHABLE = [regex.I, regex.M, regex.S, regex.X, regex.F, regex.W, regex.A, regex.L]
+
+
+@dataclass(frozen=True, init=False, repr=False, slots=True)
+class Regex:
+    """The strings that a regular expression matches in full, as its own library reads it.
+
+    Args:
+        pattern: a `str`, or what `re.compile` or `regex.compile` returned. An `re.Pattern` means what the running
+            interpreter's `re` says, a `regex.Pattern` what the installed `regex` says.
+        flags: members of `re.RegexFlag` or `regex.RegexFlag`, for a `str` only. They also choose the dialect. The same
+            number means different things in the two (`re.A` is `regex.V1`), so a bare number needs `dialect=`. Do not
+            mix them: Python gives `re.I | regex.V1` the class of the first and the numbers of both, so that it *is*
+            `re.I | re.A`, and nobody can tell any more what was meant.
+        dialect: "re" or "regex": how a `str` is read. By default that of the flags, and "re" where there are none.
+        **named_lists: the lists behind `\\L<name>` of `regex`.
+
+    Raises:
+        UnsupportedError: the pattern is bytes.
+        PatternError: flags and dialect contradict each other.
+        TypeError: an argument is of another type.
+
+    Whether the pattern itself is right is told by `rellm.compile`.
+    """
+
+    pattern: str
+    flags: int
+    dialect: Dialect
+    named_lists: NamedLists
+
+    def __init__(
+        self,
+        pattern: str | re.Pattern[str] | regex.Pattern[str],
+        flags: int = 0,
+        dialect: Dialect | None = None,
+        **named_lists: Iterable[str],
+    ) -> None:
+        if dialect not in (None, "re", "regex"):
+            raise TypeError(f'dialect is "re" or "regex", not {dialect!r}')
+        if isinstance(pattern, (re.Pattern, regex.Pattern)):
+            values = _read_compiled(pattern, flags, dialect, named_lists)
+        else:
+            values = _read_source(pattern, flags, dialect, named_lists)
+        for name, value in zip(("pattern", "flags", "dialect", "named_lists"), values, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def library_pattern(self) -> re.Pattern[str] | regex.Pattern[str]:
+        """The pattern compiled by its own library, to ask for groups, say. Made once and kept."""
+        return _library_pattern(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_regex, (self.pattern, int(self.flags), self.dialect, self.named_lists))
+
+    def __repr__(self) -> str:
+        parts = [repr(self.pattern)]
+        if self.flags:
+            parts.append(_flags_text(self.flags, self.dialect))
+        if self.dialect == "regex" and not self.flags:
+            parts.append('dialect="regex"')
+        parts += [f"{name}={list(texts)!r}" for name, texts in self.named_lists]
+        return f"Regex({', '.join(parts)})"
+
+
+_Values: TypeAlias = tuple[str, int, Dialect, NamedLists]
+
+
+def _read_source(pattern: Any, flags: Any, dialect: Dialect | None, named_lists: dict[str, Any]) -> _Values:
+    if isinstance(pattern, (bytes, bytearray, memoryview)):
+        raise _bytes_refused(pattern)
+    if not isinstance(pattern, str):
+        raise TypeError(
+            f"Regex takes a string or a compiled pattern, not {kind_of(pattern)}"
+            + (": for one of several strings, use rellm.Choice" if isinstance(pattern, (list, tuple, set)) else "")
+        )
+    if isinstance(flags, bool) or not isinstance(flags, int):
+        raise TypeError(f"flags are members of re.RegexFlag or regex.RegexFlag, not {kind_of(flags)}")
+    flags_dialect = _dialect_of_flags(flags)
+    if flags_dialect and dialect and flags_dialect != dialect:
+        raise PatternError(
+            f'{_flags_text(flags, flags_dialect)} is a flag of {flags_dialect}, but dialect="{dialect}": '
+            f"use the flags of {dialect}, whose numbers mean other things",
+            pattern=pattern,
+        )
+    if flags and not flags_dialect and not dialect:
+        raise PatternError(
+            f"flags={flags} is a bare number, and re and regex give it different meanings (re.A is regex.V1): "
+            'use members of re.RegexFlag or regex.RegexFlag, or say dialect="re" or dialect="regex"',
+            pattern=pattern,
+        )
+    chosen: Dialect = dialect or flags_dialect or "re"
+    unknown = int(flags) & ~_known_flags(chosen)
+    if unknown:
+        raise PatternError(
+            f"flags={int(flags):#x}: {chosen} has no flag {unknown:#x}{_perhaps_of_the_other(unknown, chosen)}",
+            pattern=pattern,
+        )
+    if flags_dialect == "re" and flags & re.DEBUG:
+        raise PatternError(
+            "re.DEBUG prints while re compiles, and here nothing is printed: leave it out. regex.ASCII is the same "
+            "number: with flags of re (re.I | regex.A) write all of them as members of regex",
+            pattern=pattern,
+        )
+    if named_lists and chosen == "re":
+        name = next(iter(named_lists))
+        raise PatternError(
+            f"{name}= is neither an argument of Regex nor a named list: only regex has these. "
+            r'For a list behind \L<name>, say dialect="regex"',
+            pattern=pattern,
+        )
+    lists = tuple(sorted((name, sorted_texts(f"the named list {name}", texts)) for name, texts in named_lists.items()))
+    return str(pattern), _flags(flags, chosen), chosen, lists
+
+
+def _read_compiled(
+    pattern: re.Pattern[Any] | regex.Pattern[Any], flags: Any, dialect: str | None, named_lists: dict[str, Any]
+) -> _Values:
+    own: Dialect = "re" if isinstance(pattern, re.Pattern) else "regex"
+    source = pattern.pattern
+    if isinstance(source, bytes):
+        raise _bytes_refused(source)
+    if flags:
+        raise PatternError(
+            "the pattern is compiled and has its flags already: give them to "
+            f"{own}.compile, or pass the pattern's source and flags",
+            pattern=source,
+        )
+    if dialect not in (None, own):
+        raise PatternError(
+            f'the pattern is compiled by {own}, but dialect="{dialect}": pass its source to read it as {dialect}',
+            pattern=source,
+        )
+    if named_lists:
+        raise PatternError(
+            f"the pattern is compiled, so that {next(iter(named_lists))}= comes too late: give it to {own}.compile",
+            pattern=source,
+        )
+    if isinstance(pattern, re.Pattern):
+        # Every str pattern has UNICODE, unless it has ASCII: nothing that a person has set.
+        return source, _flags(pattern.flags & ~re.UNICODE, own), own, ()
+    lists = {name: tuple(sorted(texts)) for name, texts in pattern.named_lists.items()}
+    return source, _flags(_given_flags(pattern, lists), own), own, tuple(sorted(lists.items()))
+
+
+def _given_flags(pattern: regex.Pattern[str], lists: dict[str, tuple[str, ...]]) -> int:
+    """The flags that `regex.compile` was given.
+
+    `.flags` also holds those that the text switches on somewhere: `a(?i)b` is a small `a` and any `b`, its flags say
+    IGNORECASE, and compiled again with IGNORECASE it would match `AB`. So find the flags with which the text compiles
+    to the same pattern; `pickle` shows the code that `regex` has made of it.
+    """
+    flags: int = pattern.flags & ~(regex.UNICODE | regex.DEBUG)
+    if not pattern.flags & regex.VERSION1:
+        flags &= ~regex.VERSION0
+    if not _INLINE_FLAGS.search(pattern.pattern):
+        return flags
+    wanted = pickle.dumps(pattern)
+    switched = [flag for flag in _SWITCHABLE if flags & flag]
+    for count in range(len(switched), -1, -1):
+        for dropped in combinations(switched, count):
+            candidate = flags & ~sum(dropped)
+            try:
+                same = pickle.dumps(regex.compile(pattern.pattern, candidate, **lists)) == wanted
+            except (regex.error, ValueError):
+                continue
+            if same:
+                return int(candidate)
+    inline = _INLINE_FLAGS.search(pattern.pattern)
+    position = inline.start() if inline else None
+    message = _core.refusal(
+        "flags that cannot be told from those that the pattern was compiled with",
+        "pass the pattern's source and its flags instead",
+        pattern.pattern,
+        position,
+    )
+    raise UnsupportedError(message, pattern=pattern.pattern, position=position)
+
+
+@lru_cache(maxsize=256)
+def _library_pattern(constraint: Regex) -> re.Pattern[str] | regex.Pattern[str]:
+    if constraint.dialect == "re":
+        return re.compile(constraint.pattern, int(constraint.flags))
+    lists = {name: list(texts) for name, texts in constraint.named_lists}
+    return regex.compile(constraint.pattern, int(constraint.flags), **lists)
+
+
+def _regex(pattern: str, flags: int, dialect: Dialect, named_lists: NamedLists) -> Regex:
+    return Regex(pattern, flags, dialect, **dict(named_lists))
+
+
+def _flags(flags: int, dialect: Dialect) -> int:
+    """As members, so that they show as such; DEBUG only prints."""
+    kind = _FLAGS[dialect]
+    members: int = kind(int(flags) & ~int(kind.DEBUG))
+    return members
+
+
+def _dialect_of_flags(flags: int) -> Dialect | None:
+    if isinstance(flags, re.RegexFlag):
+        return "re"
+    if isinstance(flags, regex.RegexFlag):
+        return "regex"
+    return None
+
+
+def _known_flags(dialect: Dialect) -> int:
+    known = 0
+    for member in _FLAGS[dialect].__members__.values():
+        known |= int(member)
+    return known
+
+
+def _perhaps_of_the_other(unknown: int, dialect: Dialect) -> str:
+    other: Dialect = "regex" if dialect == "re" else "re"
+    if unknown & ~_known_flags(other):
+        return ": leave it out"
+    return f"; it is {_flags_text(unknown, other)}: write all flags as members of {other}"
+
+
+def _flags_text(flags: int, dialect: Dialect) -> str:
+    names: dict[int, str] = {}
+    for name, member in _FLAGS[dialect].__members__.items():
+        value = int(member)
+        if value and len(name) > len(names.get(value, "")):
+            names[value] = name
+    return " | ".join(f"{dialect}.{name}" for value, name in sorted(names.items()) if flags & value) or "0"
+
+
+def _bytes_refused(pattern: Any) -> UnsupportedError:
+    text = bytes(pattern).decode("latin-1")
+    return UnsupportedError("a pattern over bytes cannot constrain text: pass the same pattern as str", pattern=text)

@@ -1,0 +1,1 @@
+"""What `re` and `regex` as installed say about every code point."""

@@ -1,0 +1,225 @@
+"""From a constraint and a vocabulary to what steps: which engine serves it, and a bounded cache of what was made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
+from typing import Literal as OneOf
+
+from rellm import _core
+from rellm._constraints import Choice, Constraint, Literal, Regex, as_constraint
+from rellm._constraints.base import lone_surrogate
+from rellm._constraints.regex import Dialect
+from rellm._engines.cache import CompiledCache
+from rellm._errors import UnsatisfiableError
+from rellm._limits import Limits
+from rellm._vocabulary import Vocabulary, as_vocabulary
+
+if TYPE_CHECKING:
+    from rellm._engines.search import SearchMatcher
+
+    Matcher: TypeAlias = _core.Matcher | SearchMatcher
+
+Engine: TypeAlias = OneOf["automaton", "search"]
+
+
+class _Served(Protocol):
+    """What both engines make of a constraint."""
+
+    @property
+    def memory_bytes(self) -> int: ...
+    def matcher(self) -> Any: ...
+
+
+class CompiledConstraint:
+    """A constraint over a vocabulary, made by `rellm.compile`. Immutable and thread-safe; its matchers are not shared.
+
+    It is pickled as what it was made from, and made again where it is read.
+
+    Attributes:
+        constraint: the constraint.
+        vocabulary: the vocabulary.
+        limits: its budgets.
+        engine: "automaton", which is exact and promises everything, or "search", which promises less
+            (docs/search-engine.md).
+        engine_reason: why it is the search engine, `recursion (?R) at position 12`; None for the automaton.
+    """
+
+    __slots__ = ("__weakref__", "_served", "constraint", "engine", "engine_reason", "limits", "vocabulary")
+
+    constraint: Constraint
+    vocabulary: Vocabulary
+    limits: Limits
+    engine: Engine
+    engine_reason: str | None
+
+    def __init__(
+        self, constraint: Constraint, vocabulary: Vocabulary, limits: Limits, served: _Served, reason: str | None
+    ) -> None:
+        self.constraint = constraint
+        self.vocabulary = vocabulary
+        self.limits = limits
+        self.engine = "automaton" if reason is None else "search"
+        self.engine_reason = reason
+        self._served = served
+
+    def matcher(self) -> Matcher:
+        """A matcher at the start of a text."""
+        return self._served.matcher()  # type: ignore[no-any-return]
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it holds now, without its vocabulary: expressions, states and cached masks."""
+        return self._served.memory_bytes
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was made is not sent along: the other process compiles it, or finds it in its own cache.
+        return (compile, (self.constraint, self.vocabulary, self.limits))
+
+    def __repr__(self) -> str:
+        return f"<{self.constraint!r} on {self.vocabulary!r}, engine={self.engine!r}>"
+
+
+def compile(constraint: Any, vocab: Any, limits: Limits | None = None) -> CompiledConstraint:
+    """Compiles a constraint for a vocabulary. What was compiled before is taken from a cache.
+
+    Args:
+        constraint: `Regex`, `Choice` or `Literal`; a pattern or its text stands for `Regex`.
+        vocab: a `Vocabulary`, or a tokenizer to take it from.
+        limits: what it may cost; by default `Limits()`.
+
+    Raises:
+        PatternError: the pattern is wrong.
+        UnsupportedError: it is right, but no engine reads one of its constructs.
+        UnsatisfiableError: nothing matches, or nothing that the vocabulary can spell.
+        LimitExceededError: it takes more than the limits.
+        VocabularyError: the tokenizer's vocabulary cannot be used.
+    """
+    vocabulary = as_vocabulary(vocab)
+    if limits is None:
+        limits = _DEFAULT_LIMITS
+    elif not isinstance(limits, Limits):
+        raise TypeError(f"limits is a rellm.Limits, not {type(limits).__name__}")
+    if isinstance(constraint, CompiledConstraint):
+        if constraint.limits == limits and constraint.vocabulary.fingerprint == vocabulary.fingerprint:
+            return constraint
+        constraint = constraint.constraint
+    constraint = as_constraint(constraint)
+    key = (constraint, vocabulary.fingerprint, limits)
+    found = _cache.get(key)
+    if found is None:
+        found = _cache.add(key, _compile(constraint, vocabulary, limits))
+    return found
+
+
+def over_single_bytes(constraint: Any) -> CompiledConstraint:
+    """The constraint over a vocabulary of single bytes, which spells any text: what can be known without a tokenizer.
+
+    Raises:
+        PatternError, UnsupportedError, UnsatisfiableError, LimitExceededError: as `compile`.
+    """
+    return compile(constraint, _single_bytes())
+
+
+@lru_cache(maxsize=1)
+def _single_bytes() -> Vocabulary:
+    return Vocabulary([*(bytes([byte]) for byte in range(256)), None], eos_token_ids=[256])
+
+
+def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) -> None:
+    """Fills one row a matcher: row i of `out` is the mask of `matchers[i]`.
+
+    Args:
+        matchers: matchers of any constraints, of both engines.
+        out: int32 or uint32, numpy or torch, at least as many rows as matchers and ceil(len(vocab)/32) columns; what is
+            further right in a filled row is cleared.
+        threads: at most so many threads, and never more than 8 nor than the machine has processors; by default as many
+            as that allows. Only the automaton uses them: they are kept, asleep, for the next call. The first `advance`
+            after one wakes them, and they make the masks of texts that have gone on before these are asked for.
+    """
+    if not isinstance(matchers, Iterable):
+        raise TypeError(f"matchers is a list of matchers, not {type(matchers).__name__}: put it into [ ]")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
+        raise TypeError(f"threads is a whole number, or None for as many as the machine has, not {threads!r}")
+    matchers = list(matchers)
+    if set(map(type, matchers)) <= {_core.Matcher}:
+        _core.fill_masks(matchers, out, threads)
+        return
+    for index, matcher in enumerate(matchers):
+        if not hasattr(matcher, "fill_mask"):
+            raise TypeError(
+                f"matchers[{index}] is {type(matcher).__name__}: pass matchers, as the matcher() of a compiled "
+                "constraint makes them"
+            )
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads is {threads}: it must be at least 1, or None for as many as there are")
+    for row, matcher in enumerate(matchers):
+        matcher.fill_mask(out, row)
+
+
+# A process that is forked while a thread works with a constraint would wait for that thread, which it does not have.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_core.before_fork, after_in_parent=_core.after_fork, after_in_child=_core.after_fork)
+
+
+def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
+    native, native_limits = vocabulary._native, limits.native()
+    if isinstance(constraint, Choice):
+        served = _core.Constraint.choice(constraint.texts, native, native_limits)
+        return CompiledConstraint(constraint, vocabulary, limits, served, None)
+    if isinstance(constraint, Literal):
+        served = _core.Constraint.choice([constraint.text], native, native_limits)
+        return CompiledConstraint(constraint, vocabulary, limits, served, None)
+    try:
+        return _compile_regex(constraint, vocabulary, limits)
+    except UnsatisfiableError:
+        surrogate = lone_surrogate(constraint.pattern, escapes=True)
+        if surrogate is None:
+            raise
+        raise UnsatisfiableError(
+            f"no text matches: the pattern has {surrogate}, and no text can hold one; "
+            "if the pattern was read from a file or a command line, decode that as UTF-8"
+        ) from None
+
+
+def _compile_regex(constraint: Regex, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
+    try:
+        served = _core.Constraint.regex(
+            constraint.pattern,
+            int(constraint.flags),
+            _dialect(constraint.dialect),
+            dict(constraint.named_lists),
+            vocabulary._native,
+            limits.native(),
+        )
+    except _core.NotRegularError as error:
+        construct, position = error.args
+        reason = construct if position is None else f"{construct} at position {position}"
+    else:
+        return CompiledConstraint(constraint, vocabulary, limits, served, None)
+    return CompiledConstraint(constraint, vocabulary, limits, _search(constraint, vocabulary, limits, reason), reason)
+
+
+def _search(constraint: Regex, vocabulary: Vocabulary, limits: Limits, reason: str) -> _Served:
+    from rellm._engines.search import compile_search
+
+    return compile_search(constraint, vocabulary._native, limits, reason)
+
+
+@lru_cache(maxsize=2)
+def _dialect(dialect: Dialect) -> _core.Dialect:
+    from rellm._dialects import tables
+
+    return tables.re_dialect() if dialect == "re" else tables.regex_dialect()
+
+
+_DEFAULT_LIMITS: Final = Limits()
+_cache: Final = CompiledCache(most=128, most_bytes=384 << 20)

@@ -1,0 +1,1 @@
+"""The text of a pattern, and what it asks of characters."""

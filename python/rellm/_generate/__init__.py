@@ -1,0 +1,1 @@
+"""From masks to texts with a Hugging Face model."""

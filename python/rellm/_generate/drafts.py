@@ -1,0 +1,139 @@
+"""Text that the constraint leaves no choice about, in the tokens that the tokenizer itself would write.
+
+A single allowed token is almost never left, because forced text can be cut into tokens in many ways. So the forced
+*bytes* are tokenised, together with the text before them: a model has only ever seen texts cut as its tokenizer cuts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rellm._generate.apply_mask import unpacked
+
+_CONTEXT_TOKENS = 12  # of the text before, enough for any pre-tokenizer to see where words begin
+_MOST = 64  # a draft is one forward pass; longer ones gain nothing more a token
+
+
+class Forced:
+    """Finds what must come next, as tokens.
+
+    Args:
+        tokenizer: the one that the model was trained with; called with text, answers with `input_ids`.
+        vocabulary: its `Vocabulary`.
+    """
+
+    def __init__(self, tokenizer: Any, vocabulary: Any) -> None:
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
+        self._sorted: tuple[list[bytes], list[int]] | None = None
+
+    def candidates(self, matcher: Any, before: Sequence[int]) -> list[int]:
+        """Tokens that spell what is forced after `before` (prompt included); a guess at how the model would cut it."""
+        forced = _whole_characters(matcher.forced_bytes())
+        if not forced:
+            return []
+        found = self._tokenised(forced, before, strict=False)
+        return found[: matcher.validate(found)][:_MOST]
+
+    def certain(self, matcher: Any, before: Sequence[int]) -> list[int]:
+        """The leading tokens of the same that no continuation could cut in another way.
+
+        Left out is everything from the first place on where a longer token that the constraint allows spells the
+        rest of what is forced and more: there the model has a choice.
+        """
+        forced = _whole_characters(matcher.forced_bytes())
+        if not forced:
+            return []
+        found = self._tokenised(forced, before, strict=True)
+        probe = matcher.copy()
+        rest = forced
+        for i, token_id in enumerate(found[:_MOST]):
+            if self._may_go_past(probe, rest) or not probe.allows(token_id):
+                return found[:i]
+            probe.advance(token_id)
+            rest = rest[len(self._vocabulary.token_bytes(token_id)) :]
+        return found[:_MOST]
+
+    def _tokenised(self, forced: bytes, before: Sequence[int], *, strict: bool) -> list[int]:
+        """`forced` as the tokenizer writes it after `before`; [] if a token would span both.
+
+        With `strict`, also [] if the tokenizer would have cut the text before in another way than it was written.
+        """
+        tail = self._tail(before)
+        for context in (tail, []) if not strict and tail else (tail,):
+            data = self._vocabulary.tokens_bytes(context)
+            try:
+                text = (data + forced).decode()
+            except UnicodeDecodeError:
+                continue
+            ids = self._encode(text)
+            start = self._boundary(ids, forced)
+            if start is None:
+                continue
+            if strict and context:
+                same = min(start, len(context), 2)
+                if ids[start - same : start] != context[len(context) - same :] or not same:
+                    continue
+            return ids[start:]
+        return []
+
+    def _encode(self, text: str) -> list[int]:
+        return [int(token_id) for token_id in self._tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+    def _tail(self, before: Sequence[int]) -> list[int]:
+        """The last tokens that are text and begin at a character."""
+        tail: list[int] = []
+        for token_id in reversed(before[-_CONTEXT_TOKENS:]):
+            if token_id >= len(self._vocabulary) or not self._vocabulary.token_bytes(token_id):
+                break
+            tail.insert(0, token_id)
+        while tail and (self._vocabulary.token_bytes(tail[0]) or b"\0")[0] & 0xC0 == 0x80:
+            tail.pop(0)
+        return tail
+
+    def _boundary(self, ids: list[int], forced: bytes) -> int | None:
+        """Where in `ids` the tokens begin that spell exactly `forced` at their end."""
+        left, start = len(forced), len(ids)
+        while left > 0 and start > 0:
+            start -= 1
+            token_id = ids[start]
+            data = self._vocabulary.token_bytes(token_id) if token_id < len(self._vocabulary) else None
+            if data is None or not forced[:left].endswith(data):
+                return None
+            left -= len(data)
+        return start if left == 0 else None
+
+    def _may_go_past(self, matcher: Any, rest: bytes) -> bool:
+        """Whether some allowed token spells all of `rest` and more."""
+        if self._sorted is None:
+            pairs = sorted(
+                (data, token_id)
+                for token_id in range(len(self._vocabulary))
+                if (data := self._vocabulary.token_bytes(token_id))
+            )
+            self._sorted = [data for data, _ in pairs], [token_id for _, token_id in pairs]
+        spelled, ids = self._sorted
+        first = bisect_right(spelled, rest)
+        last = bisect_left(spelled, rest + b"\xff" * 8, lo=first)
+        longer = [ids[i] for i in range(first, last) if spelled[i].startswith(rest)]
+        if not longer:
+            return False
+        allowed = unpacked(matcher.mask(), len(self._vocabulary))
+        return bool(allowed[np.array(longer)].any())
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """`data` without a character that is cut off at its end; b"" if it begins inside one."""
+    if data and data[0] & 0xC0 == 0x80:
+        return b""
+    for cut in range(4):
+        try:
+            data[: len(data) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+        return data[: len(data) - cut]
+    return b""

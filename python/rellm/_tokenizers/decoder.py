@@ -1,0 +1,109 @@
+"""The decoders of `tokenizers`: from a token as the model writes it to the bytes that it adds to a text.
+
+A decoder is applied to all tokens of a text in turn, and what it does to the first one differs (the space of a word is
+dropped there). The bytes are those in the middle of a text; the first token's leading space is the only difference that
+a decoder may make.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from rellm._errors import VocabularyError
+from rellm._tokenizers.notations import byte_of, from_byte_level
+
+_Token: TypeAlias = str | bytes
+"""Text still to be decoded further, or bytes, which no later step changes."""
+
+
+def decode_each(decoder: Any, pieces: list[str]) -> list[bytes]:
+    """The bytes of each piece under a decoder of `tokenizers` (None: it has none)."""
+    if decoder is None:
+        return [b" " + piece.encode("utf-8", "replace") for piece in pieces]  # tokens are joined by spaces
+    tokens: list[_Token] = list(pieces)
+    joined = False  # whether the steps that follow see one text and no tokens
+    for step in _steps(json.loads(decoder.__getstate__())):
+        if joined:
+            _check_after_join(step)
+            continue
+        tokens, joined = _apply(step, tokens)
+    return [token if isinstance(token, bytes) else token.encode("utf-8", "replace") for token in tokens]
+
+
+def _steps(state: dict[str, Any]) -> list[dict[str, Any]]:
+    if state["type"] != "Sequence":
+        return [state]
+    return [step for inner in state["decoders"] for step in _steps(inner)]
+
+
+def _apply(step: dict[str, Any], tokens: list[_Token]) -> tuple[list[_Token], bool]:
+    kind = step["type"]
+    if kind == "ByteLevel":
+        return list(from_byte_level(_as_text(tokens, kind))), True
+    if kind == "ByteFallback":
+        return [(isinstance(token, str) and byte_of(token)) or token for token in tokens], False
+    if kind == "Fuse":
+        return tokens, True
+    if kind == "Metaspace":
+        return _each(tokens, lambda token: token.replace(step["replacement"], " ")), False
+    if kind == "Replace" and "String" in step["pattern"]:
+        old, new = step["pattern"]["String"], step["content"]
+        return _each(tokens, lambda token: token.replace(old, new)), False
+    if kind == "Strip":
+        start, stop = (step["content"] * step[end] for end in ("start", "stop"))
+        return _each(_as_text(tokens, kind), lambda token: _stripped(token, start, stop)), False
+    if kind in ("Replace", "WordPiece"):
+        return _each(_as_text(tokens, kind), _library_step(step)), False
+    if kind == "BPEDecoder":
+        raise VocabularyError(
+            f"the decoder of this tokenizer, BPEDecoder, ends each word that has {step['suffix']!r} with a space, "
+            "but not the last one, so that a token has no bytes of its own: only a tokenizer that writes the space "
+            "before a word can be constrained"
+        )
+    raise VocabularyError(
+        f"the decoder of this tokenizer, {kind}, looks at several tokens together, so that a token has no bytes of "
+        "its own"
+    )
+
+
+def _check_after_join(step: dict[str, Any]) -> None:
+    if step["type"] in ("Fuse", "ByteFallback", "ByteLevel"):
+        return  # nothing is left to do
+    if step["type"] == "Strip" and step["content"] == " " and not step["stop"]:
+        return  # the first token's space
+    raise VocabularyError(
+        f"the decoder of this tokenizer changes whole texts ({json.dumps(step)}), so that a token has no bytes of its "
+        "own"
+    )
+
+
+def _each(tokens: list[_Token], change: Callable[[str], str]) -> list[_Token]:
+    return [change(token) if isinstance(token, str) else token for token in tokens]
+
+
+def _as_text(tokens: list[_Token], kind: str) -> list[Any]:
+    if not all(isinstance(token, str) for token in tokens):
+        raise VocabularyError(f"the decoder of this tokenizer has {kind} after ByteFallback, which would change bytes")
+    return tokens
+
+
+def _stripped(token: str, start: str, stop: str) -> str:
+    """Without at most as many of the characters at each end as the two strings are long."""
+    for _ in start:
+        token = token.removeprefix(start[0])
+    for _ in stop:
+        token = token.removesuffix(stop[0])
+    return token
+
+
+def _library_step(step: dict[str, Any]) -> Callable[[str], str]:
+    """The library's own step, on a token that another one stands before."""
+    from tokenizers import Regex, decoders
+
+    if step["type"] == "WordPiece":
+        wordpiece = decoders.WordPiece(step["prefix"], step["cleanup"])
+        return lambda token: wordpiece.decode(["x", token])[1:]
+    replace = decoders.Replace(Regex(step["pattern"]["Regex"]), step["content"])
+    return lambda token: replace.decode([token])

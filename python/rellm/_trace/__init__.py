@@ -1,0 +1,1 @@
+"""What a constraint did, in numbers and as a page."""

@@ -1,0 +1,317 @@
+"""What a constraint did to a model: token by token, what the mask took away, and why.
+
+A trace is made after the text is written: the model reads prompt and text once more, in one forward pass, and a fresh
+matcher reads the tokens and gives the mask of each step. So generation without a trace pays nothing for it, and the
+numbers are the model's own distribution, before temperature, top-k or any other processor.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = npt.NDArray[np.float64]
+
+LEAST_PROBABILITY = 1e-4
+"""A refused token that is less likely than this gets no line of its own; its mass counts all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedToken:
+    """A token that the model could have taken and the constraint did not allow.
+
+    Attributes:
+        token_id: the token.
+        text: its text, bytes that are no character as `\\xNN`; empty for a special token.
+        probability: what the model gave it, before masking.
+        reason: why it was refused, in words.
+        expected: what could have stood there ("a digit, or the end of the text"); empty where that is not the reason.
+        is_end: it would have ended the text.
+    """
+
+    token_id: int
+    text: str
+    probability: float
+    reason: str
+    expected: str = ""
+    is_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TracedToken:
+    """One written token, and what the mask did where it was chosen.
+
+    Attributes:
+        token_id: the token.
+        text: its text, bytes that are no character as `\\xNN`; empty for the end of the text.
+        log_probability_before: the natural logarithm of what the model gave it.
+        log_probability_after: the same once the refused tokens are gone and the rest is scaled up to one.
+        removed_mass: the probability of all refused tokens together, from 0 to 1.
+        log_kept_mass: the natural logarithm of what was left, exact where `removed_mass` is next to 1.
+        refused: the likeliest refused tokens, best first.
+        is_overruled: the model's own first choice was refused.
+        is_forced: the constraint left no other text here, whatever the model thinks.
+        is_end: this is the end-of-sequence token.
+    """
+
+    token_id: int
+    text: str
+    log_probability_before: float
+    log_probability_after: float
+    removed_mass: float
+    log_kept_mass: float
+    refused: tuple[RefusedToken, ...]
+    is_overruled: bool
+    is_forced: bool
+    is_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a constraint did to one completion.
+
+    Attributes:
+        tokens: the written tokens in order, the end-of-sequence token included where it was written.
+        constraint: the constraint in words; empty without one.
+    """
+
+    tokens: tuple[TracedToken, ...]
+    constraint: str = ""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __iter__(self) -> Iterator[TracedToken]:
+        return iter(self.tokens)
+
+    @property
+    def text(self) -> str:
+        """The texts of the tokens, joined."""
+        return "".join(token.text for token in self.tokens)
+
+    @property
+    def forced(self) -> int:
+        """How many tokens were forced."""
+        return sum(token.is_forced for token in self.tokens)
+
+    @property
+    def overruled(self) -> int:
+        """How often the model's own first choice was refused."""
+        return sum(token.is_overruled for token in self.tokens)
+
+    @property
+    def removed_mass(self) -> float:
+        """The sum over the tokens of the probability that was removed."""
+        return math.fsum(token.removed_mass for token in self.tokens)
+
+    @property
+    def mean_removed_mass(self) -> float:
+        """The probability that was removed at a token, on average."""
+        return self.removed_mass / len(self.tokens) if self.tokens else 0.0
+
+    @property
+    def bits(self) -> float:
+        """How far the constraint bent the model: −log2 of the chance that nothing was refused on the way."""
+        return math.fsum(-token.log_kept_mass for token in self.tokens) / math.log(2) + 0.0  # never -0.0
+
+    @property
+    def log_probability_before(self) -> float:
+        """The natural logarithm of the probability that the model alone writes these tokens."""
+        return math.fsum(token.log_probability_before for token in self.tokens)
+
+    @property
+    def log_probability_after(self) -> float:
+        """The same under the constraint."""
+        return math.fsum(token.log_probability_after for token in self.tokens)
+
+    def to_html(self) -> str:
+        """One page that needs nothing else: no network, no other file."""
+        from rellm._trace.page import page
+
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        from rellm._trace.page import notebook_frame
+
+        return notebook_frame(self)
+
+    def __str__(self) -> str:
+        tokens = "1 token" if len(self.tokens) == 1 else f"{len(self.tokens)} tokens"
+        return (
+            f"{tokens}, {self.forced} forced; the model's first choice was {_times(self.overruled)}; "
+            f"{self.mean_removed_mass:.1%} of the probability removed on average, {self.bits:.1f} bits in all"
+        )
+
+
+def trace_completion(
+    model: Any,
+    prompt_ids: Sequence[int],
+    token_ids: Sequence[int],
+    compiled: Any,
+    *,
+    vocabulary: Any = None,
+    max_new_tokens: int | None = None,
+    best: int = 5,
+) -> Trace:
+    """Trace one completion.
+
+    Args:
+        model: the transformers model that wrote it.
+        prompt_ids: the prompt without padding; not empty.
+        token_ids: what was written, with the end-of-sequence token if there was one.
+        compiled: what `rellm.compile` returned, or None if nothing constrained the model.
+        vocabulary: the tokens' bytes; needed where `compiled` is None.
+        max_new_tokens: the budget that the mask had to close within; None if there was none.
+        best: how many refused tokens a step names at most.
+
+    Raises:
+        TokenRejectedError: `token_ids` is not what `compiled` allows.
+    """
+    vocabulary = compiled.vocabulary if compiled is not None else vocabulary
+    logits = next_token_logits(model, prompt_ids, token_ids)
+    matcher = None if compiled is None else compiled.matcher()
+    ends = frozenset(vocabulary.eos_token_ids)
+    steps = []
+    for i, token_id in enumerate(token_ids):
+        left = None if max_new_tokens is None else max_new_tokens - i
+        scores = logits[i].double().log_softmax(-1).cpu().numpy()
+        steps.append(_step(scores, int(token_id), matcher, vocabulary, ends, left, best))
+        if matcher is not None:
+            matcher.advance(int(token_id))
+    return Trace(tuple(steps), "" if compiled is None else in_words(compiled.constraint))
+
+
+def next_token_logits(model: Any, prompt_ids: Sequence[int], token_ids: Sequence[int]) -> torch.Tensor:
+    """The model's logits where each of `token_ids` was chosen: `(len(token_ids), width)`, from one forward pass."""
+    import torch
+
+    prompt = torch.tensor([list(prompt_ids)], dtype=torch.long, device=model.device)
+    written = torch.tensor([list(token_ids)], dtype=torch.long, device=model.device)
+    count = len(token_ids)
+    inputs: dict[str, Any]
+    with torch.inference_mode():
+        if model.config.is_encoder_decoder:
+            start = model.generation_config.decoder_start_token_id
+            if start is None:
+                start = model.config.decoder_start_token_id
+            begin = torch.tensor([[start]], dtype=torch.long, device=model.device)
+            inputs = {"input_ids": prompt, "decoder_input_ids": torch.cat([begin, written[:, :-1]], dim=1)}
+        else:
+            inputs = {"input_ids": torch.cat([prompt, written[:, :-1]], dim=1)}
+        if "logits_to_keep" in inspect.signature(model.forward).parameters:
+            inputs["logits_to_keep"] = max(count, 1)
+        logits: torch.Tensor = model(**inputs, use_cache=False).logits[0]
+    return logits[len(logits) - count :]
+
+
+def _step(
+    scores: Floats, token_id: int, matcher: Any, vocabulary: Any, ends: frozenset[int], left: int | None, best: int
+) -> TracedToken:
+    allowed = np.ones(len(scores), dtype=np.bool_)
+    if matcher is not None:
+        allowed = _allowed(matcher, len(vocabulary), len(scores), left)
+    data = b"" if token_id in ends else vocabulary.token_bytes(token_id) or b""
+    kept = _log_sum(scores[allowed]) if not allowed.all() else 0.0
+    removed = scores[~allowed]
+    refused = np.flatnonzero(~allowed)
+    likeliest = refused[np.argsort(-removed, kind="stable")[:best]]
+    forced = b"" if matcher is None else matcher.forced_bytes()
+    return TracedToken(
+        token_id=token_id,
+        text=readable(data),
+        log_probability_before=float(scores[token_id]),
+        log_probability_after=float(scores[token_id]) - kept,
+        removed_mass=min(float(np.exp(removed).sum()), 1.0),
+        log_kept_mass=min(kept, 0.0),
+        refused=tuple(
+            _refused(int(other), math.exp(scores[other]), matcher, vocabulary, ends, left)
+            for other in likeliest
+            if scores[other] >= math.log(LEAST_PROBABILITY)
+        ),
+        is_overruled=not allowed[int(scores.argmax())],
+        is_forced=bool(data) and forced.startswith(data),
+        is_end=token_id in ends,
+    )
+
+
+def _allowed(matcher: Any, size: int, width: int, left: int | None) -> npt.NDArray[np.bool_]:
+    """What the mask let through, as wide as the model's logits: what is beyond the vocabulary is refused."""
+    from rellm._generate.apply_mask import packed_words, unpacked
+    from rellm._generate.token_budget import fill_mask_in_budget
+
+    row = np.zeros((1, packed_words(max(size, width))), dtype=np.uint32)
+    if left is None:
+        matcher.fill_mask(row, 0)
+    else:
+        fill_mask_in_budget(matcher, row, 0, left)
+    return unpacked(row[0], width)
+
+
+def _refused(
+    token_id: int, probability: float, matcher: Any, vocabulary: Any, ends: frozenset[int], left: int | None
+) -> RefusedToken:
+    data = b""
+    if token_id < len(vocabulary) and token_id not in ends:
+        data = vocabulary.token_bytes(token_id) or b""
+    rejection = matcher.explain(token_id) if token_id < len(vocabulary) else None
+    if token_id in ends and rejection is not None:
+        reason = f"the text is not complete: expected {rejection.expected}"
+    elif not data:
+        return RefusedToken(token_id, "", probability, "a special token, which is never text")
+    elif rejection is None:
+        reason = f"no match would fit into the {left} tokens that are left" if left is not None else "not allowed here"
+    elif (start := _character_start(data, rejection.failed_at)) > 0:
+        reason = (
+            f"after its {readable(data[:start])!r}, {_character(data[start:])!r} cannot follow: "
+            f"expected {rejection.expected}"
+        )
+    else:
+        reason = f"expected {rejection.expected}"
+    expected = rejection.expected if rejection is not None else ""
+    return RefusedToken(token_id, readable(data), probability, reason, expected, token_id in ends)
+
+
+def _character_start(data: bytes, index: int) -> int:
+    """Where the character with the byte at `index` begins; 0 where no byte is to blame."""
+    if index >= len(data):
+        return 0
+    while index > 0 and data[index] & 0xC0 == 0x80:
+        index -= 1
+    return index
+
+
+def _character(data: bytes) -> str:
+    """The first character, or what there is of it."""
+    return readable(data)[:1] if data[0] < 0x80 else readable(data[: max(1, 8 - (data[0] ^ 0xFF).bit_length())])
+
+
+def readable(data: bytes) -> str:
+    """Bytes as text; what is not UTF-8 as `\\xNN`."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _times(refused: int) -> str:
+    return {0: "never refused", 1: "refused once"}.get(refused, f"refused {refused} times")
+
+
+def in_words(constraint: Any) -> str:
+    """A constraint as a person would write it: a pattern by its source, others as Python."""
+    pattern = getattr(constraint, "pattern", None)
+    return pattern if isinstance(pattern, str) else repr(constraint)
+
+
+def _log_sum(scores: Floats) -> float:
+    """log Σ exp, from 64-bit floats."""
+    if not scores.size:
+        return -math.inf
+    top = float(scores.max())
+    return top + math.log(float(np.exp(scores - top).sum()))
