@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo test modes lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
+.PHONY: help demo docs test modes lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ bench-quick: set-up ## the benchmarks in short: do they run, and are all masks r
 screenshots: set-up ## the pictures in docs/ (needs chromium and chromedriver)
 	@$(BIN)/python dev/screenshots.py
 
+docs: set-up ## the documentation site, into site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 notebook: set-up ## docs/rellm.ipynb, executed anew
 	@$(BIN)/python dev/notebook.py
 
@@ -65,4 +68,4 @@ python:
 	echo "    install one (on Debian: apt-get install python3) or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 
 clean: ## removes the environment and everything built
-	rm -rf $(VENV) build target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build target dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

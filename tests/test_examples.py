@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = {path.name for path in (ROOT / "examples").glob("*.py")}
 
 
-def output(name):
+def output(name, *arguments):
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name), real_model.folder()],
+        [sys.executable, str(ROOT / "examples" / name), *(arguments or (real_model.folder(),))],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -54,6 +54,11 @@ def test_a_form_is_filled_from_ten_texts():
     assert len(lines) == 10
     assert all(re.fullmatch(r"\d{4}  [A-Z][a-z]+ +(complaint|question|praise)", line) for line in lines)
     assert lines[0].startswith("4471  Anna")
+
+
+def test_the_educational_version_writes_what_matches():
+    out = output("how_it_works.py", "(ab|c)+!")
+    assert re.fullmatch("(ab|c)+!\n", out), out
 
 
 def test_every_example_is_run_by_a_test():
