@@ -1,0 +1,258 @@
+"""Expression trees: how a constraint is handed to the core.
+
+A constraint becomes a fragment, a flat list of numbers in prefix notation: the code of a node, its operands, its
+children. Strings and dialects are interned in an `ExpressionContext` and referred to by index. The core reads the whole
+list in one call (`crates/core/src/syntax/fragments.rs` has the same table of codes).
+
+The functions below build fragments and apply the simplifications that are plain to see; the core does the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+Fragment: TypeAlias = list[int]
+
+EMPTY: Final = 0
+NOTHING: Final = 1
+LITERAL: Final = 2
+CHOICE: Final = 3
+CLASS: Final = 4
+SEQUENCE: Final = 5
+UNION: Final = 6
+REPEAT: Final = 7
+INTERSECTION: Final = 8
+COMPLEMENT: Final = 9
+PATTERN: Final = 10
+PART: Final = 11
+MARK: Final = 12
+RULE: Final = 13
+SPECIAL: Final = 14
+LOOK: Final = 15
+MEMBERS: Final = 16
+ITEMS: Final = 17
+SPELLED: Final = 18
+SEARCHED: Final = 19
+
+MAX_CODE_POINT: Final = 0x10FFFF
+
+
+class ExpressionContext:
+    """Collects what one tree of constraints hands to the core: its strings, dialects, rules and marks."""
+
+    def __init__(self) -> None:
+        self.strings: list[str] = []
+        self.dialects: list[str] = []
+        self.marks: list[tuple[Hashable, ...]] = []
+        self._string_numbers: dict[str, int] = {}
+        self._rule_numbers: dict[Hashable, int] = {}
+        self._bodies: list[Fragment | None] = []
+        self._pending: list[tuple[int, Callable[[], Fragment]]] = []
+
+    def string(self, text: str) -> int:
+        """The number of a string; equal strings have one."""
+        number = self._string_numbers.setdefault(text, len(self.strings))
+        if number == len(self.strings):
+            self.strings.append(text)
+        return number
+
+    def dialect(self, name: str) -> int:
+        """The number of a dialect: "re", "regex" or "ecma"."""
+        if name not in self.dialects:
+            self.dialects.append(name)
+        return self.dialects.index(name)
+
+    def mark(self, path: tuple[Hashable, ...]) -> int:
+        """A new mark, which stands for this path to a part."""
+        self.marks.append(path)
+        return len(self.marks) - 1
+
+    def rule(self, key: Hashable, build: Callable[[], Fragment]) -> Fragment:
+        """A reference to the rule of this key.
+
+        The first reference registers `build`, which makes the rule's body. It is called once, by `operations`, so it
+        may refer to any rule, its own included, however long the chain of references is.
+        """
+        number = self._rule_numbers.get(key)
+        if number is None:
+            number = self._rule_numbers[key] = len(self._bodies)
+            self._bodies.append(None)
+            self._pending.append((number, build))
+        return [RULE, number]
+
+    def operations(self, root: Fragment) -> list[int]:
+        """The whole list: the number of rules, their bodies, the root. Builds the bodies that are still missing."""
+        while self._pending:
+            number, build = self._pending.pop()
+            self._bodies[number] = build()
+        ops = [len(self._bodies)]
+        for body in self._bodies:
+            ops += body or [NOTHING]
+        return ops + root
+
+
+def empty() -> Fragment:
+    """The empty text."""
+    return [EMPTY]
+
+
+def nothing() -> Fragment:
+    """No text."""
+    return [NOTHING]
+
+
+def literal(context: ExpressionContext, text: str) -> Fragment:
+    """Exactly this string."""
+    return [LITERAL, context.string(text)] if text else [EMPTY]
+
+
+def choice(context: ExpressionContext, texts: Iterable[str]) -> Fragment:
+    """One of these strings."""
+    numbers = [context.string(text) for text in texts]
+    if len(numbers) == 1:
+        return literal(context, context.strings[numbers[0]])
+    return [CHOICE, len(numbers), *numbers] if numbers else [NOTHING]
+
+
+def char_class(ranges: Iterable[tuple[int, int]]) -> Fragment:
+    """One code point of these inclusive ranges."""
+    merged = merged_ranges(ranges)
+    if not merged:
+        return [NOTHING]
+    return [CLASS, len(merged), *(bound for pair in merged for bound in pair)]
+
+
+def any_char() -> Fragment:
+    """Any one code point."""
+    return [CLASS, 1, 0, MAX_CODE_POINT]
+
+
+def sequence(parts: Iterable[Fragment]) -> Fragment:
+    """One after the other."""
+    count, body = 0, []
+    for part in parts:
+        if part[0] == NOTHING:
+            return [NOTHING]
+        if part[0] == SEQUENCE:
+            count += part[1]
+            body += part[2:]
+        elif part[0] != EMPTY:
+            count += 1
+            body += part
+    if count == 0:
+        return [EMPTY]
+    return body if count == 1 else [SEQUENCE, count, *body]
+
+
+def union(parts: Iterable[Fragment]) -> Fragment:
+    """Any of these; equal ones stand once, in the order of their first."""
+    found: dict[tuple[int, ...], Fragment] = {}
+    for part in parts:
+        if part[0] != NOTHING:
+            found.setdefault(tuple(part), part)
+    members = list(found.values())
+    if not members:
+        return [NOTHING]
+    if len(members) == 1:
+        return members[0]
+    if all(member[0] == LITERAL for member in members):
+        return [CHOICE, len(members), *(member[1] for member in members)]
+    return [UNION, len(members), *(number for member in members for number in member)]
+
+
+def optional(part: Fragment) -> Fragment:
+    """The part, or the empty text."""
+    return repeat(part, 0, 1)
+
+
+def repeat(part: Fragment, minimum: int, maximum: int | None) -> Fragment:
+    """The part so many times in a row; without a maximum, any number of times from the minimum on."""
+    if maximum == 0 or part[0] == EMPTY:
+        return [EMPTY]
+    if part[0] == NOTHING:
+        return [NOTHING] if minimum else [EMPTY]
+    if (minimum, maximum) == (1, 1):
+        return part
+    return [REPEAT, minimum, -1 if maximum is None else maximum, *part]
+
+
+def intersection(parts: Sequence[Fragment]) -> Fragment:
+    """The texts that are in all of these self-contained languages."""
+    if any(part[0] == NOTHING for part in parts):
+        return [NOTHING]
+    if len(parts) == 1:
+        return parts[0]
+    return [INTERSECTION, len(parts), *(number for part in parts for number in part)]
+
+
+def complement(part: Fragment) -> Fragment:
+    """Every text that is not in this self-contained language."""
+    return [COMPLEMENT, *part]
+
+
+def pattern(
+    context: ExpressionContext,
+    source: str,
+    flags: int = 0,
+    dialect: str = "re",
+    named_lists: Iterable[tuple[str, Sequence[str]]] = (),
+) -> Fragment:
+    """A regular expression of this dialect, as a part of its own."""
+    lists: Fragment = []
+    count = 0
+    for name, texts in named_lists:
+        lists += [context.string(name), len(texts), *(context.string(text) for text in texts)]
+        count += 1
+    return [PATTERN, context.string(source), flags, context.dialect(dialect), count, *lists]
+
+
+def part(child: Fragment) -> Fragment:
+    """The child as a language of its own: its anchors and lookarounds see nothing that surrounds it."""
+    return [PART, *child]
+
+
+def marked(child: Fragment, mark: int) -> Fragment:
+    """The child, whose first and last byte the matcher can tell."""
+    return [MARK, mark, *child]
+
+
+def special(token_ids: Sequence[int]) -> Fragment:
+    """One of these special tokens, as one symbol of the alphabet."""
+    return [SPECIAL, len(token_ids), *token_ids] if token_ids else [NOTHING]
+
+
+def look(child: Fragment, *, behind: bool = False, negated: bool = False) -> Fragment:
+    """A lookaround, which sees what surrounds it in the enclosing part."""
+    return [LOOK, int(behind), int(negated), *child]
+
+
+def spelled(child: Fragment, spelling: int = 0) -> Fragment:
+    """The spellings of the child's texts: 0 is the body of a JSON string with canonical escapes."""
+    return [SPELLED, spelling, *child]
+
+
+def searched(child: Fragment) -> Fragment:
+    """Any text in which the pattern is found."""
+    return [SEARCHED, *child]
+
+
+def merged_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same code points in ascending ranges that neither overlap nor touch."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def inverted_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """All other code points."""
+    inverted, start = [], 0
+    for low, high in merged_ranges(ranges):
+        if start < low:
+            inverted.append((start, low - 1))
+        start = high + 1
+    return [*inverted, (start, MAX_CODE_POINT)] if start <= MAX_CODE_POINT else inverted
