@@ -4,8 +4,26 @@ They are compared, hashed and pickled by what was given, never by a compiled pat
 caches and cross processes. Compiling them for a vocabulary is `rellm._engines.compile`'s.
 """
 
+from rellm._constraints.base import Constraint
 from rellm._constraints.choice import Choice, Literal
-from rellm._constraints.conversion import Constraint, as_constraint
+from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence
+from rellm._constraints.conversion import ConstraintLike, as_constraint, as_part
 from rellm._constraints.regex import Regex
+from rellm._constraints.report import Report, ReportEntry
 
-__all__ = ["Choice", "Constraint", "Literal", "Regex", "as_constraint"]
+__all__ = [
+    "AnyOf",
+    "Choice",
+    "Constraint",
+    "ConstraintLike",
+    "Literal",
+    "Maybe",
+    "Named",
+    "Regex",
+    "Repeat",
+    "Report",
+    "ReportEntry",
+    "Sequence",
+    "as_constraint",
+    "as_part",
+]

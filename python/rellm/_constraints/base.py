@@ -1,14 +1,239 @@
-"""What every constraint is held to: strings that a text can hold, and how a wrong value is named."""
+"""`Constraint`, the base of all constraints, and what every constraint is held to."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from rellm._errors import PatternError
+from rellm._constraints.pieces import Pieces
+from rellm._constraints.report import Report
+from rellm._errors import PatternError, UnsupportedError
+
+if TYPE_CHECKING:
+    from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence
+    from rellm._constraints.expression import ExpressionContext, Fragment
+
+FORMAT_VERSION: Final = 1  # of to_json
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u|U0000)([dD][89a-fA-F][0-9a-fA-F]{2}))")
+
+_KINDS: dict[str, type[Constraint]] = {}
+# Kinds whose modules are imported when they are first used: nothing that a text says is ever imported.
+LAZY_KINDS: dict[str, str] = {}
+
+
+class Constraint:
+    """What may be written: a value that says it, and does nothing else.
+
+    Constraints are frozen, hashable, comparable and picklable. `rellm.compile` makes masks of them for a vocabulary.
+    They combine: `a + b` is one after the other, `a | b` one of the two, and a `str` in a combination is exactly that
+    text. Each part of a combination is a language of its own: groups are numbered inside it, flags stay inside, anchors
+    and lookarounds see this part only.
+
+    A class of one's own is a frozen dataclass with a `kind` of its own (the name that `to_json` writes), and has
+    `to_expression`; where its value is not its text, `parse`; where it has fields, `_to_data` and `_from_data`.
+
+    Attributes:
+        kind: the name of the class in JSON.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        kind = cls.__dict__.get("kind")
+        if kind is None:
+            return
+        known = _KINDS.get(kind)
+        # A dataclass with slots is made twice.
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"kind = {kind!r} is {known.__module__}.{known.__qualname__}: give {cls.__name__} another")
+        _KINDS[kind] = cls
+
+    def to_expression(self, context: ExpressionContext) -> Fragment:
+        """The constraint as an expression tree, as the core reads it.
+
+        Args:
+            context: what collects the strings, dialects, rules and marks of the whole tree.
+
+        Returns:
+            A flat list of numbers in prefix notation; `rellm._constraints.expression` has the functions that make it.
+
+        Raises:
+            UnsupportedError: the core cannot hold it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no to_expression")
+
+    def parse(self, pieces: Any) -> Any:
+        """The value of what was written: what `Completion.value` returns. By default the text.
+
+        Args:
+            pieces: a `str`, a list of `str` and special tokens, or the `Pieces` of a completion, which also know which
+                part wrote which bytes.
+
+        Raises:
+            ValueError: the text is not a complete text of this constraint, and no value can be made of it.
+        """
+        return Pieces.of(pieces).text
+
+    def report(self) -> Report:
+        """What of the constraint is enforced and what is not, and what looks like a slip in a pattern."""
+        return Report()
+
+    def to_json(self) -> str:
+        """The constraint as JSON text, from which `from_json` makes an equal one.
+
+        Raises:
+            UnsupportedError: the constraint holds something that JSON cannot, a Python type, say.
+        """
+        return json.dumps({"rellm": FORMAT_VERSION, **self.to_data()})
+
+    @classmethod
+    def from_json(cls, text: str | bytes | Mapping[str, Any]) -> Self:
+        """The constraint that `to_json` has written. Nothing is imported or executed because the text says so.
+
+        Args:
+            text: JSON text, or what `json.loads` made of it.
+
+        Raises:
+            UnsupportedError: the text is of a version or of a kind that this rellm does not know.
+            PatternError: the text is no constraint, or one that its class refuses.
+            TypeError: the text is of a constraint of another class.
+        """
+        data = _loaded(text)
+        version = data.get("rellm")
+        if version != FORMAT_VERSION or isinstance(version, bool):
+            if version is None:
+                raise PatternError('this is no constraint: it has no version, "rellm": 1')
+            raise UnsupportedError(
+                f"the constraint was written in version {version!r:.40} of the format, and this rellm reads version "
+                f"{FORMAT_VERSION}: read it with the rellm that wrote it, or a newer one"
+            )
+        try:
+            found = constraint_from_data({name: value for name, value in data.items() if name != "rellm"})
+        except RecursionError:
+            raise PatternError("the constraint is nested too deep to be read") from None
+        if not isinstance(found, cls):
+            raise TypeError(f"this is {found!r:.80}, and no {cls.__name__}: read it with rellm.Constraint.from_json")
+        return found
+
+    def to_data(self) -> dict[str, Any]:
+        """The constraint as plain data for JSON: its kind and its fields."""
+        if not self.kind:
+            raise UnsupportedError(f"{type(self).__name__} has no kind, the name that to_json would give it")
+        return {"kind": self.kind, **self._to_data()}
+
+    def _to_data(self) -> dict[str, Any]:
+        """The fields as plain data for JSON."""
+        raise UnsupportedError(f"{type(self).__name__} cannot be written as JSON: it has no _to_data")
+
+    @classmethod
+    def _from_data(cls, data: dict[str, Any]) -> Constraint:
+        """The constraint of these fields. `PatternError`, `TypeError`, `KeyError` or `ValueError`: they are wrong."""
+        raise UnsupportedError(f"{cls.__name__} cannot be read from JSON: it has no _from_data")
+
+    def __add__(self, other: Constraint | str) -> Sequence:
+        """This, then the other."""
+        from rellm._constraints.combine import joined
+
+        return joined(self, other) if isinstance(other, (Constraint, str)) else NotImplemented
+
+    def __radd__(self, other: str) -> Sequence:
+        from rellm._constraints.combine import joined
+
+        return joined(other, self) if isinstance(other, str) else NotImplemented
+
+    def __or__(self, other: Constraint | str) -> AnyOf:
+        """This, or the other."""
+        from rellm._constraints.combine import alternatives
+
+        return alternatives(self, other) if isinstance(other, (Constraint, str)) else NotImplemented
+
+    def __ror__(self, other: str) -> AnyOf:
+        from rellm._constraints.combine import alternatives
+
+        return alternatives(other, self) if isinstance(other, str) else NotImplemented
+
+    def optional(self) -> Maybe:
+        """This, or nothing: the value is then None."""
+        from rellm._constraints.combine import Maybe
+
+        return Maybe(self)
+
+    def repeat(self, min: int = 0, max: int | None = None, separator: Constraint | str | None = None) -> Repeat:
+        """This several times; the value is the list of their values.
+
+        Args:
+            min: at least so many times.
+            max: at most so many times; None: no bound.
+            separator: what stands between two of them; a `str` is exactly that text.
+        """
+        from rellm._constraints.combine import Repeat
+
+        return Repeat(self, min, max, separator)
+
+    def named(self, name: str) -> Named:
+        """This as a part with a name: in the value of a sequence, a dict, its value stands under the name."""
+        from rellm._constraints.combine import Named
+
+        return Named(self, name)
+
+
+def constraint_from_data(data: Any) -> Constraint:
+    """The constraint that `Constraint.to_data` made this of."""
+    if not isinstance(data, dict):
+        raise PatternError(f"a constraint is a JSON object with a kind, not {kind_of(data)}")
+    kind = data.get("kind")
+    if not isinstance(kind, str):
+        raise PatternError(f"a constraint has a kind, a string; here it is {kind_of(kind)}")
+    found = _KINDS.get(kind)
+    if found is None and kind in LAZY_KINDS:
+        import importlib
+
+        importlib.import_module(LAZY_KINDS[kind])
+        found = _KINDS.get(kind)
+    if found is None:
+        raise UnsupportedError(
+            f"this rellm knows no constraint of kind {kind!r:.60}: it may have been written by a newer one, or by a "
+            "class of somebody's own that is not defined here"
+        )
+    try:
+        return found._from_data({name: value for name, value in data.items() if name != "kind"})
+    except (TypeError, KeyError) as error:
+        raise PatternError(f"the fields of a constraint of kind {kind!r} are wrong: {error}") from error
+
+
+def _loaded(text: Any) -> Mapping[str, Any]:
+    if isinstance(text, (str, bytes, bytearray)):
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            words = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+            raise PatternError(f"this is no JSON text of a constraint: {words}") from None
+    else:
+        data = text
+    if not isinstance(data, Mapping):
+        raise PatternError(f"a constraint is a JSON object, not {kind_of(data)}")
+    return data
+
+
+def text_to_data(text: str) -> Any:
+    """A string for JSON, which cannot keep two surrogates beside each other: those are written as code points."""
+    return {"code_points": list(map(ord, text))} if _SURROGATE.search(text) else text
+
+
+def text_from_data(data: Any) -> str:
+    """The string that `text_to_data` made this of."""
+    if isinstance(data, dict) and set(data) == {"code_points"} and isinstance(data["code_points"], list):
+        return "".join(map(chr, data["code_points"]))
+    if not isinstance(data, str):
+        raise TypeError(f"a string was expected, not {kind_of(data)}")
+    return data
 
 
 def sorted_texts(what: str, texts: Any) -> tuple[str, ...]:
@@ -50,3 +275,13 @@ def refuse_surrogates(what: str, text: str) -> None:
 
 def kind_of(value: Any) -> str:
     return "None" if value is None else f"{type(value).__name__} {value!r:.60}"
+
+
+def texts_to_data(texts: Iterable[str]) -> list[Any]:
+    return [text_to_data(text) for text in texts]
+
+
+def texts_from_data(data: Any) -> list[str]:
+    if not isinstance(data, list):
+        raise TypeError(f"a list of strings was expected, not {kind_of(data)}")
+    return [text_from_data(text) for text in data]

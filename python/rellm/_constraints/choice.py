@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from rellm._constraints.base import kind_of, refuse_surrogates, sorted_texts
+from rellm._constraints import expression
+from rellm._constraints.base import (
+    Constraint,
+    kind_of,
+    refuse_surrogates,
+    sorted_texts,
+    text_from_data,
+    text_to_data,
+    texts_from_data,
+    texts_to_data,
+)
+from rellm._constraints.expression import ExpressionContext, Fragment
 from rellm._errors import UnsatisfiableError
 
 _SHOWN_TEXTS = 8
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Choice:
+class Choice(Constraint):
     """Exactly one of these strings; their order does not matter.
 
     Args:
@@ -25,12 +36,24 @@ class Choice:
         TypeError: something is not a string, or `texts` is a single string.
     """
 
+    kind: ClassVar[str] = "choice"
+
     texts: tuple[str, ...]
 
     def __init__(self, texts: Iterable[str]) -> None:
         object.__setattr__(self, "texts", sorted_texts("Choice", texts))
         if not self.texts:
             raise UnsatisfiableError("Choice([]) has nothing to choose from: give it at least one string")
+
+    def to_expression(self, context: ExpressionContext) -> Fragment:
+        return expression.choice(context, self.texts)
+
+    def _to_data(self) -> dict[str, Any]:
+        return {"texts": texts_to_data(self.texts)}
+
+    @classmethod
+    def _from_data(cls, data: dict[str, Any]) -> Choice:
+        return Choice(texts_from_data(data.pop("texts")), **data)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Choice, (self.texts,))
@@ -42,7 +65,7 @@ class Choice:
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Literal:
+class Literal(Constraint):
     """Exactly this string.
 
     Args:
@@ -53,6 +76,8 @@ class Literal:
         TypeError: it is not a string.
     """
 
+    kind: ClassVar[str] = "literal"
+
     text: str
 
     def __init__(self, text: str) -> None:
@@ -60,6 +85,16 @@ class Literal:
             raise TypeError(f"Literal takes a string, not {kind_of(text)}")
         refuse_surrogates("the text of Literal", text)
         object.__setattr__(self, "text", str(text))
+
+    def to_expression(self, context: ExpressionContext) -> Fragment:
+        return expression.literal(context, self.text)
+
+    def _to_data(self) -> dict[str, Any]:
+        return {"text": text_to_data(self.text)}
+
+    @classmethod
+    def _from_data(cls, data: dict[str, Any]) -> Literal:
+        return Literal(text_from_data(data.pop("text")), **data)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Literal, (self.text,))

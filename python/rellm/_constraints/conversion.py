@@ -1,23 +1,34 @@
-"""What a user may give where a constraint is asked for."""
+"""What a user may give where a constraint, or a part of one, is asked for."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, TypeAlias
 
 import regex
 
-from rellm._constraints.base import kind_of
-from rellm._constraints.choice import Choice, Literal
+from rellm._constraints.base import Constraint, kind_of
+from rellm._constraints.choice import Literal
 from rellm._constraints.regex import Regex
+from rellm._errors import PatternError, UnsupportedError
 
-Constraint: TypeAlias = Regex | Choice | Literal
+# What stands for a constraint: a pattern, or its text, is a `Regex`.
+ConstraintLike: TypeAlias = Constraint | str | re.Pattern[str] | regex.Pattern[str]
 
 
 def as_constraint(value: Any) -> Constraint:
-    """What a user may give where a constraint is asked for: a pattern or its text stands for `Regex`."""
-    if isinstance(value, (Regex, Choice, Literal)):
+    """What a user may give where a constraint is asked for: a pattern or its text stands for `Regex`.
+
+    Raises:
+        PatternError: the pattern is wrong, or a text is JSON, and so probably a schema.
+        UnsupportedError: it is bytes, or no engine reads one of its constructs.
+        TypeError: it is something else.
+    """
+    if isinstance(value, Constraint):
         return value
+    if isinstance(value, str):
+        _refuse_json(value)
     if isinstance(value, (str, bytes, re.Pattern, regex.Pattern)):
         return Regex(value)  # bytes are refused there
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -26,5 +37,59 @@ def as_constraint(value: Any) -> Constraint:
         )
     raise TypeError(
         f"a constraint was expected, not {kind_of(value)}: "
-        "use rellm.Regex, rellm.Choice or rellm.Literal, or a pattern of re or regex"
+        "use rellm.Regex, rellm.Choice or rellm.Literal, or a pattern of re or regex" + _perhaps_a_schema(value)
     )
+
+
+def as_part(value: Any, where: str) -> Constraint:
+    """What a user may give as a part of a combination: a `str` is exactly that text, a compiled pattern a `Regex`.
+
+    Args:
+        value: what was given.
+        where: the part, as an error names it: "part 2 of Sequence".
+
+    Raises:
+        UnsupportedError: it is a pattern for the search engine, which serves no parts.
+        TypeError: it is no constraint.
+    """
+    if isinstance(value, str):
+        return Literal(value)
+    if isinstance(value, (re.Pattern, regex.Pattern)):
+        value = Regex(value)
+    if not isinstance(value, Constraint):
+        raise TypeError(
+            f"{where} is {kind_of(value)}: a part is a constraint, a compiled pattern, or a str, which is exactly that "
+            "text" + _perhaps_a_schema(value)
+        )
+    if isinstance(value, Regex) and value.search_reason is not None:
+        raise UnsupportedError(
+            f"{where}, {value!r:.120}, goes to the search engine ({value.search_reason}), which serves a pattern by "
+            "itself only, never as a part: give it alone, or write it without that construct",
+            pattern=value.pattern,
+        )
+    return value
+
+
+def _refuse_json(text: str) -> None:
+    """A schema as text would be read as a pattern that matches something else altogether."""
+    if not text.strip().startswith(("{", "[")):
+        return
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(data, (dict, list)):
+        kind = "object" if isinstance(data, dict) else "array"
+        raise PatternError(
+            f"a str alone is read as a pattern, and {text!r:.60} is a JSON {kind}: for a schema, use "
+            "rellm.JsonSchema(text); for a pattern of exactly these characters, rellm.Regex(text)",
+            pattern=text,
+        )
+
+
+def _perhaps_a_schema(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; for a JSON schema, use rellm.JsonSchema(schema)"
+    if isinstance(value, type):
+        return "; for the JSON of a Python type, use rellm.JsonSchema.of(T)"
+    return ""

@@ -6,16 +6,26 @@ import pickle
 import re
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 from typing import Literal as OneOf
 
 import regex
 
 from rellm import _core
-from rellm._constraints.base import kind_of, sorted_texts
+from rellm._constraints import expression
+from rellm._constraints.base import (
+    Constraint,
+    kind_of,
+    sorted_texts,
+    text_from_data,
+    text_to_data,
+    texts_from_data,
+    texts_to_data,
+)
+from rellm._constraints.expression import ExpressionContext, Fragment
 from rellm._errors import PatternError, UnsupportedError
 
 Dialect: TypeAlias = OneOf["re", "regex"]
@@ -28,7 +38,7 @@ _SWITCHABLE = [regex.I, regex.M, regex.S, regex.X, regex.F, regex.W, regex.A, re
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Regex:
+class Regex(Constraint):
     """The strings that a regular expression matches in full, as its own library reads it.
 
     Args:
@@ -42,17 +52,22 @@ class Regex:
         **named_lists: the lists behind `\\L<name>` of `regex`.
 
     Raises:
-        UnsupportedError: the pattern is bytes.
-        PatternError: flags and dialect contradict each other.
+        PatternError: the pattern is wrong, or flags and dialect contradict each other.
+        UnsupportedError: the pattern is bytes, or no engine reads one of its constructs.
         TypeError: an argument is of another type.
 
-    Whether the pattern itself is right is told by `rellm.compile`.
+    Attributes:
+        search_reason: the construct that takes the pattern to the search engine, `recursion (?R) at position 12`; None
+            where the automaton holds it. Such a pattern stands alone: it is no part of a combination.
     """
+
+    kind: ClassVar[str] = "regex"
 
     pattern: str
     flags: int
     dialect: Dialect
     named_lists: NamedLists
+    search_reason: str | None = field(compare=False)
 
     def __init__(
         self,
@@ -69,6 +84,43 @@ class Regex:
             values = _read_source(pattern, flags, dialect, named_lists)
         for name, value in zip(("pattern", "flags", "dialect", "named_lists"), values, strict=True):
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "search_reason", read_pattern(self))
+
+    def to_expression(self, context: ExpressionContext) -> Fragment:
+        if self.search_reason is not None:
+            raise UnsupportedError(
+                f"{self!r:.120} goes to the search engine ({self.search_reason}), which serves a pattern by itself "
+                "only: it cannot be part of another constraint",
+                pattern=self.pattern,
+            )
+        return expression.pattern(context, self.pattern, int(self.flags), self.dialect, self.named_lists)
+
+    def _to_data(self) -> dict[str, Any]:
+        return {
+            "pattern": text_to_data(self.pattern),
+            "dialect": self.dialect,
+            "flags": _flag_names(self.flags, self.dialect),
+            "named_lists": {name: texts_to_data(texts) for name, texts in self.named_lists},
+        }
+
+    @classmethod
+    def _from_data(cls, data: dict[str, Any]) -> Regex:
+        dialect = data.pop("dialect")
+        if dialect not in _FLAGS:
+            raise UnsupportedError(f"this rellm reads no patterns of the dialect {dialect!r:.40}")
+        flags = 0
+        for name in texts_from_data(data.pop("flags")):
+            member = _FLAGS[dialect].__members__.get(name)
+            if member is None:
+                raise UnsupportedError(
+                    f"{dialect} has no flag {name:.40} here: the pattern was written with another version"
+                )
+            flags |= int(member)
+        lists = {name: texts_from_data(texts) for name, texts in data.pop("named_lists").items()}
+        pattern = text_from_data(data.pop("pattern"))
+        if data:
+            raise TypeError(f"a pattern has no field {next(iter(data))!r:.40}")
+        return Regex(pattern, flags, dialect, **lists)
 
     @property
     def library_pattern(self) -> re.Pattern[str] | regex.Pattern[str]:
@@ -210,6 +262,27 @@ def _library_pattern(constraint: Regex) -> re.Pattern[str] | regex.Pattern[str]:
     return regex.compile(constraint.pattern, int(constraint.flags), **lists)
 
 
+def read_pattern(constraint: Regex) -> str | None:
+    """Reads the pattern; returns why it is for the search engine, or None: it is for the automaton.
+
+    Raises:
+        PatternError: it is wrong.
+        UnsupportedError: no engine reads it.
+    """
+    from rellm._dialects import tables
+
+    native = tables.re_dialect() if constraint.dialect == "re" else tables.regex_dialect()
+    outcome, message, position = native.outcome(constraint.pattern, int(constraint.flags), dict(constraint.named_lists))
+    if outcome == "refused":
+        raise PatternError(message, pattern=constraint.pattern, position=position)
+    if outcome == "unsupported":
+        raise UnsupportedError(message, pattern=constraint.pattern, position=position)
+    if outcome != "search":
+        return None
+    construct, at, _ = message.partition(f" at position {position}")
+    return construct + at
+
+
 def _regex(pattern: str, flags: int, dialect: Dialect, named_lists: NamedLists) -> Regex:
     return Regex(pattern, flags, dialect, **dict(named_lists))
 
@@ -244,12 +317,16 @@ def _perhaps_of_the_other(unknown: int, dialect: Dialect) -> str:
 
 
 def _flags_text(flags: int, dialect: Dialect) -> str:
+    return " | ".join(f"{dialect}.{name}" for name in _flag_names(flags, dialect)) or "0"
+
+
+def _flag_names(flags: int, dialect: Dialect) -> list[str]:
     names: dict[int, str] = {}
     for name, member in _FLAGS[dialect].__members__.items():
         value = int(member)
         if value and len(name) > len(names.get(value, "")):
             names[value] = name
-    return " | ".join(f"{dialect}.{name}" for value, name in sorted(names.items()) if flags & value) or "0"
+    return [name for value, name in sorted(names.items()) if flags & value]
 
 
 def _bytes_refused(pattern: Any) -> UnsupportedError:

@@ -11,7 +11,8 @@ from typing import Literal as OneOf
 from rellm import _core
 from rellm._constraints import Choice, Constraint, Literal, Regex, as_constraint
 from rellm._constraints.base import lone_surrogate
-from rellm._constraints.regex import Dialect
+from rellm._constraints.expression import ExpressionContext
+from rellm._constraints.pieces import Path, Pieces
 from rellm._engines.cache import CompiledCache
 from rellm._errors import UnsatisfiableError
 from rellm._limits import Limits
@@ -47,7 +48,16 @@ class CompiledConstraint:
         engine_reason: why it is the search engine, `recursion (?R) at position 12`; None for the automaton.
     """
 
-    __slots__ = ("__weakref__", "_served", "constraint", "engine", "engine_reason", "limits", "vocabulary")
+    __slots__ = (
+        "__weakref__",
+        "_mark_paths",
+        "_served",
+        "constraint",
+        "engine",
+        "engine_reason",
+        "limits",
+        "vocabulary",
+    )
 
     constraint: Constraint
     vocabulary: Vocabulary
@@ -56,7 +66,13 @@ class CompiledConstraint:
     engine_reason: str | None
 
     def __init__(
-        self, constraint: Constraint, vocabulary: Vocabulary, limits: Limits, served: _Served, reason: str | None
+        self,
+        constraint: Constraint,
+        vocabulary: Vocabulary,
+        limits: Limits,
+        served: _Served,
+        reason: str | None = None,
+        mark_paths: tuple[Path, ...] = (),
     ) -> None:
         self.constraint = constraint
         self.vocabulary = vocabulary
@@ -64,10 +80,16 @@ class CompiledConstraint:
         self.engine = "automaton" if reason is None else "search"
         self.engine_reason = reason
         self._served = served
+        self._mark_paths = mark_paths
 
     def matcher(self) -> Matcher:
         """A matcher at the start of a text."""
         return self._served.matcher()  # type: ignore[no-any-return]
+
+    def pieces(self, matcher: Matcher) -> Pieces:
+        """What a matcher of this constraint has written, with its marked parts: what `Constraint.parse` reads."""
+        marks = matcher.marks() if self._mark_paths else ()
+        return Pieces.marked(bytes(matcher.text), marks, self._mark_paths)
 
     @property
     def memory_bytes(self) -> int:
@@ -171,23 +193,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
+    if isinstance(constraint, Regex):
+        return _compile_regex(constraint, vocabulary, limits)
     native, native_limits = vocabulary._native, limits.native()
     if isinstance(constraint, Choice):
         served = _core.Constraint.choice(constraint.texts, native, native_limits)
-        return CompiledConstraint(constraint, vocabulary, limits, served, None)
+        return CompiledConstraint(constraint, vocabulary, limits, served)
     if isinstance(constraint, Literal):
         served = _core.Constraint.choice([constraint.text], native, native_limits)
-        return CompiledConstraint(constraint, vocabulary, limits, served, None)
-    try:
-        return _compile_regex(constraint, vocabulary, limits)
-    except UnsatisfiableError:
-        surrogate = lone_surrogate(constraint.pattern, escapes=True)
-        if surrogate is None:
-            raise
-        raise UnsatisfiableError(
-            f"no text matches: the pattern has {surrogate}, and no text can hold one; "
-            "if the pattern was read from a file or a command line, decode that as UTF-8"
-        ) from None
+        return CompiledConstraint(constraint, vocabulary, limits, served)
+    context = ExpressionContext()
+    ops = context.operations(constraint.to_expression(context))
+    dialects = [_dialect(name) for name in context.dialects]
+    served = _core.Constraint.expression(ops, context.strings, dialects, native, native_limits)
+    return CompiledConstraint(constraint, vocabulary, limits, served, mark_paths=tuple(context.marks))
 
 
 def _compile_regex(constraint: Regex, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
@@ -203,9 +222,17 @@ def _compile_regex(constraint: Regex, vocabulary: Vocabulary, limits: Limits) ->
     except _core.NotRegularError as error:
         construct, position = error.args
         reason = construct if position is None else f"{construct} at position {position}"
-    else:
-        return CompiledConstraint(constraint, vocabulary, limits, served, None)
-    return CompiledConstraint(constraint, vocabulary, limits, _search(constraint, vocabulary, limits, reason), reason)
+        searched = _search(constraint, vocabulary, limits, reason)
+        return CompiledConstraint(constraint, vocabulary, limits, searched, reason)
+    except UnsatisfiableError:
+        surrogate = lone_surrogate(constraint.pattern, escapes=True)
+        if surrogate is None:
+            raise
+        raise UnsatisfiableError(
+            f"no text matches: the pattern has {surrogate}, and no text can hold one; "
+            "if the pattern was read from a file or a command line, decode that as UTF-8"
+        ) from None
+    return CompiledConstraint(constraint, vocabulary, limits, served)
 
 
 def _search(constraint: Regex, vocabulary: Vocabulary, limits: Limits, reason: str) -> _Served:
@@ -215,7 +242,7 @@ def _search(constraint: Regex, vocabulary: Vocabulary, limits: Limits, reason: s
 
 
 @lru_cache(maxsize=2)
-def _dialect(dialect: Dialect) -> _core.Dialect:
+def _dialect(dialect: str) -> _core.Dialect:
     from rellm._dialects import tables
 
     return tables.re_dialect() if dialect == "re" else tables.regex_dialect()

@@ -291,6 +291,10 @@ class SearchMatcher:
         """Always False: the search engine does not know how far a match is."""
         return False
 
+    def marks(self) -> list[tuple[int, int, int]]:
+        """Always empty: a pattern for the search engine stands alone and has no parts."""
+        return []
+
     def next_characters(self) -> list[tuple[int, int]]:
         """Inclusive ranges of the code points that may come next, or that a begun character may become."""
         with self._lock:
