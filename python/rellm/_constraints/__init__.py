@@ -6,24 +6,18 @@ caches and cross processes. Compiling them for a vocabulary is `rellm._engines.c
 
 from rellm._constraints.base import Constraint
 from rellm._constraints.choice import Choice, Literal
-from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence
 from rellm._constraints.conversion import ConstraintLike, as_constraint, as_part
 from rellm._constraints.regex import Regex
 from rellm._constraints.report import Report, ReportEntry
 
 __all__ = [
-    "AnyOf",
     "Choice",
     "Constraint",
     "ConstraintLike",
     "Literal",
-    "Maybe",
-    "Named",
     "Regex",
-    "Repeat",
     "Report",
     "ReportEntry",
-    "Sequence",
     "as_constraint",
     "as_part",
 ]

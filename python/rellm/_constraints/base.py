@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -21,8 +20,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u|U0000)([dD][89a-fA-F][0-9a-fA-F]{2}))")
 
 _KINDS: dict[str, type[Constraint]] = {}
-# Kinds whose modules are imported when they are first used: nothing that a text says is ever imported.
-LAZY_KINDS: dict[str, str] = {}
+# Kinds of rellm whose modules are imported when they are first used. A text chooses among these, and names no module.
+_LAZY_KINDS: Final = dict.fromkeys(("sequence", "any_of", "repeat", "maybe", "named"), "rellm._constraints.combine")
 
 
 class Constraint:
@@ -91,6 +90,8 @@ class Constraint:
         Raises:
             UnsupportedError: the constraint holds something that JSON cannot, a Python type, say.
         """
+        import json
+
         return json.dumps({"rellm": FORMAT_VERSION, **self.to_data()})
 
     @classmethod
@@ -192,10 +193,10 @@ def constraint_from_data(data: Any) -> Constraint:
     if not isinstance(kind, str):
         raise PatternError(f"a constraint has a kind, a string; here it is {kind_of(kind)}")
     found = _KINDS.get(kind)
-    if found is None and kind in LAZY_KINDS:
+    if found is None and kind in _LAZY_KINDS:
         import importlib
 
-        importlib.import_module(LAZY_KINDS[kind])
+        importlib.import_module(_LAZY_KINDS[kind])
         found = _KINDS.get(kind)
     if found is None:
         raise UnsupportedError(
@@ -210,6 +211,8 @@ def constraint_from_data(data: Any) -> Constraint:
 
 def _loaded(text: Any) -> Mapping[str, Any]:
     if isinstance(text, (str, bytes, bytearray)):
+        import json
+
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:

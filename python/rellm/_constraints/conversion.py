@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, TypeAlias
 
@@ -74,6 +73,8 @@ def _refuse_json(text: str) -> None:
     """A schema as text would be read as a pattern that matches something else altogether."""
     if not text.strip().startswith(("{", "[")):
         return
+    import json
+
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):

@@ -45,6 +45,8 @@ class ExpressionContext:
         self.strings: list[str] = []
         self.dialects: list[str] = []
         self.marks: list[tuple[Hashable, ...]] = []
+        self.path: tuple[Hashable, ...] = ()
+        self._marks_are_wanted = True
         self._string_numbers: dict[str, int] = {}
         self._rule_numbers: dict[Hashable, int] = {}
         self._bodies: list[Fragment | None] = []
@@ -67,6 +69,28 @@ class ExpressionContext:
         """A new mark, which stands for this path to a part."""
         self.marks.append(path)
         return len(self.marks) - 1
+
+    def marked(self, label: Hashable, build: Callable[[], Fragment]) -> Fragment:
+        """The part that `build` makes, whose borders are kept under the path of the part around it and this label."""
+        if not self._marks_are_wanted:
+            return build()
+        outer = self.path
+        self.path = (*outer, label)
+        try:
+            number = self.mark(self.path)
+            child = build()
+        finally:
+            self.path = outer
+        return child if child[0] == NOTHING else [MARK, number, *child]
+
+    def unmarked(self, build: Callable[[], Fragment]) -> Fragment:
+        """The part that `build` makes, no border of which is asked for: its value is its text."""
+        outer = self._marks_are_wanted
+        self._marks_are_wanted = False
+        try:
+            return build()
+        finally:
+            self._marks_are_wanted = outer
 
     def rule(self, key: Hashable, build: Callable[[], Fragment]) -> Fragment:
         """A reference to the rule of this key.

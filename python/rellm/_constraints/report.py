@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -77,6 +76,8 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON text: `{"is_exact": …, "entries": [{"pointer": …, "keyword": …, …}]}`."""
+        import json
+
         entries = [{name: getattr(entry, name) for name in ReportEntry.__slots__} for entry in self.entries]
         return json.dumps({"is_exact": self.is_exact, "entries": entries})
 
