@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import rellm
 
 PATH = Path(__file__).resolve().parent.parent / "examples" / "how_it_works.py"
