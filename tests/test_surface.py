@@ -13,9 +13,11 @@ import pytest
 import rellm
 
 NAMES = {
-    "BudgetError", "Choice", "CompiledConstraint", "Completion", "DeadEndError", "Generator", "IncompleteError",
+    "BudgetError", "Choice", "CompiledConstraint", "Completion", "DeadEndError", "Generator", "Grammar",
+    "GrammarError", "IncompleteError",
     "LimitExceededError", "Limits", "Literal", "LogitsMask", "PatternError", "ReTokenFilter", "Regex", "RellmError",
-    "TokenRejectedError", "UnsatisfiableError", "UnsupportedError", "Vocabulary", "VocabularyError", "__version__",
+    "TemplateError", "TokenRejectedError", "UnsatisfiableError", "UnsupportedError", "Vocabulary",
+    "VocabularyError", "__version__",
     "compile", "complete_re", "fill_masks",
 }  # fmt: skip
 

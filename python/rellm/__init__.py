@@ -8,10 +8,12 @@ from rellm._engines.compile import CompiledConstraint, compile, fill_masks
 from rellm._errors import (
     BudgetError,
     DeadEndError,
+    GrammarError,
     IncompleteError,
     LimitExceededError,
     PatternError,
     RellmError,
+    TemplateError,
     TokenRejectedError,
     UnsatisfiableError,
     UnsupportedError,
@@ -21,6 +23,7 @@ from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from rellm._constraints.grammar.constraint import Grammar
     from rellm._generate.completion import Completion
     from rellm._generate.generator import Generator
     from rellm._rellm_0 import LogitsMask, ReTokenFilter, complete_re
@@ -34,6 +37,8 @@ __all__ = [
     "Completion",
     "DeadEndError",
     "Generator",
+    "Grammar",
+    "GrammarError",
     "IncompleteError",
     "LimitExceededError",
     "Limits",
@@ -43,6 +48,7 @@ __all__ = [
     "ReTokenFilter",
     "Regex",
     "RellmError",
+    "TemplateError",
     "TokenRejectedError",
     "UnsatisfiableError",
     "UnsupportedError",
@@ -58,6 +64,7 @@ __all__ = [
 _LAZY: dict[str, str] = {
     "Completion": "rellm._generate.completion",
     "Generator": "rellm._generate.generator",
+    "Grammar": "rellm._constraints.grammar.constraint",
     "LogitsMask": "rellm._rellm_0",
     "ReTokenFilter": "rellm._rellm_0",
     "complete_re": "rellm._rellm_0",

@@ -2,7 +2,9 @@
 
     RellmError
     ├── PatternError (ValueError)         the pattern is wrong
-    │   └── UnsupportedError              the pattern is right, but no engine of rellm reads this construct
+    │   ├── UnsupportedError              the pattern is right, but no engine of rellm reads this construct
+    │   ├── GrammarError                  the grammar is wrong, or needs more than a context-free grammar
+    │   └── TemplateError                 the template is wrong, or its holes and values do not fit
     ├── UnsatisfiableError (ValueError)   nothing can match, or nothing that this vocabulary can spell
     ├── VocabularyError (ValueError)      the tokenizer's vocabulary cannot be used
     ├── TokenRejectedError (ValueError)   a token was forced on a matcher that does not allow it
@@ -35,6 +37,27 @@ class PatternError(RellmError, ValueError):
 
 class UnsupportedError(PatternError):
     """The pattern is right, but no engine of rellm reads this construct."""
+
+
+class GrammarError(PatternError):
+    """The grammar is wrong: `.line` and `.column` (from 1, or None) say where."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pattern: str | None = None,
+        position: int | None = None,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        super().__init__(message, pattern=pattern, position=position)
+        self.line = line
+        self.column = column
+
+
+class TemplateError(PatternError):
+    """The template is wrong: `.position` says where in its text."""
 
 
 class UnsatisfiableError(RellmError, ValueError):

@@ -21,7 +21,10 @@ _SURROGATE_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u|U0000)([dD][89a-fA-F][0
 
 _KINDS: dict[str, type[Constraint]] = {}
 # Kinds of rellm whose modules are imported when they are first used. A text chooses among these, and names no module.
-_LAZY_KINDS: Final = dict.fromkeys(("sequence", "any_of", "repeat", "maybe", "named"), "rellm._constraints.combine")
+_LAZY_KINDS: Final = {
+    **dict.fromkeys(("sequence", "any_of", "repeat", "maybe", "named"), "rellm._constraints.combine"),
+    "grammar": "rellm._constraints.grammar.constraint",
+}
 
 
 class Constraint:
