@@ -12,7 +12,7 @@ _MORE = ["naïve café, Übergröße", "Съешь ещё этих булок", 
 
 
 def own_text() -> list[str]:
-    files = [*sorted((_PROJECT / "python/rellm").glob("*.py")), _PROJECT / "README.md"]
+    files = [*sorted((_PROJECT / "python/rellm").glob("*.py")), *sorted(_PROJECT.glob("*.md"))]
     return [file.read_text(encoding="utf-8") for file in files] + _MORE * 20
 
 
@@ -42,6 +42,21 @@ def smollm2() -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(model_folder())
+
+
+@cache
+def shared(name: str) -> Any:
+    """A tokenizer of a large model, from `shared/data` beside the checkout; skips the test where it is not there."""
+    import lzma
+
+    import pytest
+    from tokenizers import Tokenizer
+
+    place = Path("shared", "data", "tokenizers", f"{name}.tokenizer.json.xz")
+    found = [folder / place for folder in Path(__file__).resolve().parents if (folder / place).is_file()]
+    if not found:
+        pytest.skip(f"the tokenizer of {name} is not beside this checkout")
+    return Tokenizer.from_str(lzma.decompress(found[0].read_bytes()).decode())
 
 
 @cache

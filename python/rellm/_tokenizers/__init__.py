@@ -10,9 +10,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from rellm import _core
 from rellm._tokenizers.tokenizer_facts import Reading
 from rellm._tokenizers.vocabulary_cache import kept
+from rellm._vocabulary import NeverText, Vocabulary
 
 # By the package that a tokenizer's class, or one of its bases, comes from.
 _READERS = {
@@ -24,9 +24,9 @@ _READERS = {
 }
 
 
-def read(tokenizer: Any, eos_token_ids: list[int] | None, size: int | None) -> _core.Vocabulary:
+def read(tokenizer: Any, eos_token_ids: list[int] | None, size: int | None, never_text: NeverText | None) -> Vocabulary:
     """The vocabulary of a tokenizer; made once and kept."""
-    return kept(tokenizer, reading_of(tokenizer), eos_token_ids, size)
+    return kept(tokenizer, reading_of(tokenizer), eos_token_ids, size, never_text)
 
 
 def reading_of(tokenizer: Any) -> Reading:

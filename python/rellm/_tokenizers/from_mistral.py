@@ -27,6 +27,9 @@ def _tekken(tekken: Any) -> Reading:
     size: int = tekken.n_words
     ranks: dict[bytes, int] = tekken._tekken_token2id_nospecial
 
+    def special() -> dict[str, int]:
+        return {tekken.id_to_piece(token): token for token in range(shift)}
+
     def tokens() -> Tokens:
         table: Tokens = [None] * size
         for data, rank in ranks.items():
@@ -34,7 +37,7 @@ def _tekken(tekken: Any) -> Reading:
         return table
 
     def content() -> Iterable[bytes]:
-        yield repr((shift, size)).encode()
+        yield repr((shift, size, special())).encode("utf-8", "backslashreplace")
         yield from ranks_content(ranks)
 
     return Reading(
@@ -42,6 +45,7 @@ def _tekken(tekken: Any) -> Reading:
         eos_token_ids=[tekken.eos_id],
         content=content,
         tokens=tokens,
+        special=special,
         name=lambda token: repr(tekken.id_to_byte_piece(token)),
         encode=lambda text: list(tekken.encode(text, bos=False, eos=False)),
         decode=lambda ids: str(tekken.decode(ids)),

@@ -19,10 +19,19 @@ def reading(processor: Any) -> Reading:
         eos_token_ids=[eos] if eos >= 0 else [],
         content=lambda: [processor.serialized_model_proto()],
         tokens=lambda: tokens(processor),
+        special=lambda: special(processor),
         name=lambda token: repr(processor.id_to_piece(token)),
         encode=lambda text: list(processor.encode(text)),
         decode=lambda ids: str(processor.decode(ids)),
     )
+
+
+def special(processor: Any) -> dict[str, int]:
+    """The control pieces and the unknown one."""
+    ids = list(range(processor.get_piece_size()))
+    pieces: list[str] = processor.id_to_piece(ids)
+    never_text = zip(processor.is_control(ids), processor.is_unknown(ids), strict=True)
+    return {piece: token for token, piece, never in zip(ids, pieces, never_text, strict=True) if any(never)}
 
 
 def tokens(processor: Any) -> Tokens:

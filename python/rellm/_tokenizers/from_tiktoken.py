@@ -13,7 +13,7 @@ from rellm._tokenizers.tokenizer_facts import Reading, Tokens
 def reading(encoding: Any) -> Reading:
     if not hasattr(encoding, "decode_single_token_bytes"):
         raise TypeError(f"a tiktoken.Encoding was expected, not {type(encoding).__name__}")
-    special: set[int] = {encoding._special_tokens[name] for name in encoding.special_tokens_set}
+    special: dict[str, int] = {name: encoding._special_tokens[name] for name in encoding.special_tokens_set}
     size: int = encoding.max_token_value + 1
 
     def tokens() -> Tokens:
@@ -23,12 +23,12 @@ def reading(encoding: Any) -> Reading:
             if table[rank] is not None:
                 raise VocabularyError(f"token {rank} is both {table[rank]!r} and {data!r} in {encoding!r}")
             table[rank] = data
-        for token in special:
+        for token in special.values():
             table[token] = None
         return table
 
     def content() -> Iterable[bytes]:
-        yield repr(sorted(special)).encode()
+        yield repr(sorted(special.items())).encode("utf-8", "backslashreplace")
         yield from ranks_content(encoding._mergeable_ranks)
 
     return Reading(
@@ -36,6 +36,7 @@ def reading(encoding: Any) -> Reading:
         eos_token_ids=_eos(encoding),
         content=content,
         tokens=tokens,
+        special=lambda: special,
         name=lambda token: repr(encoding.decode_single_token_bytes(token)),
         encode=encoding.encode_ordinary,
         decode=encoding.decode,

@@ -35,6 +35,7 @@ def reading(tokenizer: Any, special: Iterable[int] = ()) -> Reading:
         eos_token_ids=[],
         content=content,
         tokens=tokens,
+        special=lambda: {name: token for token in never_text if (name := tokenizer.id_to_token(token))},
         name=lambda token: repr(tokenizer.id_to_token(token)),
         encode=lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids),
         decode=lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)),

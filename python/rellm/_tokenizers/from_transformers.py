@@ -60,6 +60,7 @@ def _of_python(tokenizer: Any, special: frozenset[int]) -> Reading:
         eos_token_ids=[],
         content=content,
         tokens=tokens,
+        special=lambda: {name: token for token in never_text if (name := _piece(tokenizer, token))},
         name=lambda token: repr(tokenizer.convert_ids_to_tokens(token)),
         encode=lambda _: [],
         decode=lambda _: "",

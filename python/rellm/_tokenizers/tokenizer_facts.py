@@ -21,6 +21,8 @@ class Reading:
     """Everything that the tokens follow from: the name of the vocabulary on disk is a hash of it."""
     tokens: Callable[[], Tokens]
     """The bytes of each id; None for special ones and gaps."""
+    special: Callable[[], dict[str, int]]
+    """The ids of special tokens by their content."""
     name: Callable[[int], str]
     """A token as the library writes it, for messages."""
     encode: Callable[[str], list[int]]
