@@ -32,6 +32,23 @@ pub enum Error {
         /// Where in the pattern, in code points.
         position: Option<usize>,
     },
+    /// A failure of one pattern of a larger constraint.
+    InString {
+        /// Which of the constraint's strings the pattern is.
+        string: usize,
+        /// What is wrong with it.
+        error: Box<Error>,
+    },
+    /// Rules that begin with themselves before they read a character.
+    LeftRecursion {
+        /// The way from a rule back to it, by number.
+        rules: Vec<u32>,
+    },
+    /// What was handed over does not follow the notation: a fault of the program, not of the constraint.
+    Malformed {
+        /// What was expected, and where.
+        message: String,
+    },
     /// The language is empty, or no sequence of the vocabulary's tokens spells any of its strings.
     Unsatisfiable {
         /// Why, and what to do about it.
@@ -68,17 +85,35 @@ impl Error {
         self
     }
 
+    /// The same failure, of the pattern that is one of a constraint's strings.
+    pub fn in_string(self, string: Option<usize>) -> Error {
+        match (string, self) {
+            (_, error @ (Error::InString { .. } | Error::Limit { .. })) | (None, error) => error,
+            (Some(string), error) => Error::InString { string, error: Box::new(error) },
+        }
+    }
+
     /// The message as people read it: `MESSAGE at position P of 'PATTERN': REMEDY`.
     /// This is the one place where it is put together.
     pub fn describe(&self, pattern: Option<&[u32]>) -> String {
         let (message, remedy, position) = match self {
+            Error::InString { error, .. } => return error.describe(pattern),
             Error::Pattern { message, remedy, position } | Error::Unsupported { message, remedy, position } => {
                 (message, remedy.as_str(), *position)
             }
             Error::NotRegular { construct, position } => (construct, "", *position),
-            Error::Unsatisfiable { message } | Error::Vocabulary { message } | Error::Limit { message, .. } => {
-                return message.clone();
+            Error::LeftRecursion { rules } => {
+                let way: Vec<String> = rules.iter().chain(rules.first()).map(|rule| format!("rule {rule}")).collect();
+                return format!(
+                    "left recursion: {}: let each alternative of the rule begin with something else, or write it as a \
+                     repetition",
+                    way.join(" begins with ")
+                );
             }
+            Error::Malformed { message }
+            | Error::Unsatisfiable { message }
+            | Error::Vocabulary { message }
+            | Error::Limit { message, .. } => return message.clone(),
         };
         let mut text = message.clone();
         if let Some(position) = position {

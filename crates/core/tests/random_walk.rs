@@ -69,7 +69,7 @@ fn root() -> &'static Path {
 }
 
 fn dialect() -> Dialect {
-    let file = include_bytes!("../../../python/rellm/_data/re-3.11-14.0.0.tables");
+    let file = include_bytes!("../../../python/rellm/_dialects/data/re-3.11-14.0.0.tables");
     let header = file.iter().position(|&byte| byte == 0).expect("the header ends with NUL") + 1;
     let tables = Tables::from_bytes(&file[header..]).expect("the shipped tables are good");
     Dialect::new(Library::Re { minor: 11 }, tables, Box::new(NoResolver))

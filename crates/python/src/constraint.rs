@@ -7,9 +7,10 @@ use crate::vocabulary::Vocabulary;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use rellm_core::error::Error;
 use rellm_core::limits as core_limits;
 use rellm_core::mask::{CompiledConstraint, FastPaths};
-use rellm_core::syntax;
+use rellm_core::syntax::{self, fragments};
 use std::sync::Arc;
 
 /// What one compiled constraint may cost.
@@ -67,6 +68,34 @@ impl Constraint {
         let inner =
             detached(py, || CompiledConstraint::choice(&texts, Arc::clone(&vocabulary.get().inner), &limits.inner))?
                 .map_err(|error| exception(py, &error, None))?;
+        Ok(Constraint { inner, vocabulary })
+    }
+
+    /// The constraint of a tree in its flat form: `ops`, and the strings and dialects that it refers to.
+    #[staticmethod]
+    fn expression(
+        py: Python<'_>,
+        ops: Vec<i64>,
+        strings: Vec<Bound<'_, PyString>>,
+        dialects: Vec<Py<Dialect>>,
+        vocabulary: Py<Vocabulary>,
+        limits: Limits,
+    ) -> PyResult<Self> {
+        let points: Vec<Vec<u32>> = strings.iter().map(code_points).collect::<PyResult<_>>()?;
+        let inner = detached(py, || {
+            let dialects: Vec<&syntax::Dialect> = dialects.iter().map(|dialect| &dialect.get().inner).collect();
+            let context = fragments::Context { strings: &points, dialects: &dialects, limits: &limits.inner };
+            let tree = fragments::read(&ops, &context)?;
+            CompiledConstraint::of_tree(&tree, Arc::clone(&vocabulary.get().inner), &limits.inner)
+        })?
+        .map_err(|error| {
+            // A failure of one pattern is told of that pattern.
+            let pattern = match &error {
+                Error::InString { string, .. } => strings.get(*string).zip(points.get(*string)),
+                _ => None,
+            };
+            exception(py, &error, pattern.map(|(text, points)| (text.as_any(), &points[..])))
+        })?;
         Ok(Constraint { inner, vocabulary })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::matcher::Rejection;
 use crate::numbers::TokenId;
-use pyo3::exceptions::PyIndexError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use rellm_core::error::Error;
@@ -31,6 +31,9 @@ pub(crate) fn detached<T: Send, E: Send>(
 
 /// The exception for `error`; `pattern` is what was being compiled.
 pub(crate) fn exception(py: Python<'_>, error: &Error, pattern: Option<(&Bound<'_, PyAny>, &[u32])>) -> PyErr {
+    if let Error::InString { error, .. } = error {
+        return exception(py, error, pattern);
+    }
     let message = error.describe(pattern.map(|(_, code_points)| code_points));
     let source = || match pattern {
         Some((text, _)) => text.clone(),
@@ -44,6 +47,8 @@ pub(crate) fn exception(py: Python<'_>, error: &Error, pattern: Option<(&Bound<'
             Error::Pattern { position, .. } => instance(py, "PatternError", message, &place(*position)?),
             Error::Unsupported { position, .. } => instance(py, "UnsupportedError", message, &place(*position)?),
             Error::NotRegular { construct, position } => Ok(NotRegularError::new_err((construct.clone(), *position))),
+            Error::InString { .. } | Error::Malformed { .. } => Ok(PyValueError::new_err(message)),
+            Error::LeftRecursion { .. } => instance(py, "PatternError", message, &[]),
             Error::Unsatisfiable { .. } => instance(py, "UnsatisfiableError", message, &[]),
             Error::Vocabulary { .. } => instance(py, "VocabularyError", message, &[]),
             Error::Limit { limit, allowed, .. } => {

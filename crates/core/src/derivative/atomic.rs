@@ -245,6 +245,8 @@ impl Calculus {
                     // The end of the text is not before a character; the others do not stand in atomic groups.
                     return Ok(());
                 }
+                // Patterns have none of these inside.
+                Expr::Rule(_) | Expr::Part(_) | Expr::Table { .. } => return Ok(()),
             }
         }
     }

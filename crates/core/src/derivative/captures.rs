@@ -189,6 +189,8 @@ impl Calculus {
                 Expr::Cond { yes, no, .. } => stack.extend([*yes, *no]),
                 Expr::Atomic(threads) => stack.extend(threads.iter().map(|t| t.1)),
                 Expr::Backref { .. } | Expr::Text { .. } | Expr::Not(_) => bits.extend(self.partition.bits(ALL)),
+                // What a pattern does not have inside.
+                Expr::Rule(_) | Expr::Part(_) | Expr::Table { .. } => bits.extend(self.partition.bits(ALL)),
                 // What reads nothing.
                 _ => {}
             }
@@ -517,13 +519,8 @@ impl Calculus {
                 continue;
             }
             match self.arena.get(id) {
-                Expr::Concat(head, tail) => stack.extend([*head, *tail]),
-                Expr::Union(ids) | Expr::Ordered(ids) | Expr::Inter(ids) => stack.extend(ids),
-                Expr::Not(body) | Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { body, .. } => {
-                    stack.push(*body);
-                }
-                Expr::Cond { yes, no, .. } => stack.extend([*yes, *no]),
-                Expr::Atomic(threads) => stack.extend(threads.iter().flat_map(|t| [t.0, t.1])),
+                Expr::Rule(rule) => stack.push(self.arena.rules[*rule as usize].body),
+                Expr::Part(number) => characters.extend(self.compared_in(self.about_part(*number).0)),
                 Expr::Text { reference, content, left } => {
                     self.captures.add_next(*reference, *content, *left, &mut characters);
                 }
@@ -531,7 +528,7 @@ impl Calculus {
                     let left = self.captures.text(*content).len() as u32;
                     self.captures.add_next(*reference, *content, left, &mut characters);
                 }
-                _ => {}
+                other => other.children(&mut stack),
             }
         }
         characters.sort_unstable();

@@ -17,6 +17,9 @@
 //! Recursion goes only into lookarounds and atomic groups, whose nesting the pattern bounds.
 
 use crate::derivative::captures::Captures;
+use crate::derivative::cheapest::Cheapest;
+use crate::derivative::parts::Parts;
+use crate::derivative::situation::TrackerSets;
 use crate::error::{Error, Result};
 use crate::expression::arena::{ANYTHING, Arena, Expr, ExprId, MANY, NOTHING, START_BIT};
 use crate::expression::facts::flag;
@@ -47,6 +50,16 @@ pub struct Calculus {
     pub captures: Captures,
     /// The state that is being left.
     pub context: Context,
+    /// The trackers of lookbehinds that states have.
+    pub tracker_sets: TrackerSets,
+    /// By minterm: which sets of `Before` hold after it.
+    pub holds_after: Vec<u64>,
+    /// Languages of their own inside the expression.
+    pub parts: Parts,
+    /// What is known of the cheapest texts.
+    pub cheapest: Cheapest,
+    /// Whether texts of groups are asked for, so that characters have to be known, not only their minterms.
+    pub captures_texts: bool,
     /// Work left.
     pub fuel: u64,
     /// The fuel of the last refuelling, for the message.
@@ -103,6 +116,11 @@ impl Calculus {
     pub fn new(partition: Partition, captures: Captures) -> Self {
         Calculus {
             arena: Arena::new(&partition),
+            tracker_sets: TrackerSets::default(),
+            holds_after: vec![0; partition.len()],
+            parts: Parts::default(),
+            cheapest: Cheapest::default(),
+            captures_texts: false,
             partition,
             captures,
             context: Context::default(),
@@ -120,6 +138,9 @@ impl Calculus {
             + self.partition.memory_bytes()
             + self.captures.memory_bytes()
             + self.memo.memory_bytes()
+            + self.tracker_sets.memory_bytes()
+            + self.parts.memory_bytes()
+            + self.cheapest.memory_bytes()
             + self.anywhere.len() * (self.partition.len() / 8 + 64)
     }
 
@@ -260,6 +281,7 @@ impl Calculus {
                 let inner = self.derive_part(inner, m)?;
                 Ok(self.arena.not(inner))
             }
+            Expr::Part(number) => self.derive_part_of_its_own(number, m),
             _ if term == ANYTHING => Ok(ANYTHING),
             _ => self.derive_sequence(term, m),
         }
@@ -329,6 +351,22 @@ impl Calculus {
                     },
                 }
             }
+            Expr::Table { table, state } if shallow || !self.arena.is(head, flag::SKIPS) => {
+                skips = self.arena.is(head, flag::SKIPS);
+                let rest = self.arena.after_in_table(table, state, m);
+                self.before_settled(rest, tail)
+            }
+            Expr::Rule(rule) if shallow && self.arena.is(head, flag::PLAIN) => {
+                self.spend(STEP)?;
+                skips = self.arena.is(head, flag::SKIPS);
+                let body = self.arena.rules[rule as usize].body;
+                self.derive_before(body, m, tail)?
+            }
+            Expr::Part(_) if shallow && self.arena.is(head, flag::PLAIN) => {
+                self.spend(STEP)?;
+                skips = self.arena.is(head, flag::SKIPS);
+                self.derive_before(head, m, tail)?
+            }
             Expr::Union(_) if shallow && self.arena.is(head, flag::PLAIN) && !self.arena.is(head, flag::MAY_SKIP) => {
                 self.spend(STEP)?;
                 match self.derive_part(head, m)? {
@@ -355,6 +393,17 @@ impl Calculus {
         }
         let tail = self.settle(tail);
         self.arena.concat(rest, tail)
+    }
+
+    /// The derivative of something plain in front of a tail, that of the tail itself left out.
+    fn derive_before(&mut self, head: ExprId, m: Minterm, tail: ExprId) -> Result<ExprId> {
+        match self.derive_part(head, m)? {
+            NOTHING => Ok(NOTHING),
+            one => {
+                let behind = self.settle(tail);
+                self.distribute(one, behind)
+            }
+        }
     }
 
     /// What is left of a head in front of what follows; each alternative is a sequence of its own.
@@ -516,6 +565,31 @@ impl Calculus {
                     let threads = threads.clone();
                     let derived = self.deeper(|this| this.derive_atomic(&threads, tail, m))?;
                     parts.push(derived);
+                }
+                Expr::Rule(rule) => {
+                    let body = self.arena.rules[rule as usize].body;
+                    if self.depth < SHALLOW && self.arena.is(head, flag::PLAIN) {
+                        parts.push(self.derive_before(body, m, tail)?);
+                        if self.arena.is(head, flag::SKIPS) {
+                            next = Some(tail);
+                        }
+                    } else {
+                        branched = true;
+                        stack.push(self.arena.concat(body, tail));
+                    }
+                }
+                Expr::Table { table, state } => {
+                    let rest = self.arena.after_in_table(table, state, m);
+                    parts.push(self.before_settled(rest, tail));
+                    if self.arena.is(head, flag::SKIPS) {
+                        next = Some(tail);
+                    }
+                }
+                Expr::Part(number) => {
+                    parts.push(self.derive_before(head, m, tail)?);
+                    if self.part_may_end(number)? {
+                        next = Some(tail);
+                    }
                 }
                 // Only as a whole term: what is behind a condition is never in a sequence with it.
                 Expr::Inter(_) | Expr::Not(_) => {

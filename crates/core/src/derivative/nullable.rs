@@ -45,7 +45,7 @@ impl Calculus {
             let goes_on = match *self.arena.get(head) {
                 Expr::Nothing | Expr::Done | Expr::Class(_) | Expr::Str { .. } | Expr::Text { .. } => false,
                 Expr::Empty | Expr::End => true,
-                Expr::Literals { .. } => self.arena.is(head, flag::SKIPS),
+                Expr::Literals { .. } | Expr::Table { .. } => self.arena.is(head, flag::SKIPS),
                 Expr::Ordered(_) if head == ANYTHING => true,
                 Expr::Concat(..) => {
                     stack.push(self.arena.concat(head, tail));
@@ -105,6 +105,12 @@ impl Calculus {
                     }
                     found
                 }
+                Expr::Rule(rule) => {
+                    let body = self.arena.rules[rule as usize].body;
+                    stack.push(self.arena.concat(body, tail));
+                    false
+                }
+                Expr::Part(number) => self.part_may_end(number)?,
                 Expr::Inter(_) | Expr::Not(_) => self.deeper(|this| this.accepts(head))?,
             };
             if goes_on {
@@ -165,8 +171,7 @@ impl Calculus {
                 Expr::Nothing | Expr::Class(_) | Expr::Str { .. } => NOTHING,
                 Expr::Empty | Expr::Mark { .. } => ANYTHING,
                 Expr::Ordered(_) if head == ANYTHING => ANYTHING,
-                Expr::Literals { .. } if self.arena.is(head, flag::SKIPS) => ANYTHING,
-                Expr::Literals { .. } => NOTHING,
+                Expr::Literals { .. } | Expr::Table { .. } => truth(self.arena.is(head, flag::SKIPS)),
                 Expr::Concat(..) => {
                     stack.push(self.arena.concat(head, tail));
                     NOTHING
@@ -201,6 +206,12 @@ impl Calculus {
                     let holds = self.tracker_now(tracker)?;
                     if negated { self.arena.not(holds) } else { holds }
                 }
+                Expr::Rule(rule) => {
+                    let body = self.arena.rules[rule as usize].body;
+                    stack.push(self.arena.concat(body, tail));
+                    NOTHING
+                }
+                Expr::Part(number) => truth(self.part_may_end(number)?),
                 // `translate` keeps these out of lookbehinds.
                 Expr::Open(_)
                 | Expr::Close { .. }

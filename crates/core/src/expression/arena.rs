@@ -8,8 +8,10 @@
 //! duplicates, their classes merged and `x{0,j}T`, `x{0,k}T` joined; `Σ*` absorbs a union and vanishes from an
 //! intersection; `(x{a,b}){c,d}` with `a ≤ 1` is `x{ac,bd}`.
 
-use crate::expression::facts::{ANY_FIRST, Info, flag::*};
+use crate::expression::facts::{ANY_FIRST, Info, PartFacts, flag::*};
 use crate::expression::minterms::{ClassId, Minterm, Partition};
+use crate::expression::rules::Rule;
+use crate::expression::transition_table::TransitionTable;
 use crate::expression::unions::Room;
 use crate::gallop::run_length;
 use hashbrown::HashTable;
@@ -93,6 +95,12 @@ pub enum Expr {
     Cond { groups: u32, yes: ExprId, no: ExprId },
     /// The ways in which an atomic group may go on, the preferred first, each with the term under which it exists.
     Atomic(Box<[(ExprId, ExprId)]>),
+    /// A reference to a rule, unfolded when it is derived: what follows it is the parser's stack.
+    Rule(u32),
+    /// A language of its own that has to know its own past, by the number of the situation it is in (see `parts.rs`).
+    Part(u32),
+    /// What is left from a state of a table on; see `transition_table.rs`.
+    Table { table: u32, state: u32 },
 }
 
 /// The start of the text, in `front` and in the context of a state.
@@ -108,6 +116,14 @@ pub struct Arena {
     pub pool: Vec<ClassId>,
     /// The tables of `Literals`: strings sorted, without duplicates, as ranges of `pool`.
     pub tables: Vec<Box<[(u32, u32)]>>,
+    /// The automata of `Table`.
+    pub automata: Vec<TransitionTable>,
+    /// What rules stand for, by number.
+    pub rules: Vec<Rule>,
+    /// Whether rules are being translated, so that what is known of them is not true yet.
+    pub unsettled: bool,
+    /// What is known of parts, by number.
+    pub(crate) parts: Vec<PartFacts>,
     /// By class: its minterms in a word.
     folded: Vec<u64>,
     memory: usize,
@@ -134,6 +150,10 @@ impl Arena {
             ids: HashTable::with_capacity(EXPECTED),
             pool: Vec::new(),
             tables: Vec::new(),
+            automata: Vec::new(),
+            rules: Vec::new(),
+            unsettled: false,
+            parts: vec![PartFacts::default()],
             folded: Vec::new(),
             memory: 0,
             class_only: FxHashMap::default(),
@@ -186,13 +206,19 @@ impl Arena {
 
     /// Whether a flag is set.
     #[inline]
-    pub fn is(&self, id: ExprId, flag: u16) -> bool {
+    pub fn is(&self, id: ExprId, flag: u32) -> bool {
         self.infos[id as usize].flags & flag != 0
     }
 
     /// The bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.memory + self.pool.len() * 4 + self.folded.len() * 8 + self.room.memory_bytes()
+        self.memory
+            + self.pool.len() * 4
+            + self.folded.len() * 8
+            + self.parts.len() * size_of::<PartFacts>()
+            + self.rules.len() * size_of::<Rule>()
+            + self.automata.iter().map(TransitionTable::memory_bytes).sum::<usize>()
+            + self.room.memory_bytes()
     }
 
     pub(crate) fn push(&mut self, expr: Expr, hashed: u64) -> ExprId {
@@ -351,6 +377,17 @@ impl Arena {
         self.intern(Expr::Repeat { body, min, max, lazy })
     }
 
+    /// A reference to a rule; `asks`: the rule asks for what surrounds it, so it is not plain.
+    ///
+    /// While rules are translated, nothing else is known of those that come later: they pass for no text.
+    pub fn rule(&mut self, rule: u32, asks: bool) -> ExprId {
+        let id = self.intern(Expr::Rule(rule));
+        if asks {
+            self.infos[id as usize].flags &= !PLAIN;
+        }
+        id
+    }
+
     /// All of them; terms.
     pub fn inter(&mut self, ids: impl IntoIterator<Item = ExprId>) -> ExprId {
         let mut flat: Vec<ExprId> = Vec::new();
@@ -365,6 +402,10 @@ impl Arena {
         self.work += flat.len() as u64 * 2;
         flat.sort_unstable();
         flat.dedup();
+        if self.unsettled && flat.iter().any(|&id| self.is(id, RULES)) {
+            // What follows asks for what is not known of rules yet.
+            return self.intern(Expr::Inter(flat.into_boxed_slice()));
+        }
         // ε decides: every other member either matches the empty text here or does not.
         if flat.first() == Some(&EMPTY) && flat.len() > 1 {
             if flat.iter().any(|&id| self.info(id).min_len > 0) {

@@ -1,14 +1,15 @@
 //! What is known of an expression without looking further: lengths, whether it can be empty, what it may ask for.
 
 use crate::expression::arena::{Arena, Expr, ExprId, MANY, START_BIT, UNBOUND};
+use crate::expression::minterms::Bits;
 
 /// What is known of a node without looking further.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Info {
     /// No shorter text matches, in characters (a lower bound).
     pub min_len: u32,
     /// See the constants of [`flag`].
-    pub flags: u16,
+    pub flags: u32,
     /// It reads no fewer characters itself (a lower bound); what it looks ahead to, and what is plain, is not counted.
     pub(crate) reads: u16,
     /// The numbers of lookbehinds that it mentions.
@@ -20,44 +21,79 @@ pub struct Info {
     pub front: u64,
 }
 
+/// What is known of a part of an expression that has a past of its own; see `parts.rs`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PartFacts {
+    /// Its term.
+    pub term: ExprId,
+    /// Whether something can match, for all that is known.
+    pub alive: bool,
+    /// Whether it may end.
+    pub ends: Option<bool>,
+    /// Whether where it leads depends on the character, not only on its minterm.
+    pub by_character: bool,
+}
+
 /// Flags of [`Info`].
 pub mod flag {
     /// Matches the empty text at every position.
-    pub const SKIPS: u16 = 1;
+    pub const SKIPS: u32 = 1;
     /// May match the empty text at some position.
-    pub const MAY_SKIP: u16 = 2;
+    pub const MAY_SKIP: u32 = 2;
     /// Only classes, strings, sequences, unions and repetitions: not empty by construction.
-    pub const PLAIN: u16 = 4;
+    pub const PLAIN: u32 = 4;
     /// Has a `Mark` at its top level.
-    pub const MARKED: u16 = 8;
+    pub const MARKED: u32 = 8;
     /// Has a `Done`.
-    pub const ENDS_NOW: u16 = 16;
+    pub const ENDS_NOW: u32 = 16;
     /// Has a group that is being captured.
-    pub const CAPTURING: u16 = 32;
+    pub const CAPTURING: u32 = 32;
     /// Has anything of groups: `Open`, `Close`, `Backref`, `Cond`.
-    pub const GROUPS: u16 = 64;
+    pub const GROUPS: u32 = 64;
     /// May ask for the captured text before it reads a character.
-    pub const FRONT_CAPTURE: u16 = 128;
+    pub const FRONT_CAPTURE: u32 = 128;
     /// Has an intersection or a complement at its top.
-    pub const BOOLEAN: u16 = 256;
+    pub const BOOLEAN: u32 = 256;
     /// Reads no character.
-    pub const STANDS: u16 = 512;
+    pub const STANDS: u32 = 512;
     /// May compare the next character with a captured one.
-    pub const FRONT_TEXT: u16 = 1024;
+    pub const FRONT_TEXT: u32 = 1024;
     /// Has a repetition that counts beyond one.
-    pub const COUNTS: u16 = 2048;
+    pub const COUNTS: u32 = 2048;
     /// Is a class.
-    pub const CLASS: u16 = 4096;
+    pub const CLASS: u32 = 4096;
     /// Is a complement.
-    pub const COMPLEMENT: u16 = 8192;
+    pub const COMPLEMENT: u32 = 8192;
     /// Begins with a repetition without groups that counts between two numbers.
-    pub const RANGE: u16 = 16384;
+    pub const RANGE: u32 = 16384;
+    /// Its `first` may hold minterms with which nothing begins, though it is plain.
+    pub const LOOSE: u32 = 1 << 15;
+    /// Has a reference to a rule.
+    pub const RULES: u32 = 1 << 16;
 }
 
 use flag::*;
 
 /// Nothing is known of how it begins.
 pub const ANY_FIRST: u64 = u64::MAX;
+
+/// What is known of no text at all.
+const NO_TEXT: Info = Info { min_len: u32::MAX, flags: PLAIN, reads: u16::MAX, trackers: 0, first: 0, front: 0 };
+
+/// The most that a length is told apart from none, which `u32::MAX` stands for.
+const LONGEST: u32 = u32::MAX - 1;
+
+fn sum(a: u32, b: u32) -> u32 {
+    if a == u32::MAX || b == u32::MAX { u32::MAX } else { a.saturating_add(b).min(LONGEST) }
+}
+
+fn product(length: u32, times: u32) -> u32 {
+    match (length, times) {
+        (_, 0) => 0,
+        (u32::MAX, _) => u32::MAX,
+        _ => length.saturating_mul(times).min(LONGEST),
+    }
+}
 
 /// As far as it fits.
 fn short(length: u32) -> u16 {
@@ -71,6 +107,23 @@ impl Arena {
         if info.flags & PLAIN != 0 { info.min_len } else { info.reads.into() }
     }
 
+    /// What is known of a part with a past of its own: only what does not depend on what surrounds it.
+    fn inspect_part(&self, part: &PartFacts) -> Info {
+        let of_term = self.info(part.term);
+        let mut flags = LOOSE | of_term.flags & RULES;
+        if part.by_character {
+            flags |= GROUPS | FRONT_TEXT;
+        } else if part.alive && part.ends.is_some() {
+            flags |= PLAIN;
+        }
+        let (min_len, ends) = match part.ends {
+            Some(true) => (0, SKIPS | MAY_SKIP),
+            Some(false) => (of_term.min_len.max(1), 0),
+            None => (of_term.min_len, MAY_SKIP),
+        };
+        Info { min_len, flags: flags | ends, reads: short(min_len), first: of_term.first, ..Info::default() }
+    }
+
     /// What is known of a node whose parts are known.
     pub(crate) fn inspect(&self, expr: &Expr) -> Info {
         let zero = |front, flags| Info { flags: MAY_SKIP | STANDS | flags, front, ..Info::default() };
@@ -80,7 +133,17 @@ impl Arena {
                 all.min_len = all.min_len.min(one.min_len);
                 all.reads = all.reads.min(short(self.reads(id)));
                 all.flags |= one.flags
-                    & (SKIPS | MAY_SKIP | ENDS_NOW | CAPTURING | GROUPS | FRONT_CAPTURE | FRONT_TEXT | MARKED | COUNTS);
+                    & (SKIPS
+                        | MAY_SKIP
+                        | ENDS_NOW
+                        | CAPTURING
+                        | GROUPS
+                        | FRONT_CAPTURE
+                        | FRONT_TEXT
+                        | MARKED
+                        | COUNTS
+                        | LOOSE
+                        | RULES);
                 all.flags &= one.flags | !(PLAIN | STANDS);
                 all.trackers |= one.trackers;
                 all.front |= one.front;
@@ -119,16 +182,16 @@ impl Arena {
                 let (h, t) = (*self.info(head), *self.info(tail));
                 let mut info = h;
                 // What the head looks ahead to is also read by the tail.
-                info.min_len = h.min_len.max(self.reads(head).saturating_add(t.min_len));
+                info.min_len = h.min_len.max(sum(self.reads(head), t.min_len));
                 info.reads = short(self.reads(head).saturating_add(self.reads(tail)));
                 info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
-                info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS);
-                info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT | RANGE);
+                info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS | RULES);
+                info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT | RANGE | LOOSE);
                 info.trackers |= t.trackers;
                 if h.flags & MAY_SKIP != 0 {
                     info.front |= t.front;
                     info.first |= t.first;
-                    info.flags |= t.flags & (FRONT_CAPTURE | FRONT_TEXT);
+                    info.flags |= t.flags & (FRONT_CAPTURE | FRONT_TEXT | LOOSE);
                 }
                 info
             }
@@ -153,7 +216,7 @@ impl Arena {
                 let mut info = *self.info(body);
                 let reads = self.reads(body);
                 // The last iteration may look ahead as far as it likes.
-                info.min_len = if min == 0 { 0 } else { reads.saturating_mul(min - 1).saturating_add(info.min_len) };
+                info.min_len = if min == 0 { 0 } else { sum(product(reads, min - 1), info.min_len) };
                 info.reads = short(reads.saturating_mul(min));
                 info.flags &= !(MARKED | CLASS | COMPLEMENT | RANGE);
                 if min != max && !lazy && info.flags & GROUPS == 0 {
@@ -187,7 +250,7 @@ impl Arena {
                     first: 0,
                     flags: MAY_SKIP
                         | STANDS
-                        | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW),
+                        | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW | RULES),
                     reads: 0,
                 }
             }
@@ -222,6 +285,19 @@ impl Arena {
                 }
                 info
             }
+            Expr::Rule(rule) => {
+                let mut info = self.rules.get(rule as usize).map_or(NO_TEXT, |rule| *self.info(rule.body));
+                info.flags = info.flags & !(CLASS | COMPLEMENT | RANGE | COUNTS | STANDS | BOOLEAN) | RULES;
+                info
+            }
+            Expr::Table { table, state } => {
+                let automaton = &self.automata[table as usize];
+                let mut first = Bits::default();
+                automaton.first(state, &mut first);
+                let ends = if automaton.is_accepting(state) { SKIPS | MAY_SKIP } else { 0 };
+                Info { min_len: automaton.least(state), flags: PLAIN | ends, first: first.folded(), ..Info::default() }
+            }
+            Expr::Part(number) => self.inspect_part(&self.parts[number as usize]),
         }
     }
 }

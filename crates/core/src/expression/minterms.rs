@@ -55,6 +55,15 @@ impl Bits {
         }
     }
 
+    /// What is in both.
+    pub fn both(&self, other: &Bits) -> Bits {
+        let mut words: Vec<u64> = self.0.iter().zip(&other.0).map(|(a, b)| a & b).collect();
+        while words.last() == Some(&0) {
+            words.pop();
+        }
+        Bits(words)
+    }
+
     /// The members in one word, see [`folded`].
     pub fn folded(&self) -> u64 {
         let low = self.0.first().copied().unwrap_or(0);

@@ -3,5 +3,7 @@
 pub(crate) mod arena;
 pub(crate) mod facts;
 pub(crate) mod minterms;
+pub(crate) mod rules;
+pub(crate) mod transition_table;
 pub(crate) mod translate;
 pub(crate) mod unions;

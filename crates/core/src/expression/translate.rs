@@ -11,9 +11,12 @@ use crate::codepoints::CodePoints;
 use crate::derivative::captures::Captures;
 use crate::derivative::derive::Calculus;
 use crate::error::{Error, Result};
-use crate::expression::arena::{ANYTHING, DONE, EMPTY, Expr, ExprId, MANY, NOTHING, UNBOUND};
+use crate::expression::arena::{ANYTHING, DONE, EMPTY, Expr, ExprId, MANY, NOTHING, START_BIT, UNBOUND};
+use crate::expression::facts::flag;
 use crate::expression::minterms::{ClassId, Partition};
-use crate::syntax::ast::{Assertion, Direction, Node, Pattern, RepeatKind, WordAssertion};
+use crate::expression::rules::Rule;
+use crate::expression::transition_table::TransitionTable;
+use crate::syntax::ast::{Assertion, Direction, Node, RepeatKind, Table, WordAssertion};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
@@ -25,57 +28,150 @@ pub struct Translation {
     pub root: ExprId,
     /// The lookbehinds at the start of the text, by number.
     pub trackers: Vec<ExprId>,
-    /// By minterm: the bits of `Before` that hold after a character of it.
-    pub before: Vec<ClassId>,
     /// Whether texts of groups are asked for, so that characters have to be known, not only their minterms.
     pub captures: bool,
 }
 
-/// Translates a pattern over an alphabet.
-pub fn translate(pattern: &Pattern, alphabet: &CodePoints, fuel: u64) -> Result<Translation> {
-    let mut survey = Survey::default();
-    survey.visit(&pattern.root, 0)?;
-    let sets = survey.sets.iter().map(|s| &**s);
-    let characters: Vec<CodePoints> = survey.characters.iter().map(|&c| CodePoints::single(c)).collect();
+/// Translates a tree over an alphabet.
+pub fn translate(root: &Node, rules: &[Node], alphabet: &CodePoints, fuel: u64) -> Result<Translation> {
+    let mut unproductive = FxHashSet::default();
+    loop {
+        match translate_without(root, rules, &unproductive, alphabet, fuel)? {
+            Ok(translation) => return Ok(translation),
+            // A branch through a rule without a text is no branch: what is left has rules with texts only.
+            Err(found) => unproductive.extend(found),
+        }
+    }
+}
+
+/// Translates a tree in which some rules have no text. `Err`: so have these others.
+fn translate_without(
+    root: &Node,
+    rules: &[Node],
+    unproductive: &FxHashSet<u32>,
+    alphabet: &CodePoints,
+    fuel: u64,
+) -> Result<std::result::Result<Translation, Vec<u32>>> {
+    let mut letters = Letters::default();
+    letters.visit(root);
+    rules.iter().for_each(|rule| letters.visit(rule));
+    let sets = letters.sets.iter().map(|s| &**s);
+    let characters: Vec<CodePoints> = letters.characters.iter().map(|&c| CodePoints::single(c)).collect();
     let mut partition = Partition::new(sets.chain(&characters), alphabet).ok_or_else(|| Error::Limit {
         limit: "memory_bytes",
         allowed: 60_000,
         message: "the pattern tells more than 60,000 classes of characters apart: simplify it".into(),
     })?;
     // Classes of single characters in their order: then tables of words are in the order of their bytes.
-    let mut ordered: Vec<u32> = survey.characters.iter().copied().collect();
+    let mut ordered: Vec<u32> = letters.characters.into_iter().collect();
     ordered.sort_unstable();
     for c in ordered {
         partition.class_of(c);
     }
-    let captures = !survey.backreferences.is_empty();
     let mut calculus = Calculus::new(partition, Captures::default());
+    calculus.captures_texts = letters.backreferences;
     calculus.fuel = fuel;
     calculus.fuel_limit = fuel;
+    calculus.arena.rules = vec![Rule::unknown(); rules.len()];
+    calculus.arena.unsettled = !rules.is_empty();
     let mut translator = Translator {
         calculus,
-        survey,
+        groups: Groups::default(),
         trackers: Vec::new(),
         befores: Vec::new(),
         classes: FxHashMap::default(),
+        strings: FxHashMap::default(),
+        tables: FxHashMap::default(),
         looking_from: None,
+        unproductive,
+        asking: asking_rules(rules),
     };
-    let root = translator.node(&pattern.root, Mode::default())?;
-    Ok(Translation {
-        root,
-        trackers: translator.trackers,
-        before: translator.befores,
-        captures,
-        calculus: translator.calculus,
-    })
+    for (number, rule) in (0u32..).zip(rules) {
+        if !unproductive.contains(&number) {
+            translator.groups = Groups::of(rule)?;
+            let body = translator.node(rule, Mode::default())?;
+            translator.calculus.arena.rules[number as usize].body = body;
+        }
+    }
+    let root = match root {
+        Node::Pattern { pattern, string } => {
+            translator.groups = Groups::of(&pattern.root).map_err(|error| error.in_string(*string))?;
+            translator.node(&pattern.root, Mode::default()).map_err(|error| error.in_string(*string))?
+        }
+        _ => {
+            translator.groups = Groups::of(root)?;
+            translator.node(root, Mode::default())?
+        }
+    };
+    let Translator { mut calculus, trackers, .. } = translator;
+    if !rules.is_empty() {
+        let work = calculus.arena.settle();
+        calculus.arena.unsettled = false;
+        calculus.spend(work)?;
+        let found: Vec<u32> =
+            calculus.arena.unproductive().into_iter().filter(|rule| !unproductive.contains(rule)).collect();
+        if !found.is_empty() {
+            return Ok(Err(found));
+        }
+        calculus.find_first_letters()?;
+    }
+    let captures = calculus.captures_texts;
+    Ok(Ok(Translation { root, trackers, captures, calculus }))
 }
 
-/// What a pattern contains, looked up before it is translated.
+/// The sets of characters that a tree tells apart, and whether it compares captured texts.
 #[derive(Default)]
-struct Survey {
+struct Letters {
     sets: Vec<Arc<CodePoints>>,
     seen_sets: FxHashSet<*const CodePoints>,
     characters: FxHashSet<u32>,
+    backreferences: bool,
+}
+
+impl Letters {
+    fn set(&mut self, set: &Arc<CodePoints>) {
+        if self.seen_sets.insert(Arc::as_ptr(set)) {
+            self.sets.push(set.clone());
+        }
+    }
+
+    fn visit(&mut self, node: &Node) {
+        match node {
+            Node::Empty | Node::Nothing | Node::Rule(_) => {}
+            Node::Char(c) => {
+                self.characters.insert(u32::from(*c));
+            }
+            Node::Literal(characters) => self.characters.extend(characters.iter().map(|&c| u32::from(c))),
+            Node::Class(set) => self.set(set),
+            Node::Table(table) => table.classes.iter().for_each(|class| self.set(class)),
+            Node::Sequence(nodes) | Node::Alternation(nodes) | Node::Intersection(nodes) => {
+                nodes.iter().for_each(|node| self.visit(node));
+            }
+            Node::Repeat { node, .. }
+            | Node::Group { node, .. }
+            | Node::Atomic(node)
+            | Node::Look { node, .. }
+            | Node::Part(node)
+            | Node::Complement(node)
+            | Node::Marked { node, .. } => self.visit(node),
+            Node::Pattern { pattern, .. } => self.visit(&pattern.root),
+            Node::Assertion(assertion) => match assertion {
+                Assertion::TextEndOrFinal(set) | Assertion::LineStart(set) | Assertion::LineEnd(set) => self.set(set),
+                Assertion::Word { word, .. } => self.set(word),
+                Assertion::TextStart | Assertion::TextEnd | Assertion::SearchStart => {}
+            },
+            Node::Backreference { .. } => self.backreferences = true,
+            Node::Conditional { yes, no, .. } => [yes, no].into_iter().for_each(|node| self.visit(node)),
+            Node::LookConditional { test, yes, no } => {
+                [test, yes, no].into_iter().for_each(|node| self.visit(node));
+            }
+        }
+    }
+}
+
+/// The groups of one language of its own: which are asked for, and where.
+#[derive(Default)]
+struct Groups {
     backreferences: FxHashSet<u32>,
     conditionals: FxHashSet<u32>,
     /// By group: the confined places (lookarounds, atomic groups) it stands in, outermost first.
@@ -86,40 +182,32 @@ struct Survey {
     count: u32,
 }
 
-impl Survey {
-    fn set(&mut self, set: &Arc<CodePoints>) {
-        if self.seen_sets.insert(Arc::as_ptr(set)) {
-            self.sets.push(set.clone());
+impl Groups {
+    fn of(root: &Node) -> Result<Self> {
+        let mut groups = Groups::default();
+        groups.walk(root)?;
+        for (group, position, path, behind) in std::mem::take(&mut groups.questions) {
+            let Some(place) = groups.places.get(&group) else { continue };
+            if behind || !path.starts_with(place) {
+                return Err(Error::NotRegular {
+                    construct: if behind {
+                        "a group that a lookbehind asks for".into()
+                    } else {
+                        "a group set inside a lookaround or an atomic group and asked for outside of it".into()
+                    },
+                    position: Some(position),
+                });
+            }
         }
+        Ok(groups)
     }
 
-    fn confined(&mut self, node: &Node, behind: bool, depth: u32) -> Result<()> {
+    fn confined(&mut self, node: &Node, behind: bool) -> Result<()> {
         self.count += 1;
         self.path.push((self.count, behind));
-        let result = self.visit(node, depth + 1);
+        let result = self.walk(node);
         self.path.pop();
         result
-    }
-
-    fn visit(&mut self, node: &Node, depth: u32) -> Result<()> {
-        if depth == 0 {
-            self.walk(node, 0)?;
-            for (group, position, path, behind) in std::mem::take(&mut self.questions) {
-                let Some(place) = self.places.get(&group) else { continue };
-                if behind || !path.starts_with(place) {
-                    return Err(Error::NotRegular {
-                        construct: if behind {
-                            "a group that a lookbehind asks for".into()
-                        } else {
-                            "a group set inside a lookaround or an atomic group and asked for outside of it".into()
-                        },
-                        position: Some(position),
-                    });
-                }
-            }
-            return Ok(());
-        }
-        self.walk(node, depth)
     }
 
     fn question(&mut self, groups: &[u32], position: usize) {
@@ -130,26 +218,30 @@ impl Survey {
         }
     }
 
-    fn walk(&mut self, node: &Node, depth: u32) -> Result<()> {
-        let depth = depth + 1;
+    fn walk(&mut self, node: &Node) -> Result<()> {
         match node {
-            Node::Empty | Node::Nothing => {}
-            Node::Char(c) => {
-                self.characters.insert(u32::from(*c));
-            }
-            Node::Class(set) => self.set(set),
+            Node::Empty
+            | Node::Nothing
+            | Node::Char(_)
+            | Node::Literal(_)
+            | Node::Class(_)
+            | Node::Assertion(_)
+            | Node::Rule(_)
+            | Node::Table(_)
+            // Languages of their own.
+            | Node::Pattern { .. }
+            | Node::Part(_)
+            | Node::Intersection(_)
+            | Node::Complement(_) => {}
             Node::Sequence(nodes) | Node::Alternation(nodes) => {
                 for node in nodes {
-                    self.walk(node, depth)?;
+                    self.walk(node)?;
                 }
             }
-            Node::Repeat { node, kind, .. } => {
-                if *kind == RepeatKind::Possessive {
-                    self.confined(node, false, depth)?;
-                } else {
-                    self.walk(node, depth)?;
-                }
+            Node::Repeat { node, kind: RepeatKind::Possessive, .. } | Node::Atomic(node) => {
+                self.confined(node, false)?;
             }
+            Node::Repeat { node, .. } | Node::Marked { node, .. } => self.walk(node)?,
             Node::Group { index, node } => {
                 let path: Vec<u32> = self.path.iter().map(|p| p.0).collect();
                 let common = match self.places.get(index) {
@@ -158,15 +250,9 @@ impl Survey {
                     _ => path,
                 };
                 self.places.insert(*index, common);
-                self.walk(node, depth)?;
+                self.walk(node)?;
             }
-            Node::Atomic(node) => self.confined(node, false, depth)?,
-            Node::Look { direction, node, .. } => self.confined(node, *direction == Direction::Behind, depth)?,
-            Node::Assertion(assertion) => match assertion {
-                Assertion::TextEndOrFinal(set) | Assertion::LineStart(set) | Assertion::LineEnd(set) => self.set(set),
-                Assertion::Word { word, .. } => self.set(word),
-                Assertion::TextStart | Assertion::TextEnd | Assertion::SearchStart => {}
-            },
+            Node::Look { direction, node, .. } => self.confined(node, *direction == Direction::Behind)?,
             Node::Backreference { groups, position, .. } => {
                 if groups.len() != 1 {
                     return Err(Error::NotRegular {
@@ -180,16 +266,49 @@ impl Survey {
             Node::Conditional { groups, yes, no, position } => {
                 self.conditionals.extend(groups);
                 self.question(groups, *position);
-                self.walk(yes, depth)?;
-                self.walk(no, depth)?;
+                self.walk(yes)?;
+                self.walk(no)?;
             }
             Node::LookConditional { test, yes, no } => {
-                self.walk(test, depth)?;
-                self.walk(yes, depth)?;
-                self.walk(no, depth)?;
+                self.walk(test)?;
+                self.walk(yes)?;
+                self.walk(no)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Which rules ask for what surrounds them: those with a lookaround or an anchor of their own, or a reference to such a
+/// rule.
+fn asking_rules(rules: &[Node]) -> Vec<bool> {
+    let mut asking = vec![false; rules.len()];
+    loop {
+        let mut changed = false;
+        for (number, rule) in rules.iter().enumerate() {
+            if !asking[number] && asks(rule, &asking) {
+                asking[number] = true;
+                changed = true;
+            }
+        }
+        if !changed {
+            return asking;
+        }
+    }
+}
+
+fn asks(node: &Node, asking: &[bool]) -> bool {
+    match node {
+        Node::Look { .. }
+        | Node::Assertion(_)
+        | Node::Atomic(_)
+        | Node::Backreference { .. }
+        | Node::Conditional { .. }
+        | Node::LookConditional { .. } => true,
+        Node::Rule(rule) => asking[*rule as usize],
+        Node::Sequence(nodes) | Node::Alternation(nodes) => nodes.iter().any(|node| asks(node, asking)),
+        Node::Repeat { node, .. } | Node::Group { node, .. } | Node::Marked { node, .. } => asks(node, asking),
+        _ => false,
     }
 }
 
@@ -202,17 +321,26 @@ struct Mode {
     behind: bool,
 }
 
-struct Translator {
+struct Translator<'a> {
     calculus: Calculus,
-    survey: Survey,
+    /// Of the language of its own that is being translated.
+    groups: Groups,
     trackers: Vec<ExprId>,
     befores: Vec<ClassId>,
     classes: FxHashMap<*const CodePoints, Option<ClassId>>,
+    /// Where in the pool a string stands: equal strings are one expression.
+    strings: FxHashMap<Box<[ClassId]>, u32>,
+    /// By place in memory: the number of an automaton.
+    tables: FxHashMap<*const Table, u32>,
     /// Where the lookaround stands that is being translated.
     looking_from: Option<usize>,
+    /// The rules that have no text.
+    unproductive: &'a FxHashSet<u32>,
+    /// By rule: whether it asks for what surrounds it.
+    asking: Vec<bool>,
 }
 
-impl Translator {
+impl Translator<'_> {
     fn class_id(&mut self, set: &Arc<CodePoints>) -> Option<ClassId> {
         let partition = &mut self.calculus.partition;
         let class = *self.classes.entry(Arc::as_ptr(set)).or_insert_with(|| partition.class(set));
@@ -269,8 +397,8 @@ impl Translator {
             }
             Node::Group { index, node } => {
                 let body = self.node(node, mode)?;
-                let captured = self.survey.backreferences.contains(index);
-                if !captured && !self.survey.conditionals.contains(index) {
+                let captured = self.groups.backreferences.contains(index);
+                if !captured && !self.groups.conditionals.contains(index) {
                     return Ok(body);
                 }
                 let close = self.calculus.arena.intern(Expr::Close { group: *index, start: UNBOUND });
@@ -312,7 +440,67 @@ impl Translator {
                 };
                 self.either(ways, mode)
             }
+            Node::Literal(characters) => {
+                self.calculus.spend(characters.len() as u64)?;
+                match characters.iter().map(|&c| self.char_class(c)).collect::<Option<Vec<_>>>() {
+                    Some(classes) => self.string(classes),
+                    None => NOTHING,
+                }
+            }
+            Node::Pattern { pattern, string } => {
+                self.language(&pattern.root).map_err(|error| error.in_string(*string))?
+            }
+            Node::Part(node) => self.language(node)?,
+            Node::Intersection(nodes) => {
+                let parts = nodes.iter().map(|node| self.language(node)).collect::<Result<Vec<_>>>()?;
+                let term = self.calculus.arena.inter(parts);
+                self.own(term, &[])?
+            }
+            Node::Complement(node) => {
+                let term = self.language(node)?;
+                let term = self.calculus.arena.not(term);
+                self.own(term, &[])?
+            }
+            Node::Marked { node, .. } => self.node(node, mode)?,
+            Node::Table(table) => self.table(table)?,
+            Node::Rule(rule) if self.unproductive.contains(rule) => NOTHING,
+            Node::Rule(rule) => self.calculus.arena.rule(*rule, self.asking[*rule as usize]),
         })
+    }
+
+    fn table(&mut self, table: &Arc<Table>) -> Result<ExprId> {
+        if let Some(&number) = self.tables.get(&Arc::as_ptr(table)) {
+            return Ok(self.calculus.arena.table_state(number, 0));
+        }
+        self.calculus.spend((table.states.len() * (table.classes.len() + 1)) as u64)?;
+        let classes: Vec<Option<ClassId>> = table.classes.iter().map(|class| self.class_id(class)).collect();
+        let made = TransitionTable::new(&self.calculus.partition, &classes, &table.states);
+        let arena = &mut self.calculus.arena;
+        let number = arena.automata.len() as u32;
+        arena.automata.push(made);
+        self.tables.insert(Arc::as_ptr(table), number);
+        Ok(arena.table_state(number, 0))
+    }
+
+    /// A node as a language of its own.
+    fn language(&mut self, node: &Node) -> Result<ExprId> {
+        let groups = std::mem::replace(&mut self.groups, Groups::of(node)?);
+        let trackers = std::mem::take(&mut self.trackers);
+        let looking_from = self.looking_from.take();
+        let term = self.node(node, Mode::default());
+        (self.groups, self.looking_from) = (groups, looking_from);
+        let own = std::mem::replace(&mut self.trackers, trackers);
+        self.own(term?, &own)
+    }
+
+    /// A term that runs to the end of a language of its own, as an item.
+    fn own(&mut self, term: ExprId, trackers: &[ExprId]) -> Result<ExprId> {
+        let numbered: Vec<(u8, ExprId)> = (0u8..).zip(trackers.iter().copied()).collect();
+        let situation = self.calculus.situation(term, START_BIT, &numbered, 0);
+        if self.calculus.arena.is(term, flag::RULES) {
+            return self.calculus.unproven_part(situation);
+        }
+        self.calculus.part(situation)
     }
 
     /// A sequence; runs of characters become strings of the pool.
@@ -342,8 +530,15 @@ impl Translator {
 
     fn string(&mut self, classes: Vec<ClassId>) -> ExprId {
         let arena = &mut self.calculus.arena;
-        let (at, len) = (arena.pool.len() as u32, classes.len() as u32);
-        arena.pool.extend(classes);
+        let len = classes.len() as u32;
+        if len < 2 {
+            return classes.first().map_or(EMPTY, |&class| arena.class(class));
+        }
+        let pool = &mut arena.pool;
+        let at = *self.strings.entry(classes.into_boxed_slice()).or_insert_with_key(|classes| {
+            pool.extend(classes);
+            (pool.len() - classes.len()) as u32
+        });
         arena.string(at, len)
     }
 
@@ -382,6 +577,9 @@ impl Translator {
 
     /// The classes of a string whose characters are one minterm each. `Some(None)`: it cannot be spelled.
     fn literal(&mut self, node: &Node) -> Option<Option<Vec<ClassId>>> {
+        if let Node::Literal(characters) = node {
+            return Some(characters.iter().map(|&c| self.char_class(c)).collect());
+        }
         let nodes = match node {
             Node::Sequence(nodes) => &nodes[..],
             Node::Empty => &[],
@@ -504,6 +702,10 @@ impl Translator {
             }
             None => {
                 self.befores.push(class);
+                let calculus = &mut self.calculus;
+                for m in calculus.partition.bits(class).iter() {
+                    calculus.holds_after[usize::from(m)] |= 1 << (self.befores.len() - 1);
+                }
                 self.befores.len() - 1
             }
         };
@@ -609,5 +811,13 @@ fn fixed_length(node: &Node) -> Option<u64> {
         Node::Atomic(node) => fixed_length(node),
         Node::Backreference { .. } => None,
         Node::Conditional { .. } | Node::LookConditional { .. } => None,
+        Node::Literal(characters) => Some(characters.len() as u64),
+        Node::Marked { node, .. } => fixed_length(node),
+        Node::Pattern { .. }
+        | Node::Part(_)
+        | Node::Intersection(_)
+        | Node::Complement(_)
+        | Node::Rule(_)
+        | Node::Table(_) => None,
     }
 }

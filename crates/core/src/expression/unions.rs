@@ -67,7 +67,7 @@ impl Arena {
     }
 
     /// The union of what is no union itself; `flags`: what any of them has.
-    fn union_of(&mut self, flat: &mut Vec<ExprId>, flags: u16, partition: &mut Partition) -> ExprId {
+    fn union_of(&mut self, flat: &mut Vec<ExprId>, flags: u32, partition: &mut Partition) -> ExprId {
         if flat.len() > SMALL_UNION {
             self.room.members.order(flat);
         } else if flat.len() > 1 {

@@ -11,11 +11,12 @@
 
 use crate::automaton::{Automaton, Closure, Literal, Short, StateId, Words};
 use crate::codepoints::CodePoints;
+use crate::derivative::alive::Life;
 use crate::derivative::derive::Calculus;
 use crate::error::Result;
 use crate::expression::arena::{ExprId, NOTHING, START_BIT};
 use crate::expression::facts::flag;
-use crate::expression::minterms::{Bits, ClassId, Minterm};
+use crate::expression::minterms::Bits;
 use crate::expression::translate::translate;
 use crate::lazy_dfa::hints::char_loop::Closures;
 use crate::lazy_dfa::hints::saturate_counts::Coarse;
@@ -23,10 +24,10 @@ use crate::lazy_dfa::hints::stride::Strides;
 use crate::lazy_dfa::hints::words::WordTables;
 use crate::lazy_dfa::mid_char::{append, character};
 use crate::lazy_dfa::shortest::Way;
-use crate::lazy_dfa::states::{CharState, DEAD, Life, State, UNKNOWN, UNPROVEN};
+use crate::lazy_dfa::states::{CharState, DEAD, State, UNKNOWN, UNPROVEN};
 use crate::lazy_dfa::utf8::{Decoder, Target};
 use crate::limits::Limits;
-use crate::syntax::ast::Pattern;
+use crate::syntax::ast::{Node, Pattern, Tree};
 use rustc_hash::FxHashMap;
 
 /// Ids from here on are in the middle of a character.
@@ -48,12 +49,6 @@ pub struct RegexAutomaton {
     pub(crate) by_character: FxHashMap<(CharState, u32), CharState>,
     pub(crate) middles: Vec<(CharState, u32, u32)>,
     pub(crate) middle_ids: FxHashMap<(CharState, u32, u32), u32>,
-    /// Sets of trackers, as (number, term); number 0 is the empty one.
-    pub(crate) tracker_sets: Vec<Box<[(u8, ExprId)]>>,
-    pub(crate) tracker_ids: FxHashMap<Box<[(u8, ExprId)]>, u32>,
-    /// By minterm: which sets of `Before` hold after it.
-    pub(crate) before: Vec<u64>,
-    pub(crate) before_classes: Vec<ClassId>,
     pub(crate) captures: bool,
     pub(crate) start: CharState,
     pub(crate) limits: Limits,
@@ -75,8 +70,20 @@ pub struct RegexAutomaton {
 /// [`Error::NotRegular`] where the automaton cannot hold the pattern, [`Error::Limit`] where it is too large. An empty
 /// language is no error here: its start state is dead.
 pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Result<RegexAutomaton> {
+    build(&pattern.root, &[], alphabet, limits)
+}
+
+/// Compiles a tree over the characters that a vocabulary can spell.
+///
+/// # Errors
+/// Those of [`compile`], and [`Error::LeftRecursion`](crate::error::Error::LeftRecursion).
+pub fn compile_tree(tree: &Tree, alphabet: &CodePoints, limits: &Limits) -> Result<RegexAutomaton> {
+    build(&tree.root, &tree.rules, alphabet, limits)
+}
+
+fn build(root: &Node, rules: &[Node], alphabet: &CodePoints, limits: &Limits) -> Result<RegexAutomaton> {
     let alphabet = alphabet.intersection(&CodePoints::scalars());
-    let translation = translate(pattern, &alphabet, limits.fuel)?;
+    let translation = translate(root, rules, &alphabet, limits.fuel)?;
     let mut automaton = RegexAutomaton {
         calculus: translation.calculus,
         decoder: Decoder::default(),
@@ -88,10 +95,6 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         by_character: FxHashMap::default(),
         middles: Vec::new(),
         middle_ids: FxHashMap::default(),
-        tracker_sets: vec![Box::new([])],
-        tracker_ids: FxHashMap::default(),
-        before: Vec::new(),
-        before_classes: translation.before,
         captures: translation.captures,
         start: DEAD,
         limits: *limits,
@@ -106,11 +109,6 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
     };
     let partition = &automaton.calculus.partition;
     automaton.shift = (partition.len().max(2) as u32).next_power_of_two().trailing_zeros();
-    let holds = |m: Minterm| {
-        let sets = automaton.before_classes.iter().enumerate().filter(|(_, c)| partition.has(**c, m));
-        sets.fold(0, |bits, (i, _)| bits | 1 << i)
-    };
-    automaton.before = (0..partition.len() as Minterm).map(holds).collect();
     automaton.add(State {
         term: NOTHING,
         before: 0,
@@ -124,7 +122,8 @@ pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Res
         closure: Some(None),
     });
     let trackers: Vec<(u8, ExprId)> = translation.trackers.iter().enumerate().map(|(i, &t)| (i as u8, t)).collect();
-    let start = automaton.intern(translation.root, START_BIT, &trackers, 0);
+    let start = automaton.calculus.situation(translation.root, START_BIT, &trackers, 0);
+    let start = automaton.intern(start);
     automaton.check_memory()?;
     automaton.start = if automaton.alive(start)? { start } else { DEAD };
     automaton.accepting(automaton.start)?;

@@ -11,4 +11,4 @@ pub(crate) mod states;
 mod tests;
 pub(crate) mod utf8;
 
-pub use dfa::{RegexAutomaton, compile};
+pub use dfa::{RegexAutomaton, compile, compile_tree};

@@ -1,9 +1,11 @@
 //! Starting over with the states in use: their expressions are copied into a fresh arena, and all others are dropped.
 
 use crate::automaton::StateId;
+use crate::derivative::alive::Graph;
 use crate::derivative::captures::Captures;
 use crate::derivative::derive::Calculus;
-use crate::expression::arena::{Expr, ExprId, UNBOUND};
+use crate::derivative::situation::Situation;
+use crate::expression::arena::{Expr, ExprId, NOTHING, UNBOUND};
 use crate::lazy_dfa::dfa::RegexAutomaton;
 use crate::lazy_dfa::states::{CharState, DEAD, State};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -19,10 +21,40 @@ impl Copier {
     pub fn new(old: &Calculus) -> Self {
         let captures: Captures = old.captures.blank();
         let mut fresh = Calculus::new(old.partition.clone(), captures);
+        fresh.holds_after.clone_from(&old.holds_after);
+        fresh.captures_texts = old.captures_texts;
         fresh.arena.pool.clone_from(&old.arena.pool);
         fresh.arena.tables.clone_from(&old.arena.tables);
+        fresh.arena.automata.clone_from(&old.arena.automata);
         let constants = (0..=crate::expression::arena::ALL_CHARACTERS).map(|id| (id, id)).collect();
-        Copier { fresh, ids: constants }
+        let mut copier = Copier { fresh, ids: constants };
+        copier.rules(old);
+        copier
+    }
+
+    /// The rules, and what is known of them.
+    fn rules(&mut self, old: &Calculus) {
+        if old.arena.rules.is_empty() {
+            return;
+        }
+        self.fresh.arena.rules.clone_from(&old.arena.rules);
+        for rule in &mut self.fresh.arena.rules {
+            rule.body = NOTHING;
+        }
+        for (number, rule) in old.arena.rules.iter().enumerate() {
+            let body = self.expr(old, rule.body);
+            self.fresh.arena.rules[number].body = body;
+        }
+        self.fresh.arena.settle();
+    }
+
+    /// The copy of a situation.
+    fn situation(&mut self, old: &Calculus, situation: Situation) -> Situation {
+        let term = self.expr(old, situation.term);
+        let trackers = old.tracker_sets.get(situation.trackers);
+        let trackers: Vec<_> = trackers.iter().map(|&(number, term)| (number, self.expr(old, term))).collect();
+        let buffer = self.buffer(old, situation.buffer);
+        self.fresh.situation(term, situation.before, &trackers, buffer)
     }
 
     /// The copy of a buffer.
@@ -43,14 +75,12 @@ impl Copier {
             }
             needed.push(id);
             match old.arena.get(id) {
-                Expr::Concat(a, b) => stack.extend([*a, *b]),
-                Expr::Union(ids) | Expr::Ordered(ids) | Expr::Inter(ids) => stack.extend(ids),
-                Expr::Not(body) | Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { body, .. } => {
-                    stack.push(*body)
+                Expr::Part(number) => {
+                    let situation = old.about_part(*number).0;
+                    stack.push(situation.term);
+                    stack.extend(old.tracker_sets.get(situation.trackers).iter().map(|tracker| tracker.1));
                 }
-                Expr::Cond { yes, no, .. } => stack.extend([*yes, *no]),
-                Expr::Atomic(threads) => stack.extend(threads.iter().flat_map(|t| [t.0, t.1])),
-                _ => {}
+                other => other.children(&mut stack),
             }
         }
         needed.sort_unstable();
@@ -87,6 +117,11 @@ impl Copier {
                 let text = old.captures.text(content).to_vec();
                 Expr::Text { reference, content: self.fresh.captures.content(text), left }
             }
+            Expr::Part(number) => {
+                let (situation, life, ends) = old.about_part(number);
+                let situation = self.situation(old, situation);
+                return self.fresh.known_part(situation, life, ends);
+            }
             other => other,
         };
         self.fresh.arena.intern(copy)
@@ -107,12 +142,9 @@ impl RegexAutomaton {
         wanted.extend(parts.iter().map(|p| p.0));
         let mut fresh = Vec::new();
         for &at in &wanted {
-            let State { term, before, trackers, buffer, life, accepting, .. } = self.states[at as usize].clone();
-            let term = copy.expr(&self.calculus, term);
-            let trackers = self.tracker_sets[trackers as usize].clone();
-            let trackers: Vec<_> = trackers.iter().map(|&(n, t)| (n, copy.expr(&self.calculus, t))).collect();
-            let buffer = copy.buffer(&self.calculus, buffer);
-            fresh.push((term, before, trackers, buffer, life, accepting));
+            let State { life, accepting, .. } = self.states[at as usize];
+            let situation = copy.situation(&self.calculus, Graph::situation_of(self, at));
+            fresh.push((situation, life, accepting));
         }
         let fuel = (self.calculus.fuel, self.calculus.fuel_limit);
         self.calculus = copy.finish();
@@ -125,8 +157,6 @@ impl RegexAutomaton {
         self.by_character.clear();
         self.middles.clear();
         self.middle_ids.clear();
-        self.tracker_sets.truncate(1);
-        self.tracker_ids.clear();
         self.closures.clear();
         self.coarse.clear();
         self.strides.clear();
@@ -134,8 +164,8 @@ impl RegexAutomaton {
         self.extra_memory = 0;
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());
-        for (term, before, trackers, buffer, life, accepting) in fresh {
-            let id = self.intern(term, before, &trackers, buffer);
+        for (situation, life, accepting) in fresh {
+            let id = self.intern(situation);
             if id != DEAD {
                 self.states[id as usize].life = life;
                 self.states[id as usize].accepting = accepting;

@@ -1,6 +1,6 @@
 //! The shortest text to a match.
 //!
-//! A plain term is taken apart: each part takes its own cheapest way. Anything else is searched by states, those first
+//! A plain term is taken apart (`cheapest.rs`). Anything else is searched by states, those first
 //! that promise the shortest whole (A*). A search costs one derivative a state and character that it looks at; how many
 //! states, the bound decides by which they are ordered: behind a group that a backreference asks for, the text that is
 //! captured so far has to be written once more, so closing the group early is not taken for the end of the work. Of
@@ -12,7 +12,7 @@ use crate::derivative::derive::STEP;
 use crate::error::Result;
 use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
 use crate::expression::facts::flag;
-use crate::expression::minterms::{ClassId, Minterm};
+use crate::expression::minterms::Minterm;
 use crate::lazy_dfa::dfa::RegexAutomaton;
 use crate::lazy_dfa::mid_char::written;
 use crate::lazy_dfa::states::{CharState, DEAD, State};
@@ -43,9 +43,6 @@ fn push(character: u32, text: &mut Vec<u8>) {
     }
 }
 
-/// Bytes of the cheapest text, by expression.
-type Costs = FxHashMap<ExprId, u64>;
-
 impl RegexAutomaton {
     /// A shortest text, in bytes, from a state to an accepting one; of a plain term without stepping.
     pub(crate) fn completion(&mut self, state: StateId) -> Result<Vec<u8>> {
@@ -57,13 +54,13 @@ impl RegexAutomaton {
             return Ok(Vec::new());
         }
         if all_plain {
-            let (mut costs, mut nearest) = (Costs::default(), (u64::MAX, 0));
+            let mut nearest = (u64::MAX, 0);
             for (index, &(from, _)) in sources.iter().enumerate().filter(|_| sources.len() > 1) {
-                nearest = nearest.min((self.cost(self.states[from as usize].term, &mut costs)?, index));
+                nearest = nearest.min((self.calculus.cost(self.states[from as usize].term)?, index));
             }
             let (from, character) = sources[nearest.1];
             let mut result = self.rest_of_character(state, character)?;
-            self.cheapest_text(self.states[from as usize].term, &mut result)?;
+            self.calculus.write_cheapest(self.states[from as usize].term, &mut result)?;
             return Ok(result);
         }
         let mut best: FxHashMap<CharState, (u32, CharState, u32)> = FxHashMap::default();
@@ -232,111 +229,5 @@ impl RegexAutomaton {
             at = self.step(at, byte)?;
         }
         Ok(rest)
-    }
-
-    /// Appends the cheapest text of a plain term: its parts are independent, so each takes its own cheapest way.
-    fn cheapest_text(&mut self, term: ExprId, out: &mut Vec<u8>) -> Result<()> {
-        let mut costs = Costs::default();
-        let mut rest = term;
-        loop {
-            self.calculus.spend(1)?;
-            let (head, tail) = self.calculus.arena.split(rest);
-            match self.calculus.arena.get(head).clone() {
-                Expr::Class(class) => self.write(class, out),
-                Expr::Str { at, len } => {
-                    self.calculus.spend(u64::from(len))?;
-                    for i in at..at + len {
-                        self.write(self.calculus.arena.pool[i as usize], out);
-                    }
-                }
-                Expr::Literals { table, lo, hi, depth } => {
-                    let range = lo as usize..hi as usize;
-                    let strings = &self.calculus.arena.tables[table as usize][range];
-                    if let Some((at, len)) =
-                        strings.iter().copied().min_by_key(|s| self.string_cost(s.0 + depth, s.1 - depth))
-                    {
-                        for i in at + depth..at + len {
-                            self.write(self.calculus.arena.pool[i as usize], out);
-                        }
-                    }
-                }
-                Expr::Union(ids) | Expr::Ordered(ids) if head != ANYTHING => {
-                    let mut best = None;
-                    for &id in &ids {
-                        let cost = self.cost(id, &mut costs)?;
-                        if best.is_none_or(|(least, _)| cost < least) {
-                            best = Some((cost, id));
-                        }
-                    }
-                    if let Some((_, id)) = best {
-                        self.cheapest_text(id, out)?;
-                    }
-                }
-                Expr::Repeat { body, min, .. } if min > 0 => {
-                    let from = out.len();
-                    self.cheapest_text(body, out)?;
-                    let one = out[from..].to_vec();
-                    self.calculus.spend(u64::from(min - 1).saturating_mul(one.len() as u64 / 16 + 1))?;
-                    for _ in 1..min {
-                        out.extend_from_slice(&one);
-                    }
-                }
-                _ => {}
-            }
-            if tail == EMPTY {
-                return Ok(());
-            }
-            rest = tail;
-        }
-    }
-
-    fn write(&self, class: ClassId, out: &mut Vec<u8>) {
-        push(self.calculus.partition.cheapest(class), out);
-    }
-
-    fn class_cost(&self, class: ClassId) -> u64 {
-        char::from_u32(self.calculus.partition.cheapest(class)).map_or(0, |c| c.len_utf8() as u64)
-    }
-
-    fn string_cost(&self, at: u32, len: u32) -> u64 {
-        let classes = &self.calculus.arena.pool[at as usize..(at + len) as usize];
-        classes.iter().map(|&class| self.class_cost(class)).sum()
-    }
-
-    /// The bytes of the cheapest text of a plain term.
-    fn cost(&mut self, term: ExprId, costs: &mut Costs) -> Result<u64> {
-        if let Some(&known) = costs.get(&term) {
-            return Ok(known);
-        }
-        let mut sum = 0u64;
-        let mut rest = term;
-        loop {
-            self.calculus.spend(1)?;
-            let (head, tail) = self.calculus.arena.split(rest);
-            let cost = match self.calculus.arena.get(head).clone() {
-                Expr::Class(class) => self.class_cost(class),
-                Expr::Str { at, len } => self.string_cost(at, len),
-                Expr::Literals { table, lo, hi, depth } => {
-                    let strings = self.calculus.arena.tables[table as usize][lo as usize..hi as usize].iter();
-                    strings.map(|s| self.string_cost(s.0 + depth, s.1 - depth)).min().unwrap_or(0)
-                }
-                Expr::Union(ids) | Expr::Ordered(ids) if head != ANYTHING => {
-                    let mut least = u64::MAX;
-                    for &id in &ids {
-                        least = least.min(self.cost(id, costs)?);
-                    }
-                    least
-                }
-                Expr::Repeat { body, min, .. } if min > 0 => self.cost(body, costs)?.saturating_mul(u64::from(min)),
-                _ => 0,
-            };
-            sum = sum.saturating_add(cost);
-            if tail == EMPTY {
-                break;
-            }
-            rest = tail;
-        }
-        costs.insert(term, sum);
-        Ok(sum)
     }
 }

@@ -5,7 +5,8 @@
 
 use crate::automaton::{Automaton, Closure, StateId};
 use crate::codepoints::MAX;
-use crate::derivative::derive::Context;
+use crate::derivative::alive::{Graph, Life};
+use crate::derivative::situation::Situation;
 use crate::error::{Error, Result};
 use crate::expression::arena::{Expr, ExprId, NOTHING};
 use crate::expression::facts::flag;
@@ -21,13 +22,6 @@ pub(crate) const DEAD: u32 = 0;
 
 /// A character state's number.
 pub(crate) type CharState = u32;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Life {
-    Unknown,
-    Alive,
-    Dead,
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct State {
@@ -54,45 +48,11 @@ impl RegexAutomaton {
         id
     }
 
-    pub(crate) fn intern(&mut self, term: ExprId, before: u64, trackers: &[(u8, ExprId)], buffer: u32) -> CharState {
+    pub(crate) fn intern(&mut self, situation: Situation) -> CharState {
+        let Situation { term, before, trackers: set, buffer } = situation;
         if term == NOTHING {
             return DEAD;
         }
-        let arena = &self.calculus.arena;
-        // Only the trackers that the term, or a tracker that it needs, can still ask for.
-        let info = arena.info(term);
-        let (mut needed, mut front) = (info.trackers, info.front);
-        loop {
-            let mut more = needed;
-            for &(number, tracker) in trackers {
-                if needed >> number & 1 == 1 {
-                    more |= arena.info(tracker).trackers;
-                }
-            }
-            if more == needed {
-                break;
-            }
-            needed = more;
-        }
-        let set = if needed == 0 {
-            0
-        } else {
-            let kept: Box<[(u8, ExprId)]> = trackers.iter().filter(|t| needed >> t.0 & 1 == 1).copied().collect();
-            for &(_, tracker) in &kept {
-                front |= arena.info(tracker).front;
-            }
-            match self.tracker_ids.get(&kept) {
-                Some(&id) => id,
-                None => {
-                    let id = self.tracker_sets.len() as u32;
-                    self.extra_memory += 2 * kept.len() * 8 + 64;
-                    self.tracker_sets.push(kept.clone());
-                    self.tracker_ids.insert(kept, id);
-                    id
-                }
-            }
-        };
-        let before = before & front;
         let key = (term, before, set, buffer);
         // PERF: most states are a term and nothing else, and terms are numbered: to hash them makes steps 1 to 3 % longer.
         let bare = before == 0 && set == 0 && buffer == 0;
@@ -107,10 +67,10 @@ impl RegexAutomaton {
             before,
             trackers: set,
             buffer,
-            life: if plain || self.surely_alive(term) { Life::Alive } else { Life::Unknown },
+            life: if plain || self.calculus.surely_alive(term) { Life::Alive } else { Life::Unknown },
             accepting: plain.then(|| self.calculus.arena.is(term, flag::SKIPS)),
             sifted: self.captures || !plain,
-            compares: self.captures && self.calculus.arena.is(term, flag::FRONT_TEXT | flag::FRONT_CAPTURE),
+            compares: self.calculus.may_compare(term),
             begins_with_string: plain && matches!(self.calculus.arena.get(head), Expr::Str { .. }),
             closure: None,
         });
@@ -127,7 +87,7 @@ impl RegexAutomaton {
 
     /// The state of a plain term, which asks nothing of the text before.
     pub(crate) fn intern_bare(&mut self, term: ExprId) -> CharState {
-        self.intern(term, 0, &[], 0)
+        self.intern(Situation { term, ..Situation::DEAD })
     }
 
     pub(crate) fn check_memory(&self) -> Result<()> {
@@ -143,20 +103,6 @@ impl RegexAutomaton {
                 self.limits.memory_bytes
             ),
         })
-    }
-
-    fn enter(&mut self, state: CharState) {
-        let State { before, trackers, buffer, .. } = self.states[state as usize];
-        self.calculus.context.before = before;
-        self.calculus.context.buffer = buffer;
-        let context: &mut Context = &mut self.calculus.context;
-        context.trackers.clear();
-        for &(number, tracker) in &self.tracker_sets[trackers as usize] {
-            if context.trackers.len() <= usize::from(number) {
-                context.trackers.resize(usize::from(number) + 1, NOTHING);
-            }
-            context.trackers[usize::from(number)] = tracker;
-        }
     }
 
     /// The state after a character, dead or not.
@@ -177,19 +123,10 @@ impl RegexAutomaton {
         {
             return Ok(known);
         }
-        self.enter(state);
-        self.calculus.context.character = c;
-        let State { term, compares, trackers: set, .. } = self.states[state as usize];
-        let derived = self.calculus.derive(term, m)?;
-        let mut trackers = Vec::new();
-        if derived != NOTHING && set != 0 {
-            for (number, tracker) in self.tracker_sets[set as usize].clone() {
-                trackers.push((number, self.calculus.derive(tracker, m)?));
-            }
-        }
-        let capturing = self.calculus.arena.is(derived, flag::CAPTURING);
-        let buffer = if capturing { self.calculus.captures.push(self.calculus.context.buffer, c) } else { 0 };
-        let next = self.intern(derived, self.before[usize::from(m)], &trackers, buffer);
+        let situation = self.calculus.step(Graph::situation_of(self, state), m, c)?;
+        let capturing = self.calculus.arena.is(situation.term, flag::CAPTURING);
+        let compares = self.states[state as usize].compares;
+        let next = self.intern(situation);
         if capturing || compares {
             self.by_character.insert((state, c), next);
             self.extra_memory += 24;
@@ -208,7 +145,7 @@ impl RegexAutomaton {
         let term = self.states[state as usize].term;
         self.states[state as usize].sifted = true;
         let from = (state as usize) << self.shift;
-        let row = &mut self.transitions[from..from + self.before.len()];
+        let row = &mut self.transitions[from..from + self.calculus.partition.len()];
         row.fill(DEAD);
         let mut first = self.calculus.arena.info(term).first;
         if first & BEYOND == 0 {
@@ -241,7 +178,7 @@ impl RegexAutomaton {
             return begins;
         }
         let from = (state as usize) << self.shift;
-        let row = &self.transitions[from..from + self.before.len()];
+        let row = &self.transitions[from..from + self.calculus.partition.len()];
         row.iter().enumerate().filter(|&(_, &next)| next != DEAD).for_each(|(m, _)| begins.add(m as Minterm));
         begins
     }
@@ -280,22 +217,15 @@ impl RegexAutomaton {
         self.candidates_within(state, (0, MAX))
     }
 
-    pub(crate) fn candidates_within(&self, state: CharState, (lo, hi): (u32, u32)) -> Vec<(Minterm, u32)> {
-        let State { term, buffer, compares, .. } = self.states[state as usize];
-        let partition = &self.calculus.partition;
-        let compared = if compares { self.calculus.compared(term, buffer) } else { Vec::new() };
-        let own = compared.iter().filter(|c| (lo..=hi).contains(*c)).map(|&c| (partition.minterm(c), c));
-        let others =
-            (1..partition.len() as Minterm).filter_map(|m| Some((m, partition.other(m, &compared, (lo, hi))?)));
-        own.filter(|&(m, _)| m != 0).chain(others).collect()
+    pub(crate) fn candidates_within(&self, state: CharState, range: (u32, u32)) -> Vec<(Minterm, u32)> {
+        self.calculus.candidates(Graph::situation_of(self, state), range)
     }
 
     pub(crate) fn accepting(&mut self, state: CharState) -> Result<bool> {
         if let Some(known) = self.states[state as usize].accepting {
             return Ok(known);
         }
-        self.enter(state);
-        let accepting = self.calculus.accepts(self.states[state as usize].term)?;
+        let accepting = self.calculus.may_end(Graph::situation_of(self, state))?;
         self.states[state as usize].accepting = Some(accepting);
         Ok(accepting)
     }

@@ -19,7 +19,7 @@ use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::lazy_dfa;
 use crate::limits::Limits;
-use crate::syntax::ast::{Node, Pattern};
+use crate::syntax::ast::{Node, Pattern, Tree};
 use crate::vocabulary::Vocabulary;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,24 @@ impl CompiledConstraint {
                 return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
             }
         }
-        let longest_way = static_bound::longest_way(pattern, &vocabulary);
+        let longest_way = static_bound::longest_way(&pattern.root, &vocabulary);
+        Self::build(Box::new(compiled), vocabulary, limits, longest_way)
+    }
+
+    /// The constraint of a tree of parts.
+    ///
+    /// # Errors
+    /// Those of [`lazy_dfa::compile_tree`] and of [`CompiledConstraint::new`].
+    pub fn of_tree(tree: &Tree, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
+        let compiled = lazy_dfa::compile_tree(tree, vocabulary.alphabet(), limits)?;
+        if compiled.start() == StateId::DEAD {
+            // Which of the two it is, decides what a person does about it.
+            let any = lazy_dfa::compile_tree(tree, &CodePoints::scalars(), limits)?;
+            if any.start() != StateId::DEAD {
+                return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
+            }
+        }
+        let longest_way = static_bound::longest_way(&tree.root, &vocabulary);
         Self::build(Box::new(compiled), vocabulary, limits, longest_way)
     }
 

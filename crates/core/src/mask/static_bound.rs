@@ -3,7 +3,7 @@
 //! While more tokens than that are left, a budget takes nothing out of a mask, and distances need not be looked at.
 
 use crate::codepoints::CodePoints;
-use crate::syntax::ast::{Assertion, Node, Pattern, RepeatKind};
+use crate::syntax::ast::{Assertion, Node, RepeatKind};
 use crate::vocabulary::Vocabulary;
 
 /// What is known of a node.
@@ -23,11 +23,12 @@ const NONE: Ways = Ways { least: 0, begun: 0, sure: true };
 ///
 /// Only patterns that mean no more than their parts one after the other are looked at; an intersection, such as a
 /// lookaround, can be as far as its parts' product.
-pub(crate) fn longest_way(pattern: &Pattern, vocabulary: &Vocabulary) -> Option<u32> {
+pub(crate) fn longest_way(root: &Node, vocabulary: &Vocabulary) -> Option<u32> {
     if !vocabulary.is_regular() {
         return None;
     }
-    let ways = match &pattern.root {
+    let ways = match root {
+        Node::Pattern { pattern, .. } => return longest_way(&pattern.root, vocabulary),
         Node::Sequence(parts) => {
             let parts = match parts.as_slice() {
                 [Node::Assertion(Assertion::TextStart), rest @ ..] => rest,
@@ -98,8 +99,18 @@ fn node_ways(node: &Node, alphabet: &CodePoints) -> Option<Ways> {
                 sure: ways.sure || *min == 0,
             })
         }
-        Node::Group { node, .. } => node_ways(node, alphabet),
-        Node::Atomic(_)
+        Node::Group { node, .. } | Node::Part(node) | Node::Marked { node, .. } => node_ways(node, alphabet),
+        Node::Pattern { pattern, .. } => node_ways(&pattern.root, alphabet),
+        Node::Literal(text) => {
+            let bytes = text.iter().map(|c| c.len_utf8() as u64).sum();
+            let sure = text.iter().all(|&c| alphabet.contains(u32::from(c)));
+            Some(Ways { least: bytes, begun: bytes, sure })
+        }
+        Node::Rule(_)
+        | Node::Table(_)
+        | Node::Intersection(_)
+        | Node::Complement(_)
+        | Node::Atomic(_)
         | Node::Look { .. }
         | Node::Assertion(_)
         | Node::Backreference { .. }
@@ -122,7 +133,7 @@ mod tests {
     }
 
     fn way(root: Node) -> Option<u32> {
-        longest_way(&Pattern { root, groups: 0 }, &all_bytes())
+        longest_way(&root, &all_bytes())
     }
 
     #[test]

@@ -4,8 +4,23 @@
 use crate::codepoints::CodePoints;
 use std::sync::Arc;
 
-/// A parsed pattern.
+/// A constraint as a tree, with the rules that it refers to.
 #[derive(Debug, Clone)]
+pub struct Tree {
+    /// The tree.
+    pub root: Node,
+    /// By number, what `Rule` stands for.
+    pub rules: Vec<Node>,
+}
+
+impl From<Pattern> for Tree {
+    fn from(pattern: Pattern) -> Self {
+        Tree { root: Node::Pattern { pattern: Arc::new(pattern), string: None }, rules: Vec::new() }
+    }
+}
+
+/// A parsed pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     /// The tree.
     pub root: Node,
@@ -23,6 +38,8 @@ pub enum Node {
     Nothing,
     /// One given character.
     Char(char),
+    /// Exactly this text.
+    Literal(Arc<[char]>),
     /// One character of a set.
     Class(Arc<CodePoints>),
     /// One after the other.
@@ -91,6 +108,39 @@ pub enum Node {
         /// If it does not.
         no: Box<Node>,
     },
+    /// A pattern as a language of its own: its groups are numbered, and its anchors and lookarounds see, inside it.
+    Pattern {
+        /// The pattern.
+        pattern: Arc<Pattern>,
+        /// The number of the string that it was read from, for error messages.
+        string: Option<usize>,
+    },
+    /// A language of its own: the anchors and lookarounds inside see nothing outside of it.
+    Part(Box<Node>),
+    /// The texts of all of these languages of their own.
+    Intersection(Vec<Node>),
+    /// The texts that are not of this language of its own.
+    Complement(Box<Node>),
+    /// A node whose borders in the text are asked for.
+    Marked {
+        /// The number of the mark.
+        number: u32,
+        /// What is marked.
+        node: Box<Node>,
+    },
+    /// A reference to a rule of the tree.
+    Rule(u32),
+    /// A deterministic automaton over characters.
+    Table(Arc<Table>),
+}
+
+/// A deterministic automaton over characters, as a table. Its start is state 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Disjoint sets of characters; a character of none is dead.
+    pub classes: Vec<Arc<CodePoints>>,
+    /// Whether the text may end, and, by class, the next state; `None`: dead.
+    pub states: Vec<(bool, Box<[Option<u32>]>)>,
 }
 
 /// How a repetition is tried.

@@ -9,8 +9,11 @@ mod class_cache;
 mod control;
 pub mod dialect;
 mod failure;
+pub mod fragments;
+mod quoted;
 mod re;
 mod regex;
+mod searched;
 pub mod tables;
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn damaged_tables_are_refused_and_never_panic() {
-        let good = include_bytes!("../../../../python/rellm/_data/re-3.11-14.0.0.tables");
+        let good = include_bytes!("../../../../python/rellm/_dialects/data/re-3.11-14.0.0.tables");
         let body = &good[crate::syntax::testing::header_length(good)..];
         assert!(Tables::from_bytes(body).is_ok());
         for cut in (0..body.len()).step_by(97) {

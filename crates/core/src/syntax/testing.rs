@@ -12,7 +12,7 @@ pub fn header_length(file: &[u8]) -> usize {
 pub fn re() -> &'static Dialect {
     static RE: OnceLock<Dialect> = OnceLock::new();
     RE.get_or_init(|| {
-        let file = include_bytes!("../../../../python/rellm/_data/re-3.11-14.0.0.tables");
+        let file = include_bytes!("../../../../python/rellm/_dialects/data/re-3.11-14.0.0.tables");
         let tables = Tables::from_bytes(&file[header_length(file)..]).expect("the shipped tables are good");
         Dialect::new(Library::Re { minor: 11 }, tables, Box::new(NoResolver))
     })
@@ -22,7 +22,7 @@ pub fn re() -> &'static Dialect {
 pub fn regex() -> &'static Dialect {
     static REGEX: OnceLock<Dialect> = OnceLock::new();
     REGEX.get_or_init(|| {
-        let file = include_bytes!("../../../../python/rellm/_data/regex-2026.11.15.tables");
+        let file = include_bytes!("../../../../python/rellm/_dialects/data/regex-2026.11.15.tables");
         let tables = Tables::from_bytes(&file[header_length(file)..]).expect("the shipped tables are good");
         Dialect::new(Library::Regex, tables, Box::new(NoResolver))
     })

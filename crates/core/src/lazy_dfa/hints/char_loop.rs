@@ -9,7 +9,7 @@
 
 use crate::automaton::{Closure, ClosureSets};
 use crate::derivative::derive::Calculus;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, MANY, UNBOUND};
 use crate::expression::facts::flag;
 use crate::expression::minterms::{ALL, Bits, Minterm, Partition};
@@ -73,6 +73,21 @@ impl Calculus {
                     ids.iter().for_each(|&id| self.first(id, captured, into));
                 }
                 Expr::Repeat { body, .. } => self.first(body, captured, into),
+                Expr::Table { table, state } => self.arena.automata[table as usize].first(state, into),
+                Expr::Rule(rule) => into.extend(&self.arena.rules[rule as usize].first),
+                Expr::Part(number) => {
+                    let situation = self.about_part(number).0;
+                    self.first(situation.term, &self.captured(situation.buffer), into);
+                }
+                Expr::Inter(ref ids) => {
+                    let mut all: Option<Bits> = None;
+                    for &id in ids {
+                        let mut one = Bits::default();
+                        self.first(id, captured, &mut one);
+                        all = Some(all.map_or_else(|| one.clone(), |all| all.both(&one)));
+                    }
+                    into.extend(&all.unwrap_or_default());
+                }
                 Expr::Cond { yes, no, .. } => [yes, no].into_iter().for_each(|id| self.first(id, captured, into)),
                 Expr::Empty | Expr::Nothing | Expr::Done | Expr::End | Expr::Open(_) | Expr::Close { .. } => {}
                 Expr::Before { .. } | Expr::Start { .. } | Expr::Next { .. } => {}
@@ -88,6 +103,21 @@ impl Calculus {
             }
             rest = tail;
         }
+    }
+
+    /// Works out with which minterms the rules begin.
+    ///
+    /// # Errors
+    /// [`Error::LeftRecursion`], if a rule can begin with itself.
+    pub(crate) fn find_first_letters(&mut self) -> Result<()> {
+        let order = self.arena.unfolding_order().map_err(|rules| Error::LeftRecursion { rules })?;
+        for rule in order {
+            self.spend(1)?;
+            let mut first = Bits::default();
+            self.first(self.arena.rules[rule as usize].body, &Bits::default(), &mut first);
+            self.arena.rules[rule as usize].first = first;
+        }
+        Ok(())
     }
 
     /// The minterms that a sequence has anywhere, and perhaps more.
@@ -125,6 +155,8 @@ impl Calculus {
                 }
                 Expr::Repeat { body, .. } => self.anywhere(body, captured, into),
                 Expr::Cond { yes, no, .. } => [yes, no].into_iter().for_each(|id| self.anywhere(id, captured, into)),
+                Expr::Table { table, .. } => self.arena.automata[table as usize].anywhere(into),
+                Expr::Rule(_) | Expr::Part(_) => into.extend(self.partition.bits(ALL)),
                 // One character, none, or what `first` takes for anything.
                 _ => self.first(head, captured, into),
             }
@@ -218,7 +250,7 @@ impl RegexAutomaton {
         while let Expr::Open(_) = self.calculus.arena.get(head) {
             (head, tail) = self.calculus.arena.split(tail);
         }
-        if !self.calculus.arena.is(term, flag::PLAIN) && !self.surely_alive(tail) {
+        if !self.calculus.arena.is(term, flag::PLAIN) && !self.calculus.surely_alive(tail) {
             return None;
         }
         let plain = self.calculus.arena.is(term, flag::PLAIN) && head == self.calculus.arena.split(term).0;

@@ -1,0 +1,160 @@
+//! What is known of rules, which may refer to one another: fixpoints over expressions.
+//!
+//! A reference `Rule(r)` is unfolded only when it is derived; until then it is as good as what is known of its body:
+//! lengths, whether it can be empty, with which minterms it begins. While rules are translated nothing is known of those
+//! that come later, and `Rule(r)` passes for no text. Afterwards [`Arena::settle`] works out the facts of all expressions
+//! that have to do with rules, from the least upwards, until nothing changes. A rule without a text, however long, is
+//! *unproductive*: the shortest length stays infinite.
+//!
+//! Unfolding ends because no rule can begin with itself: [`Arena::unfolding_order`] finds those that could.
+
+use crate::expression::arena::{ANYTHING, Arena, EMPTY, Expr, ExprId, NOTHING};
+use crate::expression::facts::flag;
+use crate::expression::minterms::Bits;
+use rustc_hash::FxHashSet;
+
+/// A rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// What it stands for.
+    pub body: ExprId,
+    /// The minterms with which it begins, and perhaps more; exactly those where it is plain and not loose.
+    pub first: Bits,
+}
+
+impl Rule {
+    /// A rule of which nothing is known yet.
+    pub fn unknown() -> Self {
+        Rule { body: NOTHING, first: Bits::default() }
+    }
+}
+
+impl Arena {
+    /// Works out what is known of all expressions that refer to rules. Returns the work that it took.
+    pub fn settle(&mut self) -> u64 {
+        // Who has to be looked at again when something becomes known of an expression.
+        let count = self.len();
+        let mut parents: Vec<Vec<ExprId>> = vec![Vec::new(); count];
+        let mut queue = Vec::new();
+        for id in 0..count as ExprId {
+            if !self.is(id, flag::RULES) {
+                continue;
+            }
+            let mut children = Vec::new();
+            match self.get(id) {
+                Expr::Rule(rule) => children.push(self.rules[*rule as usize].body),
+                Expr::Part(number) => children.push(self.parts[*number as usize].term),
+                other => other.children(&mut children),
+            }
+            children.into_iter().for_each(|child| parents[child as usize].push(id));
+            queue.push(id);
+        }
+        queue.reverse();
+        let mut waiting = vec![false; count];
+        queue.iter().for_each(|&id| waiting[id as usize] = true);
+        let mut work = count as u64;
+        while let Some(id) = queue.pop() {
+            waiting[id as usize] = false;
+            work += 1;
+            let known = self.inspect(self.get(id));
+            if self.infos[id as usize] == known {
+                continue;
+            }
+            self.infos[id as usize] = known;
+            for &parent in &parents[id as usize] {
+                if !std::mem::replace(&mut waiting[parent as usize], true) {
+                    queue.push(parent);
+                }
+            }
+        }
+        work
+    }
+
+    /// The rules that have no text.
+    pub fn unproductive(&self) -> Vec<u32> {
+        let rules = (0u32..).zip(&self.rules);
+        rules.filter(|(_, rule)| self.info(rule.body).min_len == u32::MAX).map(|(number, _)| number).collect()
+    }
+
+    /// The rules with which a term can begin before it has read a character.
+    fn left_corners(&self, id: ExprId) -> Vec<u32> {
+        let (mut found, mut seen, mut stack) = (Vec::new(), FxHashSet::default(), vec![id]);
+        while let Some(at) = stack.pop() {
+            if at == EMPTY || !self.is(at, flag::RULES) || !seen.insert(at) {
+                continue;
+            }
+            let (head, tail) = self.split(at);
+            match *self.get(head) {
+                Expr::Rule(rule) => found.push(rule),
+                Expr::Part(number) => stack.push(self.parts[number as usize].term),
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => stack.extend(ids),
+                Expr::Concat(..) => {}
+                ref other => other.children(&mut stack),
+            }
+            if self.is(head, flag::MAY_SKIP) {
+                stack.push(tail);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The order in which the rules can be unfolded: each behind those that it can begin with.
+    ///
+    /// # Errors
+    /// A rule that can begin with itself, and the way from it back to it.
+    pub fn unfolding_order(&self) -> Result<Vec<u32>, Vec<u32>> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            Open,
+            Done,
+        }
+        let corners: Vec<Vec<u32>> = self.rules.iter().map(|rule| self.left_corners(rule.body)).collect();
+        let (mut order, mut marks) = (Vec::with_capacity(corners.len()), vec![Mark::New; corners.len()]);
+        for root in 0..corners.len() as u32 {
+            if marks[root as usize] != Mark::New {
+                continue;
+            }
+            marks[root as usize] = Mark::Open;
+            let mut path = vec![(root, 0)];
+            while let Some((rule, next)) = path.last_mut() {
+                let Some(&to) = corners[*rule as usize].get(*next) else {
+                    marks[*rule as usize] = Mark::Done;
+                    order.push(*rule);
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                match marks[to as usize] {
+                    Mark::Done => {}
+                    Mark::New => {
+                        marks[to as usize] = Mark::Open;
+                        path.push((to, 0));
+                    }
+                    Mark::Open => {
+                        return Err(path.iter().map(|step| step.0).skip_while(|&rule| rule != to).collect());
+                    }
+                }
+            }
+        }
+        Ok(order)
+    }
+}
+
+impl Expr {
+    /// Adds the expressions that it is made of.
+    pub fn children(&self, into: &mut Vec<ExprId>) {
+        match self {
+            Expr::Concat(a, b) => into.extend([*a, *b]),
+            Expr::Union(ids) | Expr::Ordered(ids) | Expr::Inter(ids) => into.extend(ids),
+            Expr::Not(body) | Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { body, .. } => {
+                into.push(*body);
+            }
+            Expr::Cond { yes, no, .. } => into.extend([*yes, *no]),
+            Expr::Atomic(threads) => into.extend(threads.iter().flat_map(|thread| [thread.0, thread.1])),
+            _ => {}
+        }
+    }
+}
