@@ -13,12 +13,11 @@ import pytest
 import rellm
 
 NAMES = {
-    "BudgetError", "Choice", "CompiledConstraint", "Completion", "DeadEndError", "Generator", "Grammar",
-    "GrammarError", "IncompleteError",
-    "LimitExceededError", "Limits", "Literal", "LogitsMask", "PatternError", "ReTokenFilter", "Regex", "RellmError",
-    "TemplateError", "TokenRejectedError", "UnsatisfiableError", "UnsupportedError", "Vocabulary",
-    "VocabularyError", "__version__",
-    "compile", "complete_re", "fill_masks",
+    "BudgetError", "Choice", "CompiledConstraint", "Completion", "DeadEndError", "FreeText", "Generator", "Grammar",
+    "GrammarError", "IncompleteError", "LimitExceededError", "Limits", "Literal", "LogitsMask", "PatternError",
+    "ReTokenFilter", "Regex", "RellmError", "SpecialToken", "Template", "TemplateError", "TokenRejectedError",
+    "UnsatisfiableError", "UnsupportedError", "Vocabulary", "VocabularyError", "__version__", "compile",
+    "complete_re", "fill_masks",
 }  # fmt: skip
 
 

@@ -23,7 +23,10 @@ from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from rellm._constraints.free_text import FreeText
     from rellm._constraints.grammar.constraint import Grammar
+    from rellm._constraints.special_token import SpecialToken
+    from rellm._constraints.template import Template
     from rellm._generate.completion import Completion
     from rellm._generate.generator import Generator
     from rellm._rellm_0 import LogitsMask, ReTokenFilter, complete_re
@@ -36,6 +39,7 @@ __all__ = [
     "CompiledConstraint",
     "Completion",
     "DeadEndError",
+    "FreeText",
     "Generator",
     "Grammar",
     "GrammarError",
@@ -48,6 +52,8 @@ __all__ = [
     "ReTokenFilter",
     "Regex",
     "RellmError",
+    "SpecialToken",
+    "Template",
     "TemplateError",
     "TokenRejectedError",
     "UnsatisfiableError",
@@ -63,10 +69,13 @@ __all__ = [
 # What needs torch is imported when it is first asked for: by name, its module.
 _LAZY: dict[str, str] = {
     "Completion": "rellm._generate.completion",
+    "FreeText": "rellm._constraints.free_text",
     "Generator": "rellm._generate.generator",
     "Grammar": "rellm._constraints.grammar.constraint",
     "LogitsMask": "rellm._rellm_0",
     "ReTokenFilter": "rellm._rellm_0",
+    "SpecialToken": "rellm._constraints.special_token",
+    "Template": "rellm._constraints.template",
     "complete_re": "rellm._rellm_0",
 }
 

@@ -24,6 +24,9 @@ _KINDS: dict[str, type[Constraint]] = {}
 _LAZY_KINDS: Final = {
     **dict.fromkeys(("sequence", "any_of", "repeat", "maybe", "named"), "rellm._constraints.combine"),
     "grammar": "rellm._constraints.grammar.constraint",
+    "special_token": "rellm._constraints.special_token",
+    "free_text": "rellm._constraints.free_text",
+    "template": "rellm._constraints.template",
 }
 
 

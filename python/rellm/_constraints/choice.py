@@ -87,7 +87,7 @@ class Literal(Constraint):
         object.__setattr__(self, "text", str(text))
 
     def to_expression(self, context: ExpressionContext) -> Fragment:
-        return expression.literal(context, self.text)
+        return context.marker(self.text)
 
     def _to_data(self) -> dict[str, Any]:
         return {"text": text_to_data(self.text)}

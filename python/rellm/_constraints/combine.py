@@ -38,7 +38,7 @@ class _Combined(Constraint):
         pieces = Pieces.of(pieces)
         if is_text(self):
             return pieces.text
-        return self._value(pieces if pieces.is_marked else _marked(self, pieces))
+        return self._value(pieces if pieces.is_marked else marked_pieces(self, pieces))
 
     def _value(self, pieces: Pieces) -> Any:
         raise NotImplementedError
@@ -394,7 +394,7 @@ def _collect(constraint: Constraint, pieces: Pieces, values: dict[str, Any]) -> 
             _collect(constraint.options[index], part, values)
 
 
-def _marked(constraint: Constraint, pieces: Pieces) -> Pieces:
+def marked_pieces(constraint: Constraint, pieces: Pieces) -> Pieces:
     """The pieces of a text that no matcher has written, with their parts marked."""
     from rellm._engines.compile import over_single_bytes
 

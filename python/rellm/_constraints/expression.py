@@ -10,7 +10,10 @@ The functions below build fragments and apply the simplifications that are plain
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from rellm._vocabulary import Vocabulary
 
 Fragment: TypeAlias = list[int]
 
@@ -39,9 +42,16 @@ MAX_CODE_POINT: Final = 0x10FFFF
 
 
 class ExpressionContext:
-    """Collects what one tree of constraints hands to the core: its strings, dialects, rules and marks."""
+    """Collects what one tree of constraints hands to the core: its strings, dialects, rules and marks.
 
-    def __init__(self) -> None:
+    Args:
+        vocabulary: the vocabulary that the constraint is compiled for, whose special tokens have names. Without one,
+            each special token that is named gets an id of its own, from 0 on; `special_names` has them.
+    """
+
+    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
+        self.vocabulary = vocabulary
+        self.special_names: dict[str, int] = {}
         self.strings: list[str] = []
         self.dialects: list[str] = []
         self.marks: list[tuple[Hashable, ...]] = []
@@ -91,6 +101,23 @@ class ExpressionContext:
             return build()
         finally:
             self._marks_are_wanted = outer
+
+    def special_token(self, name: str) -> Fragment:
+        """The special token of this name, as one symbol.
+
+        Raises:
+            VocabularyError: the vocabulary has none of this name.
+        """
+        if self.vocabulary is None:
+            return [SPECIAL, 1, self.special_names.setdefault(name, len(self.special_names))]
+        return [SPECIAL, 1, self.vocabulary.special_token_id(name)]
+
+    def marker(self, text: str) -> Fragment:
+        """A string, also as the one special token of exactly this content, where the vocabulary has it."""
+        spelled = literal(self, text)
+        if self.vocabulary is None or text not in self.vocabulary.special_tokens:
+            return spelled
+        return union([spelled, self.special_token(text)])
 
     def rule(self, key: Hashable, build: Callable[[], Fragment]) -> Fragment:
         """A reference to the rule of this key.

@@ -148,12 +148,24 @@ def over_single_bytes(constraint: Any) -> CompiledConstraint:
     Raises:
         PatternError, UnsupportedError, UnsatisfiableError, LimitExceededError: as `compile`.
     """
-    return compile(constraint, _single_bytes())
+    constraint = as_constraint(constraint)
+    return compile(constraint, _single_bytes(_special_names(constraint)))
 
 
-@lru_cache(maxsize=1)
-def _single_bytes() -> Vocabulary:
-    return Vocabulary([*(bytes([byte]) for byte in range(256)), None], eos_token_ids=[256])
+def _special_names(constraint: Constraint) -> tuple[str, ...]:
+    """The names of the special tokens that a constraint asks for, in the order in which it does."""
+    if isinstance(constraint, (Regex, Choice, Literal)):
+        return ()
+    context = ExpressionContext()
+    context.operations(constraint.to_expression(context))
+    return tuple(context.special_names)
+
+
+@lru_cache(maxsize=16)
+def _single_bytes(special_names: tuple[str, ...]) -> Vocabulary:
+    tokens = [*(bytes([byte]) for byte in range(256)), None, *(None for _ in special_names)]
+    names = {name: 257 + number for number, name in enumerate(special_names)}
+    return Vocabulary(tokens, eos_token_ids=[256], special_tokens=names)
 
 
 def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) -> None:
@@ -199,10 +211,10 @@ def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> 
     if isinstance(constraint, Choice):
         served = _core.Constraint.choice(constraint.texts, native, native_limits)
         return CompiledConstraint(constraint, vocabulary, limits, served)
-    if isinstance(constraint, Literal):
+    if isinstance(constraint, Literal) and constraint.text not in vocabulary.special_tokens:
         served = _core.Constraint.choice([constraint.text], native, native_limits)
         return CompiledConstraint(constraint, vocabulary, limits, served)
-    context = ExpressionContext()
+    context = ExpressionContext(vocabulary)
     ops = context.operations(constraint.to_expression(context))
     dialects = [_dialect(name) for name in context.dialects]
     served = _core.Constraint.expression(ops, context.strings, dialects, native, native_limits)
