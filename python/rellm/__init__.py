@@ -3,8 +3,10 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from rellm._constraints import Choice, Literal, Regex
+from rellm._constraints import Choice, Constraint, ConstraintLike, Literal, Regex, Report, ReportEntry
+from rellm._core import Rejection
 from rellm._engines.compile import CompiledConstraint, compile, fill_masks
+from rellm._engines.matcher import Matcher
 from rellm._errors import (
     BudgetError,
     DeadEndError,
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from rellm._constraints.template import Template
     from rellm._generate.completion import Completion
     from rellm._generate.generator import Generator
+    from rellm._generate.prompts import Prompt
     from rellm._rellm_0 import LogitsMask, ReTokenFilter, complete_re
+    from rellm._trace.trace import Trace
 
 __version__ = "1.0.0"
 
@@ -38,6 +42,8 @@ __all__ = [
     "Choice",
     "CompiledConstraint",
     "Completion",
+    "Constraint",
+    "ConstraintLike",
     "DeadEndError",
     "FreeText",
     "Generator",
@@ -48,14 +54,20 @@ __all__ = [
     "Limits",
     "Literal",
     "LogitsMask",
+    "Matcher",
     "PatternError",
+    "Prompt",
     "ReTokenFilter",
     "Regex",
+    "Rejection",
     "RellmError",
+    "Report",
+    "ReportEntry",
     "SpecialToken",
     "Template",
     "TemplateError",
     "TokenRejectedError",
+    "Trace",
     "UnsatisfiableError",
     "UnsupportedError",
     "Vocabulary",
@@ -73,9 +85,11 @@ _LAZY: dict[str, str] = {
     "Generator": "rellm._generate.generator",
     "Grammar": "rellm._constraints.grammar.constraint",
     "LogitsMask": "rellm._rellm_0",
+    "Prompt": "rellm._generate.prompts",
     "ReTokenFilter": "rellm._rellm_0",
     "SpecialToken": "rellm._constraints.special_token",
     "Template": "rellm._constraints.template",
+    "Trace": "rellm._trace.trace",
     "complete_re": "rellm._rellm_0",
 }
 

@@ -82,6 +82,15 @@ class Limits:
     def __init__(self, memory_bytes: int, fuel: int, nesting: int, pattern_length: int) -> None: ...
 
 class Rejection:
+    def __init__(
+        self,
+        token_id: int | None,
+        token_bytes: bytes,
+        failed_at: int,
+        text_before: str,
+        expected: str,
+        message: str,
+    ) -> None: ...
     @property
     def token_id(self) -> int | None: ...  # None: bytes were taken
     @property

@@ -18,6 +18,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rellm._core import Rejection
+
 
 class RellmError(Exception):
     """Base of all errors of rellm."""
@@ -69,7 +74,14 @@ class VocabularyError(RellmError, ValueError):
 
 
 class TokenRejectedError(RellmError, ValueError):
-    """A token that the constraint does not allow; the matcher is unchanged."""
+    """A token that the constraint does not allow; the matcher is unchanged. `.rejection` says why."""
+
+    def __init__(self, message: str, *, rejection: Rejection | None = None) -> None:
+        super().__init__(message)
+        self.rejection = rejection
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__))
 
 
 class LimitExceededError(RellmError):

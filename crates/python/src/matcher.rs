@@ -17,14 +17,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const UNPICKLED: &str = "a matcher cannot be pickled: pickle its compiled constraint and the tokens that it has taken, \
      and there make one with compiled.matcher() and advance it by them";
 
-/// Why a token cannot come next.
+/// Why a token, or bytes, cannot come next: what `Matcher.explain` returns and `TokenRejectedError.rejection` holds.
 #[pyclass(frozen, get_all, module = "rellm._core")]
 pub(crate) struct Rejection {
+    /// The token, or None where bytes were taken.
     token_id: Option<Py<PyAny>>,
+    /// Its bytes; empty for a special token.
     token_bytes: Py<PyBytes>,
+    /// The index of the byte with which no match can be reached any more.
     failed_at: usize,
+    /// The text before it.
     text_before: String,
+    /// What could have come next, in words: `a digit, or "."`.
     expected: String,
+    /// All of this in a sentence, as `TokenRejectedError` says it.
     pub(crate) message: String,
 }
 

@@ -111,7 +111,8 @@ def _check(commands: Any) -> None:
         "check",
         "tell whether a pattern is valid, and whether a text matches",
         "Also which engine serves the pattern: the automaton (fast, never a dead end) or the search, and why.\n"
-        "Where a text stops matching, it says after which character, and what was expected there.",
+        "Where a text stops matching, it says after which character, and what was expected there. It also names what\n"
+        "looks like a slip: accidental ranges, POSIX classes, double escapes, idle anchors, unbounded whitespace.",
         "  rellm check '\\d+(\\.\\d{1,2})?'\n  rellm check '\\d+(\\.\\d{1,2})?' 13.5x\n"
         "  rellm check --dialect regex '\\((?:[^()]|(?R))*\\)' '(a(b)c'\n",
     )

@@ -25,6 +25,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         ("read as", _library(arguments.dialect), None),
         ("engine", engine_of(compiled), None if compiled.engine == "automaton" else "yellow"),
     ]
+    for entry in constraint.report():
+        where = "" if entry.position is None else f" at position {entry.position}"
+        rows.append(("look at", f"{entry.keyword}{where}: {entry.why}; {entry.remedy}", "yellow"))
     status = 0
     if text is not None:
         verdict, style, status = judge(compiled, text)

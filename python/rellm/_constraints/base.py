@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 1  # of to_json
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ESCAPED_PAIR = re.compile(r"(?<!\\)(?:\\\\)*(\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2}))")
 _SURROGATE_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u|U0000)([dD][89a-fA-F][0-9a-fA-F]{2}))")
 
 _KINDS: dict[str, type[Constraint]] = {}
@@ -269,6 +270,17 @@ def lone_surrogate(text: str, *, escapes: bool) -> str | None:
     if found is not None:
         return f"the lone surrogate U+{found[2].upper()} at position {found.start(1)}"
     return None
+
+
+def escaped_pair(text: str) -> str | None:
+    """The first character that a pattern has as two escapes, as JSON writes it, in words."""
+    found = _ESCAPED_PAIR.search(text)
+    if found is None:
+        return None
+    point = 0x10000 + ((int(found[2], 16) - 0xD800) << 10) + (int(found[3], 16) - 0xDC00)
+    return (
+        f"{found[1]} at position {found.start(1)}, two surrogates, as JSON writes one character: write \\U{point:08X}"
+    )
 
 
 def refuse_surrogates(what: str, text: str) -> None:

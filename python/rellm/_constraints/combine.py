@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Final
 
 from rellm._constraints import expression
 from rellm._constraints.base import Constraint, constraint_from_data, kind_of
+from rellm._constraints.choice import Literal
 from rellm._constraints.conversion import as_part
 from rellm._constraints.expression import ExpressionContext, Fragment
 from rellm._constraints.pieces import Pieces
-from rellm._constraints.report import Report
+from rellm._constraints.report import Report, ReportEntry
 from rellm._errors import LimitExceededError, PatternError, UnsatisfiableError
 
 # Constraints are walked by recursion: this deep, Python's own limit is not in sight.
@@ -218,6 +219,13 @@ class Repeat(_Combined):
         most = None if self.max is None else self.max - 1
         items = expression.sequence([first, expression.repeat(following, least, most)])
         return items if self.min else expression.optional(items)
+
+    def report(self) -> Report:
+        entries = list(_Combined.report(self))
+        if self.max is None and isinstance(self.item, Literal) and self.item.text.isspace():
+            why = f"{self.item.text!r} may be repeated without end, and models get caught in it"
+            entries.append(ReportEntry("", "whitespace", "suspicious", why, "give it a max"))
+        return Report(entries)
 
     def _value(self, pieces: Pieces) -> Any:
         return [self.item.parse(part) for part in pieces.labelled(0)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_origin
 
 import regex
 
@@ -91,6 +91,6 @@ def _refuse_json(text: str) -> None:
 def _perhaps_a_schema(value: Any) -> str:
     if isinstance(value, dict):
         return "; for a JSON schema, use rellm.JsonSchema(schema)"
-    if isinstance(value, type):
+    if isinstance(value, type) or get_origin(value) is not None:
         return "; for the JSON of a Python type, use rellm.JsonSchema.of(T)"
     return ""

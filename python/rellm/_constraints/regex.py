@@ -26,6 +26,7 @@ from rellm._constraints.base import (
     texts_to_data,
 )
 from rellm._constraints.expression import ExpressionContext, Fragment
+from rellm._constraints.report import Report
 from rellm._errors import PatternError, UnsupportedError
 
 Dialect: TypeAlias = OneOf["re", "regex"]
@@ -35,6 +36,10 @@ _FLAGS: typing.Final[dict[str, Any]] = {"re": re.RegexFlag, "regex": regex.Regex
 _INLINE_FLAGS = re.compile(r"\(\?[a-zA-Z01]*-?[a-zA-Z]+[:)]")
 # What a group of flags in the middle of a pattern can switch, and then leaves in `.flags` of the compiled pattern.
 _SWITCHABLE = [regex.I, regex.M, regex.S, regex.X, regex.F, regex.W, regex.A, regex.L]
+# Where `re` may issue a FutureWarning: sets inside sets, operations on sets.
+_MAY_WARN = re.compile(r"\[\^?\[|--|&&|~~|\|\|")
+# A pattern longer than this is not compiled by a library only to say more about it.
+_LONGEST_LOOK = 20_000
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
@@ -85,6 +90,8 @@ class Regex(Constraint):
         for name, value in zip(("pattern", "flags", "dialect", "named_lists"), values, strict=True):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "search_reason", read_pattern(self))
+        if isinstance(pattern, str) and self.dialect == "re":
+            _let_re_warn(self)
 
     def to_expression(self, context: ExpressionContext) -> Fragment:
         if self.search_reason is not None:
@@ -94,6 +101,12 @@ class Regex(Constraint):
                 pattern=self.pattern,
             )
         return expression.pattern(context, self.pattern, int(self.flags), self.dialect, self.named_lists)
+
+    def report(self) -> Report:
+        from rellm._constraints.lint import lint
+
+        verbose = bool(self.flags & (re.VERBOSE if self.dialect == "re" else regex.VERBOSE))
+        return Report(lint(self.pattern, self.dialect, verbose))
 
     def _to_data(self) -> dict[str, Any]:
         return {
@@ -274,13 +287,30 @@ def read_pattern(constraint: Regex) -> str | None:
     native = tables.re_dialect() if constraint.dialect == "re" else tables.regex_dialect()
     outcome, message, position = native.outcome(constraint.pattern, int(constraint.flags), dict(constraint.named_lists))
     if outcome == "refused":
-        raise PatternError(message, pattern=constraint.pattern, position=position)
+        raise PatternError(message + _perhaps_for_regex(constraint), pattern=constraint.pattern, position=position)
     if outcome == "unsupported":
         raise UnsupportedError(message, pattern=constraint.pattern, position=position)
     if outcome != "search":
         return None
     construct, at, _ = message.partition(f" at position {position}")
     return construct + at
+
+
+def _perhaps_for_regex(constraint: Regex) -> str:
+    """Where `re` refuses what `regex` reads: `\\p{L}`, `(?R)`, `\\K`, `(?<name>…)`."""
+    if constraint.dialect != "re" or len(constraint.pattern) > _LONGEST_LOOK:
+        return ""
+    try:
+        regex.compile(constraint.pattern)
+    except (regex.error, ValueError, TypeError, IndexError, KeyError, AttributeError, RecursionError):
+        return ""  # the library has errors of its own for some wrong patterns
+    return '; regex reads it: pass dialect="regex"'
+
+
+def _let_re_warn(constraint: Regex) -> None:
+    """Where `re` itself warns of a pattern (`[[:alpha:]]` is a set it may read otherwise one day), its user is told."""
+    if len(constraint.pattern) <= _LONGEST_LOOK and _MAY_WARN.search(constraint.pattern):
+        re.compile(constraint.pattern, int(constraint.flags))
 
 
 def _regex(pattern: str, flags: int, dialect: Dialect, named_lists: NamedLists) -> Regex:

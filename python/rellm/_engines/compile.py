@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias
 from typing import Literal as OneOf
 
 from rellm import _core
 from rellm._constraints import Choice, Constraint, Literal, Regex, as_constraint
-from rellm._constraints.base import lone_surrogate
+from rellm._constraints.base import escaped_pair, lone_surrogate
 from rellm._constraints.expression import ExpressionContext
 from rellm._constraints.pieces import Path, Pieces
 from rellm._engines.cache import CompiledCache
+from rellm._engines.matcher import Matcher
 from rellm._errors import UnsatisfiableError
 from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary, as_vocabulary
-
-if TYPE_CHECKING:
-    from rellm._engines.search import SearchMatcher
-
-    Matcher: TypeAlias = _core.Matcher | SearchMatcher
 
 Engine: TypeAlias = OneOf["automaton", "search"]
 
@@ -31,7 +27,7 @@ class _Served(Protocol):
 
     @property
     def memory_bytes(self) -> int: ...
-    def matcher(self) -> Any: ...
+    def matcher(self) -> Matcher: ...
 
 
 class CompiledConstraint:
@@ -84,11 +80,11 @@ class CompiledConstraint:
 
     def matcher(self) -> Matcher:
         """A matcher at the start of a text."""
-        return self._served.matcher()  # type: ignore[no-any-return]
+        return self._served.matcher()
 
     def pieces(self, matcher: Matcher) -> Pieces:
         """What a matcher of this constraint has written, with its marked parts: what `Constraint.parse` reads."""
-        marks = matcher.marks() if self._mark_paths else ()
+        marks = matcher.marks() if isinstance(matcher, _core.Matcher) and self._mark_paths else ()
         return Pieces.marked(bytes(matcher.text), marks, self._mark_paths)
 
     @property
@@ -237,6 +233,9 @@ def _compile_regex(constraint: Regex, vocabulary: Vocabulary, limits: Limits) ->
         searched = _search(constraint, vocabulary, limits, reason)
         return CompiledConstraint(constraint, vocabulary, limits, searched, reason)
     except UnsatisfiableError:
+        pair = escaped_pair(constraint.pattern)
+        if pair is not None:
+            raise UnsatisfiableError(f"no text matches: the pattern has {pair}") from None
         surrogate = lone_surrogate(constraint.pattern, escapes=True)
         if surrogate is None:
             raise

@@ -13,9 +13,9 @@ from typing import Any
 from rellm._engines.search.masks.tokens import VocabularyLike
 from rellm._engines.search.pattern.languages import language_of
 from rellm._engines.search.search_constraint import SearchConstraint
-from rellm._engines.search.search_matcher import Rejection, SearchMatcher
+from rellm._engines.search.search_matcher import SearchMatcher
 
-__all__ = ["Rejection", "SearchConstraint", "SearchMatcher", "compile_search"]
+__all__ = ["SearchConstraint", "SearchMatcher", "compile_search"]
 
 
 def compile_search(constraint: Any, vocabulary: VocabularyLike, limits: Any, reason: str) -> SearchConstraint:

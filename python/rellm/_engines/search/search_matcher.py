@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from rellm._core import Rejection
 from rellm._engines.search.masks.row_buffers import row_of
 from rellm._engines.search.masks.tokens import becoming, decode
 from rellm._errors import DeadEndError, TokenRejectedError
 
 if TYPE_CHECKING:
     from rellm._engines.search.search_constraint import SearchConstraint
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """Why a token cannot come next."""
-
-    token_id: int | None
-    token_bytes: bytes
-    failed_at: int  # index of the byte with which nothing can match any more
-    text_before: str
-    expected: str
-    nature: str = "which is not text"  # what a token without bytes is
-
-    def __str__(self) -> str:
-        shown = self.token_bytes.decode("utf-8", "replace")
-        if self.token_id is None:
-            subject = f'"{shown}"'
-        elif self.token_bytes:
-            subject = f'token {self.token_id} ("{shown}")'
-        else:
-            subject = f"token {self.token_id}, {self.nature},"
-        before = self.text_before if len(self.text_before) <= 40 else "…" + self.text_before[-40:]
-        where = f", it fails at byte {self.failed_at}" if 0 < self.failed_at < len(self.token_bytes) else ""
-        return f'{subject} is not allowed after "{before}"{where}: expected {self.expected}'
 
 
 class _Step(NamedTuple):
@@ -291,10 +267,6 @@ class SearchMatcher:
         """Always False: the search engine does not know how far a match is."""
         return False
 
-    def marks(self) -> list[tuple[int, int, int]]:
-        """Always empty: a pattern for the search engine stands alone and has no parts."""
-        return []
-
     def next_characters(self) -> list[tuple[int, int]]:
         """Inclusive ranges of the code points that may come next, or that a begun character may become."""
         with self._lock:
@@ -317,7 +289,7 @@ class SearchMatcher:
         data = b"" if data is None or token in constraint.eos else data
         if token in self._excluded.get(len(self._steps), ()):
             expected = "another token: this one was tried before and led to a dead end"
-            return Rejection(token, data, 0, self._shown(), expected)
+            return _told(token, data, 0, self._shown(), expected, "which is not text")
         if self._ended or not data:
             return self._rejection(token, data, 0)
         failed_at = self._fails_at(data)
@@ -338,7 +310,7 @@ class SearchMatcher:
             decoded = decode(self._tail + data[:failed_at])
             text, tail = (self._text + decoded[0], decoded[1]) if decoded else (self._text, self._tail)
             expected = self._constraint.expectation(text, tail)
-        return Rejection(token, data, failed_at, self._shown(), expected, self._nature(token))
+        return _told(token, data, failed_at, self._shown(), expected, self._nature(token))
 
     def _nature(self, token: int | None) -> str:
         size = self._constraint.vocabulary_size
@@ -350,7 +322,20 @@ class SearchMatcher:
         return self.text.decode("utf-8", "replace")
 
 
+def _told(token: int | None, data: bytes, failed_at: int, text: str, expected: str, nature: str) -> Rejection:
+    """A rejection; `nature` says what a token without bytes is."""
+    shown = data.decode("utf-8", "replace")
+    if token is None:
+        subject = f'"{shown}"'
+    elif data:
+        subject = f'token {token} ("{shown}")'
+    else:
+        subject = f"token {token}, {nature},"
+    before = text if len(text) <= 40 else "…" + text[-40:]
+    where = f", it fails at byte {failed_at}" if 0 < failed_at < len(data) else ""
+    message = f'{subject} is not allowed after "{before}"{where}: expected {expected}'
+    return Rejection(token, data, failed_at, text, expected, message)
+
+
 def _rejected(rejection: Rejection) -> TokenRejectedError:
-    error = TokenRejectedError(str(rejection))
-    error.rejection = rejection  # type: ignore[attr-defined]
-    return error
+    return TokenRejectedError(rejection.message, rejection=rejection)

@@ -1,0 +1,206 @@
+"""`rellm.Matcher`: one interface for both engines and for a class of one's own, and one `Rejection`."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rellm
+
+ROOT = Path(__file__).resolve().parent.parent
+VOCABULARY = rellm.Vocabulary([bytes([byte]) for byte in range(128)] + [b"ab", None], eos_token_ids=[129])
+AUTOMATON = rellm.compile(r"a(b|c)*", VOCABULARY)
+SEARCH = rellm.compile(rellm.Regex(r"a(?:b|(?R))*c", dialect="regex"), VOCABULARY)
+
+
+class Countdown:
+    """A matcher of one's own: so many letters `a`, then the end. Here every token is one byte, or EOS."""
+
+    def __init__(self, count: int, taken: int = 0, ended: bool = False) -> None:
+        self._count = count
+        self._taken = taken
+        self._ended = ended
+
+    @property
+    def text(self) -> bytes:
+        return b"a" * self._taken
+
+    @property
+    def is_accepting(self) -> bool:
+        return self._taken == self._count
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_accepting
+
+    def mask(self):
+        mask = np.zeros(5, dtype=np.uint32)
+        self.fill_mask(mask)
+        return mask
+
+    def fill_mask(self, out, row=0):
+        words = np.atleast_2d(out)[row]
+        words[:] = 0
+        token = 129 if self.is_accepting else ord("a")
+        words[token // 32] |= np.uint32(1 << token % 32).astype(words.dtype)
+
+    def fill_mask_within(self, out, row, tokens_left):
+        self.fill_mask(out, row)
+
+    def allows(self, token_id: int) -> bool:
+        return token_id == (129 if self.is_accepting else ord("a"))
+
+    def advance(self, token_id: int) -> None:
+        rejection = self.explain(token_id)
+        if rejection is not None:
+            raise rellm.TokenRejectedError(rejection.message, rejection=rejection)
+        self._taken += token_id != 129
+
+    def advance_bytes(self, data: bytes) -> None:
+        self._taken += len(data)
+
+    def rollback(self, n: int) -> None:
+        self._taken -= n
+
+    def reset(self) -> None:
+        self._taken = 0
+
+    def copy(self) -> Countdown:
+        return Countdown(self._count, self._taken)
+
+    def validate(self, token_ids) -> int:
+        return sum(token == ord("a") for token in token_ids)
+
+    def forced_bytes(self) -> bytes:
+        return b"a" * (self._count - self._taken)
+
+    def shortest_completion(self) -> bytes:
+        return self.forced_bytes()
+
+    def explain(self, token_id: int) -> rellm.Rejection | None:
+        if self.allows(token_id):
+            return None
+        return rellm.Rejection(
+            token_id, bytes([token_id]), 0, self.text.decode(), 'an "a"', f"token {token_id} is no a"
+        )
+
+
+def test_both_engines_and_a_class_of_ones_own_are_matchers() -> None:
+    for matcher in (AUTOMATON.matcher(), SEARCH.matcher(), Countdown(3)):
+        assert isinstance(matcher, rellm.Matcher)
+    assert (AUTOMATON.engine, SEARCH.engine) == ("automaton", "search")
+    assert not isinstance(re.compile("a"), rellm.Matcher)
+
+
+def test_masks_of_all_of_them_are_filled_in_one_call() -> None:
+    matchers = [AUTOMATON.matcher(), SEARCH.matcher(), Countdown(3)]
+    rows = np.full((3, 5), 7, dtype=np.uint32)
+    rellm.fill_masks(matchers, rows)
+    for row, matcher in zip(rows, matchers, strict=True):
+        assert (row == matcher.mask()).all()
+        assert matcher.allows(ord("a"))
+
+
+def test_all_of_them_have_every_member_that_the_protocol_documents() -> None:
+    members = [name for name in vars(rellm.Matcher) if not name.startswith("_")]
+    assert len(members) > 15
+    for name in members:
+        assert (inspect.getdoc(getattr(rellm.Matcher, name)) or "").strip(), name
+        for matcher in (AUTOMATON.matcher(), SEARCH.matcher()):
+            assert hasattr(matcher, name), (type(matcher), name)
+
+
+@pytest.mark.parametrize("compiled", [AUTOMATON, SEARCH], ids=["automaton", "search"])
+def test_a_rejection_is_of_one_type(compiled: rellm.CompiledConstraint) -> None:
+    matcher = compiled.matcher()
+    matcher.advance(ord("a"))
+    rejection = matcher.explain(ord("x"))
+    assert type(rejection) is rellm.Rejection
+    assert rejection.token_id == ord("x")
+    assert (rejection.token_bytes, rejection.failed_at, rejection.text_before) == (b"x", 0, "a")
+    assert rejection.expected == ('"b", "c", or the end of the text' if compiled is AUTOMATON else '"a" to "c"')
+    assert str(rejection) == rejection.message
+    with pytest.raises(rellm.TokenRejectedError) as raised:
+        matcher.advance(ord("x"))
+    for error in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+        assert error.rejection is not None
+        assert str(error) == error.rejection.message == rejection.message
+    with pytest.raises(rellm.TokenRejectedError) as of_bytes:
+        matcher.advance_bytes(b"bx")
+    assert of_bytes.value.rejection.token_id is None
+    assert of_bytes.value.rejection.failed_at == 1
+    assert rellm.TokenRejectedError("no").rejection is None
+
+
+def test_help_teaches_how_to_drive_a_model_by_hand() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import rellm; help(rellm.Matcher)"], capture_output=True, text=True, check=True
+    )
+    for words in ("drives a model by hand", "np.unpackbits", "matcher.advance(tokens[-1])", "rollback", "Raises:"):
+        assert words in done.stdout
+
+
+def test_the_loop_of_the_docstring_writes_what_matches() -> None:
+    """The example's lines, run as they stand there."""
+    lines = inspect.getdoc(rellm.Matcher).split("\n\n")[2].splitlines()
+    code = "\n".join(line.removeprefix("    ") for line in lines)
+    chance = np.random.default_rng(1)
+    vocabulary = rellm.Vocabulary([bytes([byte]) for byte in range(128)])
+
+    class Tokenizers:
+        from_tokenizer = staticmethod(lambda tokenizer: vocabulary)
+
+    namespace = {
+        "np": np,
+        "tokenizer": None,
+        "tokens": [],
+        "model": lambda tokens: chance.normal(size=128),
+        "rellm": type("Names", (), {"Vocabulary": Tokenizers, "compile": staticmethod(rellm.compile)}),
+    }
+    exec(code, namespace)
+    assert re.fullmatch(r"[0-9]{4}-[0-9]{2}", namespace["matcher"].text.decode())
+
+
+def test_the_example_of_plain_numpy_is_short_and_right(capsys: pytest.CaptureFixture[str]) -> None:
+    path = ROOT / "examples" / "drive_by_hand.py"
+    code = path.read_text(encoding="utf-8").split('"""', 2)[2]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 30
+    assert set(re.findall(r"^(?:import|from) (\w+)", code, re.M)) == {"numpy", "rellm"}
+    runpy.run_path(str(path), run_name="__main__")
+    out = capsys.readouterr().out.splitlines()
+    dates = [line.rsplit(" ", 1)[1] for line in out[:3]]
+    assert len(set(dates)) == 3
+    assert all(re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", date) for date in dates)
+    assert "is not allowed after" in out[3]
+
+
+def test_the_types_of_a_user_pass_the_type_checker(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "user.py").write_text(
+        "import numpy as np\n"
+        "import numpy.typing as npt\n"
+        "import rellm\n"
+        "def drive(matcher: rellm.Matcher) -> npt.NDArray[np.uint32]:\n"
+        "    error = rellm.TokenRejectedError('no')\n"
+        "    if error.rejection is not None:\n"
+        "        reveal_type(error.rejection.token_bytes)\n"
+        "    return matcher.mask()\n"
+        "def made(text: rellm.ConstraintLike, vocabulary: rellm.Vocabulary) -> rellm.Matcher:\n"
+        "    compiled: rellm.CompiledConstraint = rellm.compile(text, vocabulary)\n"
+        "    return compiled.matcher()\n"
+        "c: rellm.Constraint = rellm.Regex('a')\n"
+        "r: rellm.Report = c.report()\n"
+        "p: rellm.Prompt = [{'role': 'user', 'content': 'x'}]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "user.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert 'Revealed type is "bytes"' in done.stdout, done.stdout + done.stderr
+    assert "error:" not in done.stdout, done.stdout
