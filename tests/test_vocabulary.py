@@ -250,6 +250,20 @@ def test_decoders_under_which_a_token_has_no_bytes_of_its_own_are_refused(decode
         rellm.Vocabulary.from_tokenizer(of_pieces({"a": 0, "b</w>": 1, "<0x41>": 2}, made))
 
 
+def test_a_decoder_that_changes_single_characters_of_whole_texts_is_read() -> None:
+    """transformers 5.0 to 5.14 make such a decoder of a GGUF file's tokenizer."""
+    from tokenizers import decoders
+
+    late = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " "), decoders.ByteLevel()]
+    )
+    tokenizer = of_pieces({"a": 0, "Ġb": 1, "Ã": 2, "©": 3, "Ċ": 4}, late)
+    assert bytes_of(tokenizer) == [b"a", b" b", b"\xc3", b"\xa9", b"\n"]
+    assert tokenizer.decode([0, 1, 2, 3]) == "a bé"
+    plain = decoders.Sequence([decoders.Fuse(), decoders.Replace("▁", " ")])
+    assert bytes_of(of_pieces({"▁a": 0, "b▁": 1}, plain)) == [b" a", b"b "]
+
+
 def test_added_tokens_are_text_unless_they_are_special() -> None:
     from tokenizers import AddedToken, Tokenizer
 

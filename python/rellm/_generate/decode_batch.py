@@ -6,7 +6,8 @@ did not agree with, stay in the key-value cache as columns that the row's attent
 counted a row, so a hole is no position.
 
 That needs a model that takes positions and sees no further than its mask: no sliding windows, no recurrent states, no
-distances counted in columns (T5). `NotForBatches` says so before anything is written.
+distances counted in columns (T5). `NotForBatches` says so before anything is written, and `TakePlainLoop` where the
+cache does not say after a pass that it holds the columns that it was given.
 """
 
 from __future__ import annotations
@@ -15,12 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rellm._generate.key_value_cache import KeyValueCache, NotForBatches
+
 if TYPE_CHECKING:
     import torch
-
-
-class NotForBatches(Exception):  # noqa: N818 (not an error: transformers' own loop takes over)
-    """The model or its cache cannot leave columns out."""
 
 
 class RowsTurn:
@@ -79,8 +78,8 @@ class BatchDecoder:
     ) -> None:  # fmt: skip
         import torch
 
-        cache = model_kwargs.get("past_key_values")
-        if cache is None or not getattr(cache, "is_croppable", False) or any(getattr(cache, "is_sliding", [True])):
+        cache = KeyValueCache.of(model_kwargs)
+        if cache is None or not cache.can_hold_holes:
             raise NotForBatches
         self.forward_passes = 0
         self._model = model
@@ -95,7 +94,7 @@ class BatchDecoder:
         self._positions = [0] * len(rows)
         for row, ids in zip(rows, input_ids.tolist(), strict=True):
             row.ids, row.pending = ids, list(ids)
-        cache.activate_past_recording()
+        cache.begin()
 
     def run(self) -> list[list[int]]:
         """All texts, prompts included, each as long as it came to be."""
@@ -190,18 +189,19 @@ class BatchDecoder:
             input_ids=ids.to(self._device),
             attention_mask=self._mask,
             position_ids=positions.to(self._device),
-            past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=kept,
             return_dict=True,
+            **{self._cache.name: self._cache.cache},
         )
         self.forward_passes += 1
+        self._cache.expect(self._mask.shape[1], outputs)
         return outputs.logits.to(copy=True, dtype=torch.float32), kept
 
     def _drop_trailing_holes(self) -> None:
         used = self._mask.any(dim=0).nonzero()
         holes = self._mask.shape[1] - 1 - int(used[-1])
-        self._cache.crop(-holes)
+        self._cache.crop(holes, self._mask.shape[1] - holes)
         if holes:
             self._mask = self._mask[:, :-holes]
 

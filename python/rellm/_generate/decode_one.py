@@ -1,6 +1,9 @@
 """The decoding loop of our own, for one row, greedy or sampling, with drafts.
 
 It is handed to `generate(custom_generate=…)`, which has prepared everything (inputs, cache, processors, criteria).
+The cache is asked after each pass whether it holds what was fed (`KeyValueCache`); where it does not say so,
+`TakePlainLoop` ends the attempt before a token is taken from that pass.
+
 Each token is chosen exactly as transformers would choose it: the processors see every prefix once, in order, and one
 random number is drawn a token. A draft only decides how many tokens one forward pass is asked about, so the text is
 the same with and without drafts.
@@ -10,6 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from rellm._generate.key_value_cache import KeyValueCache, TakePlainLoop
+from rellm._generate.transformers_quirks import calls_forward_plainly, inputs_are_cut_by_length
 
 if TYPE_CHECKING:
     import torch
@@ -47,22 +53,19 @@ class Decoder:
         self._config = generation_config
         self._kwargs = model_kwargs
         self._propose = propose
-        # Taken now, while it is that of what wraps the model (PEFT's puts a tuned prompt before the inputs): a stream
-        # goes on after `generate` has returned.
+        # Taken now, while it is that of what wraps the model: a stream goes on after `generate` has returned.
         self._prepare_inputs = model.prepare_inputs_for_generation
         self._streamer = streamer
         self._first = True
         self._fed = 0  # tokens that the cache holds
-        cache = model_kwargs.get("past_key_values")
-        own = getattr(cache, "self_attention_cache", cache)
+        self._cache = KeyValueCache.of(model_kwargs)
+        self._is_plain = self._cache is not None and calls_forward_plainly(model, model_kwargs)
+        if not self._is_plain and not inputs_are_cut_by_length():
+            raise TakePlainLoop("this release prepares the inputs of its passes in another way")
         # Without a cache there is nothing to take back; a recurrent state cannot be taken back.
-        self._can_draft = cache is None or bool(getattr(own, "is_croppable", False))
-        if _feeds_one_by_one(self._prepare_inputs):
-            self._can_draft = False
-            self._propose = lambda written: ([], [])
-        self._records_past = self._can_draft and cache is not None
-        if cache is not None and self._can_draft:
-            cache.activate_past_recording()
+        self._can_draft = self._cache is None or self._cache.can_crop
+        if self._cache is not None and self._can_draft:
+            self._cache.begin()
 
     def step(self) -> list[int]:
         """One forward pass; the tokens it brought, at least one."""
@@ -125,41 +128,72 @@ class Decoder:
     # -- the model ---------------------------------------------------------------------------------------------
 
     def _forward(self, asked: torch.Tensor, drafted: int) -> Any:
-        length = asked.shape[1]
-        kwargs = _lengthened(self._kwargs, length, bool(self.model.config.is_encoder_decoder))
-        whole = self._first or not kwargs.get("use_cache", True)
-        inputs = self._prepare_inputs(
+        inputs = self._plain_inputs(asked) if self._is_plain else self._prepared_inputs(asked)
+        if "logits_to_keep" in inputs or self._is_plain:
+            inputs["logits_to_keep"] = drafted + 1
+        outputs = self.model(**inputs, return_dict=True)
+        self.forward_passes += 1
+        self._first = False
+        self._fed = asked.shape[1]
+        if self._cache is not None:
+            self._cache.expect(self._fed, outputs)
+        return outputs
+
+    def _plain_inputs(self, asked: torch.Tensor) -> dict[str, Any]:
+        """What a decoder that has nothing special about it takes: the same under every release of transformers."""
+        import torch
+
+        assert self._cache is not None
+        mask = self._first_mask()
+        more = mask.new_ones((1, asked.shape[1] - mask.shape[1]))
+        mask = torch.cat([mask, more], dim=-1)
+        positions = (mask.long().cumsum(dim=-1) - 1).clamp(min=0)
+        return {
+            "input_ids": asked[:, self._fed :],
+            "attention_mask": mask,
+            "position_ids": positions[:, self._fed :],
+            "use_cache": True,
+            self._cache.name: self._cache.cache,
+        }
+
+    def _first_mask(self) -> torch.Tensor:
+        import torch
+
+        mask: torch.Tensor | None = self._kwargs.get("attention_mask")
+        # transformers leaves a mask out that leaves nothing out.
+        return torch.ones_like(self.input_ids[:, : self.prompt_length]) if mask is None else mask
+
+    def _prepared_inputs(self, asked: torch.Tensor) -> dict[str, Any]:
+        """What the model itself makes of the text so far, as `generate` would ask it to."""
+        length, encoder_decoder = asked.shape[1], bool(self.model.config.is_encoder_decoder)
+        kwargs = _lengthened(self._kwargs, length, encoder_decoder)
+        whole = self._first or self._cache is None
+        inputs: dict[str, Any] = self._prepare_inputs(
             asked,
             next_sequence_length=None if whole else length - self._fed,
             is_first_iteration=self._first,
             **kwargs,
         )
-        if "logits_to_keep" in inputs:
-            inputs["logits_to_keep"] = drafted + 1
-        outputs = self.model(**inputs, return_dict=True)
-        self.forward_passes += 1
-        self._first = False
-        self._fed = length
-        return outputs
+        ids = inputs.get("decoder_input_ids" if encoder_decoder else "input_ids")
+        new = asked[:, 0 if whole else self._fed :]
+        if ids is not None and (ids.shape != new.shape or not bool((ids == new).all())):
+            raise TakePlainLoop("the model prepares other inputs than the tokens that are new")
+        return inputs
 
     def _keep(self, outputs: Any, new: int, rejected: int) -> None:
         """Bring cache and inputs to where the text is now."""
-        cache = getattr(outputs, "past_key_values", None)
-        if self._records_past and cache is not None:
-            cache.crop(-rejected)  # also with 0: a sliding window drops here what it kept for taking back
         self._fed -= rejected
-        self._kwargs = self.model._update_model_kwargs_for_generation(
-            outputs,
-            self._kwargs,
-            is_encoder_decoder=bool(self.model.config.is_encoder_decoder),
-            num_new_tokens=new,
-        )
-
-
-def _feeds_one_by_one(prepare_inputs: Any) -> bool:
-    """Whether the inputs of a step are cut to one token: PEFT does so with a tuned prompt in the cache."""
-    config = getattr(getattr(prepare_inputs, "__self__", None), "active_peft_config", None)
-    return bool(getattr(config, "is_prompt_learning", False))
+        if self._cache is None:  # every pass reads the whole text: nothing is taken over from the one before
+            return
+        if self._can_draft:
+            self._cache.crop(rejected, self._fed)
+        if not self._is_plain:
+            self._kwargs = self.model._update_model_kwargs_for_generation(
+                outputs,
+                self._kwargs,
+                is_encoder_decoder=bool(self.model.config.is_encoder_decoder),
+                num_new_tokens=new,
+            )
 
 
 def _lengthened(model_kwargs: dict[str, Any], length: int, encoder_decoder: bool) -> dict[str, Any]:

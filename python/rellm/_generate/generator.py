@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import copy
-import inspect
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Generator as Stream
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 from rellm._errors import DeadEndError
 from rellm._generate.completion import Completion, FinishReason
-from rellm._generate.decode_batch import BatchDecoder, BatchRow, NotForBatches, RowsTurn
+from rellm._generate.decode_batch import BatchDecoder, BatchRow, RowsTurn
 from rellm._generate.decode_one import Decoder
 from rellm._generate.drafts import Forced
+from rellm._generate.key_value_cache import NotForBatches, TakePlainLoop
+from rellm._generate.plain_stream import PlainSteps
 from rellm._generate.processor import ConstraintLogitsProcessor, compiled_over
 from rellm._generate.prompts import encode_prompts, split_prompts
+from rellm._generate.random_state import RandomState
 from rellm._generate.stream import Pieces
 from rellm._generate.text_state import ABANDONED, LIVE, Row, TextEnd, find_stop, stop_strings
 from rellm._generate.token_budget import check_budget
+from rellm._generate.transformers_quirks import (
+    pipeline_arguments,
+    prepares_as_usual,
+    takes_positions,
+    writes_token_by_token,
+)
 from rellm._vocabulary import Vocabulary
 
 ForcedText = Literal["verified", "forced", "off"]
@@ -53,6 +62,7 @@ class Generator:
             )
         self.vocabulary = vocabulary
         self._forced = Forced(tokenizer, vocabulary)
+        self._plain_only = False
 
     @classmethod
     def from_pipeline(cls, pipeline: Any) -> Generator:
@@ -69,9 +79,7 @@ class Generator:
                 'with transformers.pipeline("text-generation", model=…)'
             )
         generator = cls(model, tokenizer)
-        given: dict[str, Any] = {}
-        for where in ("_forward_params", "_generate_kwargs"):  # transformers keeps them in one or the other
-            given.update(getattr(pipeline, where, None) or {})
+        given = pipeline_arguments(pipeline)
         if getattr(pipeline, "assistant_model", None) is not None:
             given["assistant_model"] = pipeline.assistant_model
         known = model.generation_config.to_dict().keys() | {"generation_config", "assistant_model"}
@@ -324,15 +332,10 @@ class _Call:
     @property
     def _is_token_by_token(self) -> bool:
         """Whether `generate` would write one token a row and step, with a cache that grows."""
-        from transformers.generation.configuration_utils import GenerationMode
-
-        own = self._model.generation_config
-        plain = ("past_key_values", "inputs_embeds", "assistant_model", "custom_generate", "synced_gpus", "input_ids")
-        merged = copy.deepcopy(self._config)
-        merged.update(**own.to_dict(), defaults_only=True)
-        merged.update(**own._get_default_generation_params(), defaults_only=True)
+        plain = ("past_key_values", "cache", "inputs_embeds", "assistant_model", "custom_generate", "synced_gpus",
+                 "input_ids")  # fmt: skip
         return (
-            merged.get_generation_mode(None) in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
+            writes_token_by_token(self._config, self._model.generation_config)
             and not any(self._extra.get(name) is not None for name in plain)
             and self._setting("stop_strings") is None
             and self._setting("cache_implementation") in (None, "dynamic")
@@ -350,9 +353,6 @@ class _Call:
         """Whether this call is several such rows, of a model whose positions can be said, and nothing looks at all of
         them at once. Sampling goes this way also without drafts: each row has random numbers of its own there."""
         wanted = self._forced_text != "off" or bool(self._setting("do_sample"))
-        takes = inspect.signature(
-            self._model.get_base_model().forward if _is_peft(self._model) else self._model.forward
-        )
         return (
             wanted
             and any(one is not None for one in self._compiled)
@@ -365,27 +365,49 @@ class _Call:
             # Rows end where nothing can follow; whether they may is asked only in the plain loop.
             and not self._setting("min_new_tokens")
             and not self._setting("min_length")
-            and {"position_ids", "logits_to_keep"} <= takes.parameters.keys()
-            and not getattr(getattr(self._model, "active_peft_config", None), "is_prompt_learning", False)
+            and takes_positions(self._model)
+            and prepares_as_usual(self._model)
         )
 
     # -- running -----------------------------------------------------------------------------------------------
 
     def run(self) -> list[Completion]:
-        if self.runs_own_loop:
-            decoder = self._out_of_dead_ends()
-            rows = [decoder.input_ids[0].tolist()]
-            start = decoder.prompt_length + self._lead
-        elif self._runs_own_batch and (batch := self._batch()) is not None:
-            rows, start = batch, self._encoded.input_ids.shape[1]
-        else:
-            sequences = self._generate()
-            rows = sequences.tolist()
-            start = self._decoder_start() if self._prompt_length is None else self._prompt_length + self._lead
+        random = RandomState(self._encoded.input_ids.device)
+        try:
+            rows, start = self._rows()
+        except TakePlainLoop as reason:
+            self._go_plain(reason)
+            random.restore()
+            rows, start = self._rows()
         return [self._completion(row[start:], i // self.returns) for i, row in enumerate(rows)]
 
-    def _out_of_dead_ends(self) -> Decoder:
-        """The decoder of a single row, run to its end.
+    def _rows(self) -> tuple[list[list[int]], int]:
+        """The rows that were written, prompts included, and where their texts begin."""
+        if self.runs_own_loop and not self._generator._plain_only:
+            decoder = self._out_of_dead_ends(lambda: self._prepare(lazily=False))
+            return [decoder.input_ids[0].tolist()], decoder.prompt_length + self._lead
+        if self._runs_own_batch and not self._generator._plain_only and (batch := self._batch()) is not None:
+            return batch, self._encoded.input_ids.shape[1]
+        if self.runs_own_loop:
+            return self._out_of_dead_ends(self._generate).tolist(), self._text_start()
+        return self._generate().tolist(), self._text_start()
+
+    def _go_plain(self, reason: TakePlainLoop) -> None:
+        """From now on transformers' own loop writes what this generator is asked for."""
+        self._decoder = None
+        self._processor.reset()
+        if self._prompt_length is not None:
+            self._processor.begin(self._prompt_length)
+        self._generator._plain_only = True
+        if self._forced_text != "off":
+            warnings.warn(
+                f"forced text is written token by token with this {type(self._model).__name__}: {reason}. Texts are "
+                f"right, and slower; transformers is {_transformers_version()}",
+                stacklevel=4,
+            )
+
+    def _out_of_dead_ends(self, write: Callable[[], Any]) -> Any:
+        """What `write` returns, which writes a single row to its end.
 
         The search engine may allow a token after which nothing can match. Where nobody has read the text yet, it is
         written again without that token at that place.
@@ -394,26 +416,52 @@ class _Call:
         searched = compiled is not None and compiled.engine == "search" and self._extra.get("streamer") is None
         for _ in range(_MOST_RETREATS if searched else 0):
             try:
-                return self._prepare(lazily=False)
+                return write()
             except DeadEndError:
                 if not self._processor.exclude_last():
                     raise
-        return self._prepare(lazily=False)
+        return write()
 
     def stream(self) -> Stream[str, None, Completion]:
-        decoder = self._prepare(lazily=True)
-        start = decoder.prompt_length + self._lead
         pieces = Pieces(self._stops)
-        while not decoder.done:
-            data = self._vocabulary.tokens_bytes([t for t in decoder.step() if self._is_text(t) and t not in self._eos])
-            piece = pieces.push(data)
+        text: list[int] = []
+        for tokens in self._growing():
+            new, text = tokens[len(text) :], tokens
+            piece = pieces.push(
+                self._vocabulary.tokens_bytes([t for t in new if self._is_text(t) and t not in self._eos])
+            )
             if piece:
                 yield piece
-        completion = self._completion(decoder.input_ids[0].tolist()[start:], 0)
+        completion = self._completion(text, 0)
         piece = pieces.rest(completion.bytes)
         if piece:
             yield piece
         return completion
+
+    def _growing(self) -> Iterator[list[int]]:
+        """The tokens of the text of a single row, again and again while it grows."""
+        random = RandomState(self._encoded.input_ids.device)
+        read = 0
+        if not self._generator._plain_only:
+            try:
+                decoder = self._prepare(lazily=True)
+                start = decoder.prompt_length + self._lead
+                while not decoder.done:
+                    decoder.step()
+                    text = decoder.input_ids[0].tolist()[start:]
+                    read = len(text)
+                    yield text
+                return
+            except TakePlainLoop as reason:
+                self._go_plain(reason)
+                random.restore()
+        for row in PlainSteps(lambda wait: self._generate(_also=wait)):
+            text = row[self._text_start() :]
+            if len(text) > read:  # before that, the same as was read already
+                yield text
+
+    def _text_start(self) -> int:
+        return self._decoder_start() if self._prompt_length is None else self._prompt_length + self._lead
 
     def _decoder_start(self) -> int:
         length = self._processor.prompt_length
@@ -440,6 +488,8 @@ class _Call:
             return decoder.input_ids
 
         self._generate(custom_generate=decode)
+        if not made:  # PEFT and its kin may leave it out
+            raise TakePlainLoop("generate did not hand over its loop")
         self._decoder = made[0]
         return made[0]
 
@@ -486,13 +536,15 @@ class _Call:
             generator=own,
         )
 
-    def _generate(self, *, _instead: Any = None, **more: Any) -> Any:
+    def _generate(self, *, _instead: Any = None, _also: Any = None, **more: Any) -> Any:
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
         extra = dict(self._extra)
         # The caller's own come first: whatever they do to the scores, only allowed tokens are left after ours.
         processors = LogitsProcessorList([*(extra.pop("logits_processor", None) or []), self._processor])
         criteria = StoppingCriteriaList([*(extra.pop("stopping_criteria", None) or []), self._end])
+        if _also is not None:
+            criteria.append(_also)
         if _instead is not None:
             processors, criteria = LogitsProcessorList([_instead]), StoppingCriteriaList()
         if getattr(self._config, "stop_strings", None) is not None:
@@ -613,8 +665,10 @@ class _Call:
         return written
 
 
-def _is_peft(model: Any) -> bool:
-    return hasattr(model, "get_base_model") and hasattr(model, "peft_config")
+def _transformers_version() -> str:
+    import transformers
+
+    return str(transformers.__version__)
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> list[int] | None:

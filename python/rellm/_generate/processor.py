@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from rellm._generate.apply_mask import Packed, masked_scores, packed_ids, packed
 from rellm._generate.run_limits import RunLimits
 from rellm._generate.text_state import LIVE, Row, RowGroup
 from rellm._generate.token_budget import check_budget, fill_mask_in_budget
+from rellm._generate.transformers_quirks import drafts_in_another_tokenizer, in_beam_search, in_pipeline
 from rellm._vocabulary import Vocabulary, as_vocabulary
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class ConstraintLogitsProcessor:
         Raises:
             DeadEndError: a row has no allowed token with a finite score.
         """
-        if _drafts_in_another_tokenizer():
+        if drafts_in_another_tokenizer():
             return scores  # whatever the draft is, its text comes here in the model's own tokens
         self._locate(input_ids, scores.shape[-1])
         rows = self._flat()
@@ -236,7 +236,7 @@ class ConstraintLogitsProcessor:
                 # Something forbids the end (min_new_tokens, say), but the row is over, and nothing else may come.
                 masked[i, [token_id for token_id in self._eos if token_id < masked.shape[-1]]] = 0.0
         starved = [row for row, alive in zip(rows, finite, strict=True) if not alive and row.status == LIVE]
-        if starved and not (_called_from("_beam_search") and self._beams_left(rows, finite)):
+        if starved and not (in_beam_search() and self._beams_left(rows, finite)):
             text = self._text(starved[0])
             raise DeadEndError(
                 f"nothing can be written after {text!r}: every token that the constraint allows here has a score of "
@@ -326,7 +326,7 @@ class ConstraintLogitsProcessor:
     def _begin(self, input_ids: torch.Tensor, width: int) -> None:
         self._fit(width)
         rows = input_ids.shape[0]
-        if self._is_list and _called_from_pipeline():
+        if self._is_list and in_pipeline():
             raise ValueError(
                 "a list of constraints in a pipeline: it calls generate once a batch, and no row says which prompt it "
                 "belongs to; pass one constraint for all, or use rellm.Generator with a list of prompts"
@@ -401,35 +401,3 @@ def compiled_over(constraint: Any, vocabulary: Vocabulary) -> Any:
     if isinstance(constraint, CompiledAny):
         return constraint.over(vocabulary)
     return compile_constraint(constraint, vocabulary, getattr(constraint, "limits", None))
-
-
-def _called_from(name: str) -> bool:
-    """Whether a function of this name is on the stack; only asked where an error is about to be raised."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == name:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
-
-
-def _drafts_in_another_tokenizer() -> bool:
-    """Whether transformers asks on behalf of a draft model whose ids are of another tokenizer (`assistant_tokenizer=`).
-
-    Nothing in the arguments tells. PERF: about 3 µs.
-    """
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "get_candidates":
-            return hasattr(frame.f_locals.get("self"), "assistant_tokenizer")
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
-
-
-def _called_from_pipeline() -> bool:
-    frame = sys._getframe(1)
-    while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).startswith("transformers.pipelines"):
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False

@@ -26,7 +26,7 @@ def decode_each(decoder: Any, pieces: list[str]) -> list[bytes]:
     joined = False  # whether the steps that follow see one text and no tokens
     for step in _steps(json.loads(decoder.__getstate__())):
         if joined:
-            _check_after_join(step)
+            tokens = _apply_after_join(step, tokens)
             continue
         tokens, joined = _apply(step, tokens)
     return [token if isinstance(token, bytes) else token.encode("utf-8", "replace") for token in tokens]
@@ -68,11 +68,21 @@ def _apply(step: dict[str, Any], tokens: list[_Token]) -> tuple[list[_Token], bo
     )
 
 
-def _check_after_join(step: dict[str, Any]) -> None:
-    if step["type"] in ("Fuse", "ByteFallback", "ByteLevel"):
-        return  # nothing is left to do
-    if step["type"] == "Strip" and step["content"] == " " and not step["stop"]:
-        return  # the first token's space
+def _apply_after_join(step: dict[str, Any], tokens: list[_Token]) -> list[_Token]:
+    """What a step makes of one text, told token by token: where it looks at single characters, that is the same."""
+    kind = step["type"]
+    if kind in ("Fuse", "ByteFallback"):
+        return tokens  # nothing is left to do
+    if kind == "ByteLevel":  # transformers 5.0 to 5.14 put it behind a Fuse when they read a GGUF file
+        return tokens if any(isinstance(token, bytes) for token in tokens) else list(from_byte_level(tokens))  # type: ignore[arg-type]
+    if kind == "Strip" and step["content"] == " " and not step["stop"]:
+        return tokens  # the first token's space
+    if kind == "Replace" and len(step["pattern"].get("String", "")) == 1:
+        old, new = step["pattern"]["String"], step["content"]
+        return [
+            token.replace(old, new) if isinstance(token, str) else token.replace(old.encode(), new.encode())
+            for token in tokens
+        ]
     raise VocabularyError(
         f"the decoder of this tokenizer changes whole texts ({json.dumps(step)}), so that a token has no bytes of its "
         "own"

@@ -1,0 +1,60 @@
+"""transformers' own loop, one token at a time: for streams of models whose cache our loops cannot be sure of.
+
+`generate` runs on a thread of its own and waits inside a stopping criterion until the next token is asked for, so the
+model is only asked while somebody reads.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import Any
+
+
+class PlainSteps:
+    """Iterates over the tokens of the first row, prompt included, after each token.
+
+    Args:
+        write: calls `generate` with the stopping criterion that it is handed, and returns what that returns.
+    """
+
+    def __init__(self, write: Callable[[Any], Any]) -> None:
+        self.result: Any = None
+        self._write = write
+        self._asked = Semaphore(0)
+        self._told: SimpleQueue[list[int] | None] = SimpleQueue()
+        self._error: BaseException | None = None
+        self._stopped = False
+        context = contextvars.copy_context()
+        self._thread = Thread(target=context.run, args=(self._run,), name="rellm-stream", daemon=True)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        self._thread.start()
+        try:
+            while (row := self._told.get()) is not None:
+                yield row
+                self._asked.release()
+        finally:
+            self._stopped = True
+            self._asked.release()
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self.result = self._write(self._wait)
+        except BaseException as error:  # raised where the text is read
+            self._error = error
+        finally:
+            self._told.put(None)
+
+    def _wait(self, input_ids: Any, scores: Any = None, **_: Any) -> Any:
+        import torch
+
+        if not self._stopped:
+            self._told.put(input_ids[0].tolist())
+            self._asked.acquire()
+        return torch.full((input_ids.shape[0],), self._stopped, dtype=torch.bool, device=input_ids.device)
