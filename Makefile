@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo docs test modes lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
+.PHONY: help demo docs test modes versions lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ test: set-up ## all Python tests, on the wheel (ARGS="-k name" chooses)
 
 modes: set-up ## every mode of generate, pass or fail a cell, beside other libraries' processors
 	@$(BIN)/python tests/modes/report.py $(ARGS)
+
+versions: set-up ## the tests of generation on the lowest and the newest versions that pip resolves (ARGS="--only lowest")
+	@$(BIN)/python dev/versions.py $(ARGS)
 
 rust-test: python ## the tests of the Rust core
 	cargo test --package rellm-core --release --quiet $(ARGS)

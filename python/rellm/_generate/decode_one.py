@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rellm._generate.key_value_cache import KeyValueCache, TakePlainLoop
-from rellm._generate.transformers_quirks import calls_forward_plainly, inputs_are_cut_by_length
+from rellm._generate.transformers_quirks import calls_forward_plainly, prepares_inputs_by_length
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ class Decoder:
         self._fed = 0  # tokens that the cache holds
         self._cache = KeyValueCache.of(model_kwargs)
         self._is_plain = self._cache is not None and calls_forward_plainly(model, model_kwargs)
-        if not self._is_plain and not inputs_are_cut_by_length():
+        if not self._is_plain and not prepares_inputs_by_length(model):
             raise TakePlainLoop("this release prepares the inputs of its passes in another way")
         # Without a cache there is nothing to take back; a recurrent state cannot be taken back.
         self._can_draft = self._cache is None or self._cache.can_crop

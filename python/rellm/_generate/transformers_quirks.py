@@ -63,12 +63,14 @@ def takes_positions(model: Any) -> bool:
     return {"position_ids", "logits_to_keep"} <= inspect.signature(base.forward).parameters.keys()
 
 
-def inputs_are_cut_by_length() -> bool:
-    """Whether `prepare_inputs_for_generation` is told how many tokens are new (transformers 5.6 and later)."""
+def prepares_inputs_by_length(model: Any) -> bool:
+    """Whether the model's own code can be asked for the inputs of a pass, told how many tokens are new (transformers
+    5.6 and later)."""
     import transformers
 
     prepare = getattr(transformers.GenerationMixin, "prepare_inputs_for_generation", None)
-    return prepare is not None and "next_sequence_length" in inspect.signature(prepare).parameters
+    by_length = prepare is not None and "next_sequence_length" in inspect.signature(prepare).parameters
+    return by_length and hasattr(model, "_update_model_kwargs_for_generation")
 
 
 def _is_cache(value: Any) -> bool:
