@@ -11,7 +11,7 @@ from rellm._constraints.report import Report
 from rellm._errors import PatternError, UnsupportedError
 
 if TYPE_CHECKING:
-    from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence
+    from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence, Within
     from rellm._constraints.expression import ExpressionContext, Fragment
 
 FORMAT_VERSION: Final = 1  # of to_json
@@ -23,7 +23,7 @@ _SURROGATE_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u|U0000)([dD][89a-fA-F][0
 _KINDS: dict[str, type[Constraint]] = {}
 # Kinds of rellm whose modules are imported when they are first used. A text chooses among these, and names no module.
 _LAZY_KINDS: Final = {
-    **dict.fromkeys(("sequence", "any_of", "repeat", "maybe", "named"), "rellm._constraints.combine"),
+    **dict.fromkeys(("sequence", "any_of", "repeat", "maybe", "named", "within"), "rellm._constraints.combine"),
     "grammar": "rellm._constraints.grammar.constraint",
     "special_token": "rellm._constraints.special_token",
     "free_text": "rellm._constraints.free_text",
@@ -190,6 +190,16 @@ class Constraint:
         from rellm._constraints.combine import Named
 
         return Named(self, name)
+
+    def within(self, max_tokens: int) -> Within:
+        """This as a part that ends within a budget of tokens of its own, whatever the model prefers.
+
+        Args:
+            max_tokens: at most so many tokens; a token that holds bytes of several parts counts for each.
+        """
+        from rellm._constraints.combine import Within
+
+        return Within(self, max_tokens)
 
 
 def constraint_from_data(data: Any) -> Constraint:

@@ -359,6 +359,65 @@ class Named(_Combined):
         return f"Named({self.item!r}, {self.name!r})"
 
 
+@dataclass(frozen=True, init=False, repr=False, slots=True)
+class Within(_Combined):
+    """A constraint that ends within a budget of tokens of its own; also written `a.within(max_tokens=n)`.
+
+    Near the end of the budget only tokens are allowed that bring the part to its end in time. A token counts for every
+    part whose bytes it holds, so a marker at the end counts too. Its value is that of the constraint.
+
+    Args:
+        item: the constraint; a `str` is exactly that text.
+        max_tokens: at most so many tokens.
+
+    Raises:
+        PatternError: `max_tokens` is less than 1.
+        UnsupportedError: the item is a pattern for the search engine.
+        TypeError: an argument is of another type.
+    """
+
+    kind: ClassVar[str] = "within"
+
+    item: Constraint
+    max_tokens: int
+    _depth: int = field(compare=False)
+
+    def __init__(self, item: Any, max_tokens: int) -> None:
+        if isinstance(max_tokens, bool) or not isinstance(max_tokens, int):
+            raise TypeError(f"max_tokens is a whole number, not {kind_of(max_tokens)}")
+        if max_tokens < 1:
+            raise PatternError(f"max_tokens is {max_tokens}: a part takes at least one token")
+        object.__setattr__(self, "item", as_part(item, "the item of Within"))
+        object.__setattr__(self, "max_tokens", max_tokens)
+        object.__setattr__(self, "_depth", _depth_over((self.item,)))
+
+    @property
+    def children(self) -> tuple[Constraint, ...]:
+        return (self.item,)
+
+    def to_expression(self, context: ExpressionContext) -> Fragment:
+        return self.item.to_expression(context)
+
+    def parse(self, pieces: Any) -> Any:
+        return self.item.parse(pieces)
+
+    def _pointer(self, index: int) -> str:
+        return "item"
+
+    def _to_data(self) -> dict[str, Any]:
+        return {"item": self.item.to_data(), "max_tokens": self.max_tokens}
+
+    @classmethod
+    def _from_data(cls, data: dict[str, Any]) -> Within:
+        return Within(constraint_from_data(data.pop("item")), **data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Within, (self.item, self.max_tokens))
+
+    def __repr__(self) -> str:
+        return f"Within({self.item!r}, max_tokens={self.max_tokens})"
+
+
 def joined(first: Any, second: Any) -> Sequence:
     """`first + second`: the parts of sequences are put into one."""
     return Sequence(*_parts(first, Sequence), *_parts(second, Sequence))
@@ -369,11 +428,19 @@ def alternatives(first: Any, second: Any) -> AnyOf:
     return AnyOf(*_parts(first, AnyOf), *_parts(second, AnyOf))
 
 
+def has_budget(constraint: Constraint) -> bool:
+    """Whether a part of it has a budget of tokens of its own."""
+    if isinstance(constraint, Within):
+        return True
+    children = getattr(constraint, "children", ())
+    return any(map(has_budget, children))
+
+
 def names_of(constraint: Constraint) -> tuple[str, ...]:
     """The names that a sequence around this would have in its dict, each once."""
     if isinstance(constraint, Named):
         return (constraint.name,)
-    if isinstance(constraint, (Sequence, AnyOf, Maybe)):
+    if isinstance(constraint, (Sequence, AnyOf, Maybe, Within)):
         return tuple(dict.fromkeys(name for part in constraint.children for name in names_of(part)))
     return ()
 
@@ -382,7 +449,7 @@ def is_text(constraint: Constraint) -> bool:
     """Whether the value is the text, whichever part has written it."""
     if isinstance(constraint, Sequence):
         return not names_of(constraint)
-    if isinstance(constraint, (AnyOf, Named)):
+    if isinstance(constraint, (AnyOf, Named, Within)):
         return all(map(is_text, constraint.children))
     return type(constraint).parse is Constraint.parse
 
@@ -391,6 +458,8 @@ def _collect(constraint: Constraint, pieces: Pieces, values: dict[str, Any]) -> 
     """The values of the named parts of what was written, into the dict of the sequence around it."""
     if isinstance(constraint, Named):
         values[constraint.name] = constraint.parse(pieces)
+    elif isinstance(constraint, Within):
+        _collect(constraint.item, pieces, values)
     elif isinstance(constraint, Sequence):
         for index, part in pieces.parts:
             _collect(constraint.parts[index], part, values)

@@ -88,6 +88,11 @@ class Template(Constraint):
                     position=pieces[index][1],
                 )
 
+    @property
+    def children(self) -> tuple[Constraint, ...]:
+        """The constraints of the holes, in the order of the text."""
+        return tuple(constraint for _, constraint in self.holes)
+
     def parts(self) -> list[tuple[str | None, Constraint]]:
         """The template as a sequence: literal text without a name, and each hole's constraint with its name.
 

@@ -201,6 +201,19 @@ if hasattr(os, "register_at_fork"):
 
 
 def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
+    if not isinstance(constraint, (Regex, Choice, Literal)):
+        from rellm._constraints.combine import has_budget
+
+        if has_budget(constraint):
+            from rellm._engines.part_budgets import BudgetedConstraint
+
+            budgeted = BudgetedConstraint(constraint, vocabulary, limits)
+            return CompiledConstraint(constraint, vocabulary, limits, budgeted, mark_paths=budgeted.mark_paths)
+    return compile_language(constraint, vocabulary, limits)
+
+
+def compile_language(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
+    """The constraint as a language: budgets of parts do not count. Nothing is taken from the cache."""
     if isinstance(constraint, Regex):
         return _compile_regex(constraint, vocabulary, limits)
     native, native_limits = vocabulary._native, limits.native()
