@@ -13,6 +13,7 @@ import pytest
 import rellm
 
 NAMES = {
+    "AnyOf",
     "BudgetError",
     "Choice",
     "CompiledConstraint",
@@ -30,14 +31,18 @@ NAMES = {
     "Literal",
     "LogitsMask",
     "Matcher",
+    "Maybe",
+    "Named",
     "PatternError",
     "Prompt",
     "ReTokenFilter",
     "Regex",
     "Rejection",
     "RellmError",
+    "Repeat",
     "Report",
     "ReportEntry",
+    "Sequence",
     "SpecialToken",
     "Template",
     "TemplateError",
@@ -51,6 +56,7 @@ NAMES = {
     "compile",
     "complete_re",
     "fill_masks",
+    "validate",
 }
 
 

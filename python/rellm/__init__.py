@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rellm._constraints import Choice, Constraint, ConstraintLike, Literal, Regex, Report, ReportEntry
 from rellm._core import Rejection
-from rellm._engines.compile import CompiledConstraint, compile, fill_masks
+from rellm._engines.compile import CompiledConstraint, compile, fill_masks, validate
 from rellm._engines.matcher import Matcher
 from rellm._errors import (
     BudgetError,
@@ -25,6 +25,7 @@ from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence
     from rellm._constraints.free_text import FreeText
     from rellm._constraints.grammar.constraint import Grammar
     from rellm._constraints.special_token import SpecialToken
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "1.0.0"
 
 __all__ = [
+    "AnyOf",
     "BudgetError",
     "Choice",
     "CompiledConstraint",
@@ -55,14 +57,18 @@ __all__ = [
     "Literal",
     "LogitsMask",
     "Matcher",
+    "Maybe",
+    "Named",
     "PatternError",
     "Prompt",
     "ReTokenFilter",
     "Regex",
     "Rejection",
     "RellmError",
+    "Repeat",
     "Report",
     "ReportEntry",
+    "Sequence",
     "SpecialToken",
     "Template",
     "TemplateError",
@@ -76,17 +82,23 @@ __all__ = [
     "compile",
     "complete_re",
     "fill_masks",
+    "validate",
 ]
 
 # What needs torch is imported when it is first asked for: by name, its module.
 _LAZY: dict[str, str] = {
+    "AnyOf": "rellm._constraints.combine",
     "Completion": "rellm._generate.completion",
     "FreeText": "rellm._constraints.free_text",
     "Generator": "rellm._generate.generator",
     "Grammar": "rellm._constraints.grammar.constraint",
     "LogitsMask": "rellm._rellm_0",
+    "Maybe": "rellm._constraints.combine",
+    "Named": "rellm._constraints.combine",
     "Prompt": "rellm._generate.prompts",
     "ReTokenFilter": "rellm._rellm_0",
+    "Repeat": "rellm._constraints.combine",
+    "Sequence": "rellm._constraints.combine",
     "SpecialToken": "rellm._constraints.special_token",
     "Template": "rellm._constraints.template",
     "Trace": "rellm._trace.trace",

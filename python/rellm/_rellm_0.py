@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rellm._constraints.conversion import any_of
+from rellm._engines.compile import CompiledConstraint
+from rellm._engines.compile import compile as compile_constraint
 from rellm._errors import BudgetError, IncompleteError
-from rellm._generate.any_of import any_of
 from rellm._generate.apply_mask import unpacked
 from rellm._generate.generator import Generator
 from rellm._vocabulary import Vocabulary
@@ -48,7 +50,7 @@ def complete_re(
         IncompleteError: something else (a stopping criterion, `max_time`) ended the text before it matched.
     """
     generator = Generator(model, tokenizer)
-    constraint = any_of(pattern, generator.vocabulary)
+    constraint = _compiled(pattern, generator.vocabulary)
     if debug:
         from transformers import StoppingCriteriaList
 
@@ -102,7 +104,7 @@ class ReTokenFilter:
         return matcher is not None and bool(matcher.allows(token_id))
 
     def _after(self, partial_completion: str, patterns: Any) -> Any:
-        matcher = any_of(patterns, self.vocabulary).matcher()
+        matcher = _compiled(patterns, self.vocabulary).matcher()
         try:
             matcher.advance_bytes(partial_completion.encode())
         except ValueError:  # TokenRejectedError: the completion has left the language
@@ -136,6 +138,13 @@ class LogitsMask:
         masked = torch.full_like(scores, float("-inf"))
         masked[:, index] = scores[:, index]
         return masked
+
+
+def _compiled(patterns: Any, vocabulary: Vocabulary) -> CompiledConstraint:
+    """A pattern, a constraint, one that is compiled already, or a list of these that means OR."""
+    if isinstance(patterns, (list, tuple)):
+        patterns = any_of([one.constraint if isinstance(one, CompiledConstraint) else one for one in patterns])
+    return compile_constraint(patterns, vocabulary)
 
 
 class _Progress:

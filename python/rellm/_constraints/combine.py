@@ -147,6 +147,11 @@ class AnyOf(_Combined):
             return expression.union(map(context.unmarked, builds))
         return expression.union([context.marked(i, build) for i, build in enumerate(builds)])
 
+    @property
+    def library_pattern(self) -> Any:
+        """What `Completion.match` asks: the patterns among the options, the first that matches."""
+        return _FirstMatch(tuple(filter(None, (getattr(option, "library_pattern", None) for option in self.options))))
+
     def _value(self, pieces: Pieces) -> Any:
         ((index, part),) = pieces.parts
         return self.options[index].parse(part)
@@ -336,6 +341,11 @@ class Named(_Combined):
     def children(self) -> tuple[Constraint, ...]:
         return (self.item,)
 
+    @property
+    def library_pattern(self) -> Any:
+        """That of the constraint; None where it is no pattern."""
+        return getattr(self.item, "library_pattern", None)
+
     def to_expression(self, context: ExpressionContext) -> Fragment:
         return self.item.to_expression(context)
 
@@ -416,6 +426,15 @@ class Within(_Combined):
 
     def __repr__(self) -> str:
         return f"Within({self.item!r}, max_tokens={self.max_tokens})"
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstMatch:
+    patterns: tuple[Any, ...]
+
+    def fullmatch(self, text: str) -> Any:
+        """The match of the first pattern that matches in full, or None."""
+        return next((found for pattern in self.patterns if (found := pattern.fullmatch(text)) is not None), None)
 
 
 def joined(first: Any, second: Any) -> Sequence:

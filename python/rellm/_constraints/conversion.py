@@ -10,7 +10,7 @@ import regex
 from rellm._constraints.base import Constraint, kind_of
 from rellm._constraints.choice import Literal
 from rellm._constraints.regex import Regex
-from rellm._errors import PatternError, UnsupportedError
+from rellm._errors import PatternError, UnsatisfiableError, UnsupportedError
 
 # What stands for a constraint: a pattern, or its text, is a `Regex`.
 ConstraintLike: TypeAlias = Constraint | str | re.Pattern[str] | regex.Pattern[str]
@@ -38,6 +38,25 @@ def as_constraint(value: Any) -> Constraint:
         f"a constraint was expected, not {kind_of(value)}: "
         "use rellm.Regex, rellm.Choice or rellm.Literal, or a pattern of re or regex" + _perhaps_a_schema(value)
     )
+
+
+def any_of(values: Any) -> Constraint:
+    """A constraint, or a list of them that means OR, as in ReLLM's calls: a `str` in the list is a pattern.
+
+    Raises:
+        UnsatisfiableError: the list is empty.
+        UnsupportedError: it has several entries, and one is a pattern for the search engine.
+        PatternError, TypeError: as `as_constraint`.
+    """
+    if not isinstance(values, (list, tuple)):
+        return as_constraint(values)
+    if not values:
+        raise UnsatisfiableError("an empty list of patterns matches nothing: pass at least one")
+    if len(values) == 1:
+        return as_constraint(values[0])
+    from rellm._constraints.combine import AnyOf
+
+    return AnyOf(*map(as_constraint, values))
 
 
 def as_part(value: Any, where: str) -> Constraint:

@@ -72,6 +72,19 @@ def lint(pattern: str, dialect: str, verbose: bool) -> Iterator[ReportEntry]:
             )
 
 
+def literal_texts(pattern: str, dialect: str, verbose: bool) -> list[str]:
+    """The runs of characters that stand for themselves: `a\\|b+c` has `a|b` and `c`."""
+    runs = [""]
+    for token in _tokens(pattern, dialect, verbose):
+        if token.kind == "character":
+            runs[-1] += token.text
+        elif token.kind == "escape" and len(token.text) == 2 and not token.text[1].isalnum():
+            runs[-1] += token.text[1]
+        else:
+            runs.append("")
+    return [run for run in runs if run]
+
+
 def _suspicious(keyword: str, why: str, remedy: str, position: int) -> ReportEntry:
     return ReportEntry("", keyword, "suspicious", why, remedy, position=position)
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from typing import Literal as OneOf
+from weakref import WeakKeyDictionary
 
 import regex
 
@@ -28,6 +29,10 @@ from rellm._constraints.base import (
 from rellm._constraints.expression import ExpressionContext, Fragment
 from rellm._constraints.report import Report
 from rellm._errors import PatternError, UnsupportedError
+from rellm._warn import warn
+
+if TYPE_CHECKING:
+    from rellm._vocabulary import Vocabulary
 
 Dialect: TypeAlias = OneOf["re", "regex"]
 NamedLists: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
@@ -93,6 +98,12 @@ class Regex(Constraint):
         if isinstance(pattern, str) and self.dialect == "re":
             _let_re_warn(self)
 
+    @property
+    def is_verbose(self) -> bool:
+        """Whether white space and comments in the pattern are no part of it."""
+        inline = re.match(r"\(\?[a-zA-Z0-9]*x[a-zA-Z0-9]*\)", self.pattern)
+        return bool(self.flags & (re.VERBOSE if self.dialect == "re" else regex.VERBOSE)) or inline is not None
+
     def to_expression(self, context: ExpressionContext) -> Fragment:
         if self.search_reason is not None:
             raise UnsupportedError(
@@ -100,13 +111,14 @@ class Regex(Constraint):
                 "only: it cannot be part of another constraint",
                 pattern=self.pattern,
             )
+        if context.vocabulary is not None:
+            warn_of_special_tokens(self, context.vocabulary)
         return expression.pattern(context, self.pattern, int(self.flags), self.dialect, self.named_lists)
 
     def report(self) -> Report:
         from rellm._constraints.lint import lint
 
-        verbose = bool(self.flags & (re.VERBOSE if self.dialect == "re" else regex.VERBOSE))
-        return Report(lint(self.pattern, self.dialect, verbose))
+        return Report(lint(self.pattern, self.dialect, self.is_verbose))
 
     def _to_data(self) -> dict[str, Any]:
         return {
@@ -294,6 +306,32 @@ def read_pattern(constraint: Regex) -> str | None:
         return None
     construct, at, _ = message.partition(f" at position {position}")
     return construct + at
+
+
+# By vocabulary: what finds the names of its special tokens.
+_special_names: WeakKeyDictionary[Vocabulary, re.Pattern[str] | None] = WeakKeyDictionary()
+
+
+def warn_of_special_tokens(constraint: Regex, vocabulary: Vocabulary) -> None:
+    """Warns where a literal text of the pattern is a special token: as text it is spelled in plain characters."""
+    try:
+        names = _special_names[vocabulary]
+    except KeyError:
+        known = sorted((name for name in vocabulary.special_tokens if len(name) > 1), key=len, reverse=True)
+        names = _special_names[vocabulary] = re.compile("|".join(map(re.escape, known))) if known else None
+    if names is None or not names.search(constraint.pattern.replace("\\", "")):
+        return
+    from rellm._constraints.lint import literal_texts
+
+    for text in literal_texts(constraint.pattern, constraint.dialect, constraint.is_verbose):
+        found = names.search(text)
+        if found is not None:
+            token_id = vocabulary.special_tokens[found[0]]
+            warn(
+                f"{found[0]!r} in a pattern is text: it is spelled in plain characters, not written as the special "
+                f"token {token_id} of this name; for the token, combine patterns with rellm.SpecialToken({found[0]!r})"
+            )
+            return
 
 
 def _perhaps_for_regex(constraint: Regex) -> str:

@@ -9,10 +9,12 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 from typing import Literal as OneOf
 
 from rellm import _core
-from rellm._constraints import Choice, Constraint, Literal, Regex, as_constraint
+from rellm._constraints import Choice, Constraint, ConstraintLike, Literal, Regex, as_constraint
 from rellm._constraints.base import escaped_pair, lone_surrogate
 from rellm._constraints.expression import ExpressionContext
 from rellm._constraints.pieces import Path, Pieces
+from rellm._constraints.regex import warn_of_special_tokens
+from rellm._constraints.report import Report
 from rellm._engines.cache import CompiledCache
 from rellm._engines.matcher import Matcher
 from rellm._errors import UnsatisfiableError
@@ -106,11 +108,13 @@ class CompiledConstraint:
         return f"<{self.constraint!r} on {self.vocabulary!r}, engine={self.engine!r}>"
 
 
-def compile(constraint: Any, vocab: Any, limits: Limits | None = None) -> CompiledConstraint:
+def compile(
+    constraint: ConstraintLike | CompiledConstraint, vocab: Any, limits: Limits | None = None
+) -> CompiledConstraint:
     """Compiles a constraint for a vocabulary. What was compiled before is taken from a cache.
 
     Args:
-        constraint: `Regex`, `Choice` or `Literal`; a pattern or its text stands for `Regex`.
+        constraint: any constraint; a pattern or its text stands for `Regex`. What was compiled is compiled again.
         vocab: a `Vocabulary`, or a tokenizer to take it from.
         limits: what it may cost; by default `Limits()`.
 
@@ -136,6 +140,29 @@ def compile(constraint: Any, vocab: Any, limits: Limits | None = None) -> Compil
     if found is None:
         found = _cache.add(key, _compile(constraint, vocabulary, limits))
     return found
+
+
+def validate(constraint: ConstraintLike, limits: Limits | None = None) -> Report:
+    """Tells all that can be told of a constraint without a vocabulary.
+
+    Args:
+        constraint: a constraint; a pattern or its text stands for `Regex`.
+        limits: what it may cost; by default `Limits()`.
+
+    Returns:
+        Its report: what is enforced, what is not, and what looks like a slip.
+
+    Raises:
+        PatternError: a pattern is wrong.
+        UnsupportedError: it is right, but no engine reads one of its constructs.
+        UnsatisfiableError: no text matches.
+        LimitExceededError: it takes more than the limits.
+        VocabularyError: it has a special token by name, which only a vocabulary has.
+        TypeError: it is no constraint.
+    """
+    constraint = as_constraint(constraint)
+    compile(constraint, _single_bytes(), limits)
+    return constraint.report()
 
 
 def over_single_bytes(constraint: Any) -> CompiledConstraint:
@@ -231,6 +258,7 @@ def compile_language(constraint: Constraint, vocabulary: Vocabulary, limits: Lim
 
 
 def _compile_regex(constraint: Regex, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
+    warn_of_special_tokens(constraint, vocabulary)
     try:
         served = _core.Constraint.regex(
             constraint.pattern,

@@ -10,7 +10,6 @@ import numpy as np
 from rellm._engines.compile import compile as compile_constraint
 from rellm._engines.compile import fill_masks
 from rellm._errors import DeadEndError, VocabularyError
-from rellm._generate.any_of import CompiledAny
 from rellm._generate.apply_mask import Packed, masked_scores, packed_ids, packed_words
 from rellm._generate.run_limits import RunLimits
 from rellm._generate.text_state import LIVE, Row, RowGroup
@@ -398,6 +397,4 @@ def compiled_over(constraint: Any, vocabulary: Vocabulary) -> Any:
     """`constraint` compiled for `vocabulary`, with its own limits if it was compiled before; None stays None."""
     if constraint is None:
         return None
-    if isinstance(constraint, CompiledAny):
-        return constraint.over(vocabulary)
     return compile_constraint(constraint, vocabulary, getattr(constraint, "limits", None))
