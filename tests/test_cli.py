@@ -106,6 +106,38 @@ def test_flags_and_dialect_say_how_the_pattern_is_read(capsys):
     assert run("check", "[[a-z]--[aeiou]]", "e", "--dialect", "regex", "--flags", "1", capsys=capsys)[0] == 1
 
 
+# grammars and templates
+
+
+CALCULATOR = 'start: NUMBER ("+" NUMBER)*\nNUMBER: /[0-9]+/\n%ignore " "\n'
+
+
+def test_a_grammar_takes_the_place_of_the_pattern(capsys, tmp_path):
+    file = tmp_path / "calculator.lark"
+    file.write_text(CALCULATOR)
+    status, out, _ = run("check", "--grammar", str(file), "1 + 22", capsys=capsys)
+    assert (status, text_line(out)) == (0, "'1 + 22' matches in full, and may go on")
+    status, out, _ = run("check", "--grammar", str(file), "1 +", capsys=capsys)
+    assert status == 1
+    assert text_line(out).startswith("is only the beginning of a match")
+    status, out, _ = run("sample", "--grammar", str(file), "-n", "5", "--seed", "1", capsys=capsys)
+    assert status == 0
+    assert all(re.fullmatch(r" *\d+( *\+ *\d+)* *", line) for line in out.splitlines())
+    gbnf = tmp_path / "root.gbnf"
+    gbnf.write_text('root ::= other\nother ::= "a"\n')
+    assert run("check", "--grammar", str(gbnf), "a", capsys=capsys)[0] == 0
+    assert run("check", "--grammar", str(gbnf), "--start", "other", "a", capsys=capsys)[0] == 0
+
+
+def test_a_template_takes_the_place_of_the_pattern(capsys):
+    template = ["--template", "Name: {name}, age {age}.", "--hole", r"age=\d+"]
+    assert run("check", *template, "Name: Ann, age 7.", capsys=capsys)[0] == 0
+    assert run("check", *template, "Name: Ann, age x.", capsys=capsys)[0] == 1
+    status, out, _ = run("sample", *template, "-n", "2", "--seed", "3", capsys=capsys)
+    assert status == 0
+    assert out.startswith("Name: ")
+
+
 # errors
 
 
@@ -117,6 +149,13 @@ def test_flags_and_dialect_say_how_the_pattern_is_read(capsys):
         (["check", "a", "--flags", "q"],
          "rellm: --flags q: re has no flag 'q' here; there are i (IGNORECASE), m (MULTILINE), s (DOTALL), "
          "x (VERBOSE), a (ASCII)\n"),
+        (["check"], "rellm: RellmError: give one of PATTERN, --grammar FILE and --template TEXT, not none\n"),
+        (["complete", "--model", "m", "--regex", "a", "--template", "b", "p"],
+         "rellm: RellmError: give one of --regex, --grammar FILE and --template TEXT, not --regex and --template\n"),
+        (["check", "--template", "{a}", "--hole", "b", "x"], "rellm: RellmError: --hole b: write it as NAME=PATTERN\n"),
+        (["check", "--template", "{a", "x"],
+         "rellm: TemplateError: single '{' at position 0: write '{{' for the character itself, or close the hole: "
+         "{name}\n"),
         (["complete", "--model", "/no/such", "--regex", "a", "p"],
          "rellm: RellmError: /no/such is not a folder: --model takes a folder with a transformers model (config.json "
          "and weights), a .gguf file, or the word smollm2\n"),

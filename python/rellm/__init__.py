@@ -27,7 +27,7 @@ from rellm._vocabulary import Vocabulary
 if TYPE_CHECKING:
     from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence
     from rellm._constraints.free_text import FreeText
-    from rellm._constraints.grammar.constraint import Grammar
+    from rellm._constraints.grammar.context_free import Grammar
     from rellm._constraints.special_token import SpecialToken
     from rellm._constraints.template import Template
     from rellm._generate.completion import Completion
@@ -91,7 +91,7 @@ _LAZY: dict[str, str] = {
     "Completion": "rellm._generate.completion",
     "FreeText": "rellm._constraints.free_text",
     "Generator": "rellm._generate.generator",
-    "Grammar": "rellm._constraints.grammar.constraint",
+    "Grammar": "rellm._constraints.grammar.context_free",
     "LogitsMask": "rellm._rellm_0",
     "Maybe": "rellm._constraints.combine",
     "Named": "rellm._constraints.combine",

@@ -11,13 +11,15 @@ import regex
 import rellm
 
 _DESCRIPTION = """\
-Make a language model write only text that matches a regular expression.
+Make a language model write only text that matches a regular expression, a grammar or a template.
 
   rellm demo                                  see it happen on a small real model
   rellm check '\\d+(\\.\\d+)?' 13.5             is the pattern valid, does the text match?
   rellm sample '\\d+(\\.\\d+)?'                 some texts that match
   rellm complete --model FOLDER --regex 'yes|no' 'Is water wet? '
   rellm explain  --model FOLDER --regex 'yes|no' 'Is water wet? '
+  rellm check --grammar calculator.lark '1+2'  a grammar in place of the pattern
+  rellm sample --template 'Name: {name}.'      literal text with holes
 """
 
 _STATUS = """\
@@ -116,7 +118,10 @@ def _check(commands: Any) -> None:
         "  rellm check '\\d+(\\.\\d{1,2})?'\n  rellm check '\\d+(\\.\\d{1,2})?' 13.5x\n"
         "  rellm check --dialect regex '\\((?:[^()]|(?R))*\\)' '(a(b)c'\n",
     )
-    command.add_argument("pattern", metavar="PATTERN", help="the regular expression; the whole text must match it")
+    command.add_argument(
+        "pattern", metavar="PATTERN", nargs="?",
+        help="the regular expression; the whole text must match it (leave it out with --grammar or --template)",
+    )  # fmt: skip
     command.add_argument(
         "text", metavar="TEXT", nargs="?", help="a text to try; `-` reads it from stdin, less a line break at its end"
     )
@@ -132,7 +137,9 @@ def _sample(commands: Any) -> None:
         "They are different from each other, as long as the pattern has that many.",
         "  rellm sample '[A-Z]{2}-[0-9]{4}'\n  rellm sample -n 3 --seed 7 --json '(?s).{5}'\n",
     )
-    command.add_argument("pattern", metavar="PATTERN", help="the regular expression")
+    command.add_argument(
+        "pattern", metavar="PATTERN", nargs="?", help="the regular expression (or --grammar or --template)"
+    )
     command.add_argument("-n", metavar="COUNT", dest="count", type=_positive, default=5, help="how many (default: 5)")
     command.add_argument("--seed", type=int, help="a number; the same number gives the same texts")
     command.add_argument(
@@ -154,7 +161,7 @@ def _model_arguments(command: argparse.ArgumentParser) -> None:
         "--model", metavar="FOLDER", required=True,
         help="a model's folder for transformers, a .gguf file, or smollm2 for the demonstration's model",
     )  # fmt: skip
-    command.add_argument("--regex", metavar="PATTERN", required=True, help="the whole text must match this")
+    command.add_argument("--regex", metavar="PATTERN", help="the whole text must match this (or --grammar, --template)")
     command.add_argument(
         "--max-new-tokens", metavar="N", type=_positive, default=200,
         help="the budget; the text closes within it (default: 200)",
@@ -169,6 +176,7 @@ def _model_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _pattern_arguments(command: argparse.ArgumentParser) -> None:
+    _format_arguments(command)
     group = command.add_argument_group("how the pattern is read")
     group.add_argument(
         "--dialect", choices=["re", "regex"], default="re",
@@ -178,6 +186,23 @@ def _pattern_arguments(command: argparse.ArgumentParser) -> None:
         "--flags", metavar="LETTERS", default="",
         help="i ignore case, m multiline, s dot matches newline, x verbose, a ASCII; "
         "with --dialect regex also f full case folding, w word, 0 or 1 for its version",
+    )  # fmt: skip
+
+
+def _format_arguments(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("grammars and templates, in place of a pattern")
+    group.add_argument(
+        "--grammar", metavar="FILE", help="a grammar: GBNF where the file ends in .gbnf or .ebnf, else Lark's format"
+    )
+    group.add_argument("--start", metavar="RULE", help="the rule to start with (default: start, in GBNF root)")
+    group.add_argument(
+        "--lexer", choices=["none", "maximal"], default="none",
+        help="none: the strings that the rules derive (default); maximal: as a lexer that takes the longest match",
+    )  # fmt: skip
+    group.add_argument("--template", metavar="TEXT", help="literal text with holes: 'Name: {name}, age {age}.'")
+    group.add_argument(
+        "--hole", metavar="NAME=PATTERN", action="append", default=[],
+        help="what fills a hole of the template (default: free text up to the text behind it); may be repeated",
     )  # fmt: skip
 
 

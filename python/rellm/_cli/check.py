@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import rellm
-from rellm._cli.arguments import flags_of
+from rellm._cli.requested import has_pattern, requested_constraint
 from rellm._cli.terminal import Terminal, stdin_text
 from rellm._engines.compile import over_single_bytes
 
@@ -17,17 +17,19 @@ _NO_CHARACTER = 0xFF
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    if not has_pattern(arguments) and arguments.text is None:
+        arguments.pattern, arguments.text = None, arguments.pattern
     text = stdin_text() if arguments.text == "-" else arguments.text
-    constraint = rellm.Regex(arguments.pattern, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
+    constraint = requested_constraint(arguments, arguments.pattern, "PATTERN")
     compiled = over_single_bytes(constraint)
     rows: list[tuple[str, str, str | None]] = [
-        ("pattern", arguments.pattern.encode("utf-8", "backslashreplace").decode(), None),
-        ("read as", _library(arguments.dialect), None),
+        *_what(arguments),
         ("engine", engine_of(compiled), None if compiled.engine == "automaton" else "yellow"),
     ]
     for entry in constraint.report():
         where = "" if entry.position is None else f" at position {entry.position}"
-        rows.append(("look at", f"{entry.keyword}{where}: {entry.why}; {entry.remedy}", "yellow"))
+        remedy = f"; {entry.remedy}" if entry.remedy else ""
+        rows.append(("look at", f"{entry.keyword}{where}: {entry.why}{remedy}", "yellow"))
     status = 0
     if text is not None:
         verdict, style, status = judge(compiled, text)
@@ -36,6 +38,15 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         terminal.print(f"{name:<9}", "bold", end="")
         terminal.print(value, color)
     return status
+
+
+def _what(arguments: argparse.Namespace) -> list[tuple[str, str, str | None]]:
+    if arguments.grammar is not None:
+        return [("grammar", arguments.grammar, None)]
+    if arguments.template is not None:
+        return [("template", arguments.template, None)]
+    shown = arguments.pattern.encode("utf-8", "backslashreplace").decode()
+    return [("pattern", shown, None), ("read as", _library(arguments.dialect), None)]
 
 
 def judge(compiled: rellm.CompiledConstraint, text: str) -> tuple[str, str, int]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import rellm
-from rellm._cli.arguments import flags_of
+from rellm._cli.requested import requested_constraint
 from rellm._cli.terminal import Terminal, stdin_text
-from rellm._constraints.base import lone_surrogate
+from rellm._constraints.base import Constraint, lone_surrogate
 from rellm._demo_model import model_folder
 from rellm._engines.compile import over_single_bytes
 from rellm._errors import RellmError
@@ -80,9 +80,9 @@ def generation_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"max_new_tokens": arguments.max_new_tokens, "do_sample": sampled, **given}
 
 
-def constraint_of(arguments: argparse.Namespace) -> rellm.Regex:
+def constraint_of(arguments: argparse.Namespace) -> Constraint:
     """The constraint, tried out before a model is loaded: what is wrong with it is told at once."""
-    constraint = rellm.Regex(arguments.regex, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
+    constraint = requested_constraint(arguments, arguments.regex, "--regex")
     over_single_bytes(constraint)
     return constraint
 

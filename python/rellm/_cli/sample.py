@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import rellm
-from rellm._cli.arguments import flags_of
+from rellm._cli.requested import requested_constraint
 from rellm._cli.terminal import Terminal
+from rellm._constraints.base import Constraint
 from rellm._engines.compile import over_single_bytes
 
 _FUTILE = 200
@@ -24,7 +25,7 @@ Ranges = list[tuple[int, int]]
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    constraint = rellm.Regex(arguments.pattern, flags_of(arguments.flags, arguments.dialect), arguments.dialect)
+    constraint = requested_constraint(arguments, arguments.pattern, "PATTERN")
     found = 0
     with terminal.progress("sampling", arguments.count) as bar:
         for text in sample(constraint, arguments.count, seed=arguments.seed, length=arguments.length):
@@ -39,8 +40,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def sample(constraint: rellm.Regex, count: int, *, seed: int | None = None, length: int = 60) -> Iterator[str]:
-    """Up to `count` different texts that match, each checked by the pattern's own library."""
+def sample(constraint: Constraint, count: int, *, seed: int | None = None, length: int = 60) -> Iterator[str]:
+    """Up to `count` different texts that match; those of a pattern are checked by its own library."""
     rng = random.Random(seed)
     compiled = over_single_bytes(constraint)
     walk = _walk if compiled.engine == "automaton" else _searching_walk
@@ -53,7 +54,7 @@ def sample(constraint: rellm.Regex, count: int, *, seed: int | None = None, leng
         if text in known:
             futile += 1
             continue
-        if constraint.library_pattern.fullmatch(text) is None:
+        if isinstance(constraint, rellm.Regex) and constraint.library_pattern.fullmatch(text) is None:
             raise AssertionError(f"{text!r} does not match {constraint.pattern!r}: please report this")
         known.add(text)
         futile = 0

@@ -24,7 +24,7 @@ _KINDS: dict[str, type[Constraint]] = {}
 # Kinds of rellm whose modules are imported when they are first used. A text chooses among these, and names no module.
 _LAZY_KINDS: Final = {
     **dict.fromkeys(("sequence", "any_of", "repeat", "maybe", "named", "within"), "rellm._constraints.combine"),
-    "grammar": "rellm._constraints.grammar.constraint",
+    "grammar": "rellm._constraints.grammar.context_free",
     "special_token": "rellm._constraints.special_token",
     "free_text": "rellm._constraints.free_text",
     "template": "rellm._constraints.template",
