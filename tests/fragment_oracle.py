@@ -19,7 +19,7 @@ from typing import Any
 import regex
 
 EMPTY, NOTHING, LITERAL, CHOICE, CLASS, SEQUENCE, UNION, REPEAT, INTERSECTION, COMPLEMENT = range(10)
-PATTERN, PART, MARK, RULE, SPECIAL, LOOK, MEMBERS, ITEMS, SPELLED, SEARCHED = range(10, 20)
+PATTERN, PART, MARK, RULE, SPECIAL, LOOK, MEMBERS, ITEMS, SPELLED, SEARCHED, AUTOMATON = range(10, 21)
 
 BEYOND = -1  # an "end" behind the end of the text: the node can take all that is left and go on
 Symbols = Sequence[Any]
@@ -124,13 +124,14 @@ class Fragments:
         if code == MEMBERS:
             return self._members()
         if code == ITEMS:
-            low, high, counted_low, counted_high = (self._next() for _ in range(4))
-            return Node(code, (low, high, counted_low, counted_high), self._nodes(4))
+            return self._items()
+        if code == AUTOMATON:
+            return self._automaton()
         raise AssertionError(f"there is no node of code {code}")
 
     def _members(self) -> Node:
         low, high, ordered, keys, others, guards = (self._next() for _ in range(6))
-        between, close = self._nodes(2)
+        first, between, close = self._nodes(3)
         declared = [(self._string(), self._next(), self._node()) for _ in range(keys)]
         classes = [self._nodes(2) for _ in range(others)]
         clauses = [
@@ -140,7 +141,22 @@ class Fragments:
             )
             for _ in range(guards)
         ]
-        return Node(MEMBERS, (low, high, ordered), (between, close), (declared, classes, clauses))
+        return Node(MEMBERS, (low, high, ordered), (first, between, close), (declared, classes, clauses))
+
+    def _items(self) -> Node:
+        low, high, prefix, count = (self._next() for _ in range(4))
+        counters = [(self._next(), self._next()) for _ in range(count)]
+        first, between, close = self._nodes(3)
+        groups = [
+            [([self._next() for _ in range(self._next())], self._node()) for _ in range(self._next())]
+            for _ in range(prefix + 1)
+        ]
+        return Node(ITEMS, (low, high), (first, between, close), (counters, groups))
+
+    def _automaton(self) -> Node:
+        classes = [[(self._next(), self._next()) for _ in range(self._next())] for _ in range(self._next())]
+        states = [(bool(self._next()), [self._next() for _ in classes]) for _ in range(self._next())]
+        return Node(AUTOMATON, (), (), (classes, states))
 
     @staticmethod
     def _compiled(pattern: str, flags: int, dialect: str, lists: dict[str, list[str]]) -> Any:
@@ -270,14 +286,25 @@ class _Solver:
             return {end for end in places if fragments.matches(node.children[0], self._text[at:end], False)}
         if code == PART:
             return {end for end in places if self._inside(node.children[0], at, end)}
+        if code in (INTERSECTION, COMPLEMENT) and not self._looks_around(node):
+            ends = [self._visit(child, at) for child in node.children]
+            if code == INTERSECTION:
+                return set.intersection(*ends)
+            return {end for end in places if isinstance(self._text[end - 1] if end > at else "", str)} - ends[0]
         if code == INTERSECTION:
             return set.intersection(*({e for e in places if self._inside(child, at, e)} for child in node.children))
         if code == COMPLEMENT:
             symbols = [end for end in places if all(isinstance(s, str) for s in self._text[at:end])]
             return {end for end in symbols if not self._inside(node.children[0], at, end)}
         if code == SPELLED:
-            return {end for end in places if self._spells(node, at, end)}
+            return {end for end in self._string_ends(at) if self._spells(node, at, end)}
+        if code == AUTOMATON:
+            return set(self._run(node, at))
         raise AssertionError(code)
+
+    def _looks_around(self, node: Node) -> bool:
+        """Whether a node asks where it stands, so that each of its texts has to be looked at alone."""
+        return node.code in (LOOK, RULE, SPECIAL) or any(map(self._looks_around, node.children))
 
     def _inside(self, node: Node, at: int, end: int) -> bool:
         solver = self._solvers.get((at, end))
@@ -317,11 +344,37 @@ class _Solver:
             return False
         return len(decoded) in _Solver(self._fragments, decoded, 0, len(decoded), False).ends(node.children[0], 0)
 
+    def _string_ends(self, at: int) -> Iterator[int]:
+        """Where the body of a JSON string that begins here may end."""
+        end = at
+        yield end
+        while end < self._high and self._text[end] != '"':
+            end += 2 if self._text[end] == "\\" else 1
+            if end <= self._high:
+                yield end
+            if self._text[end - 1] == "u" and self._text[end - 2] == "\\":
+                yield from range(end + 1, min(end + 5, self._high + 1))
+
+    def _run(self, node: Node, at: int) -> Iterator[int]:
+        classes, states = node.extra
+        state = 0
+        for place in range(at, self._high + 1):
+            if states[state][0]:
+                yield place
+            if place == self._high:
+                return
+            number = ord(self._text[place])
+            found = [i for i, ranges in enumerate(classes) if any(lo <= number <= hi for lo, hi in ranges)]
+            state = states[state][1][found[0]] if found else -1
+            if state == -1:
+                return
+
     def _members(self, node: Node, at: int) -> set[int]:
         low, high, ordered = node.numbers
-        between, close = node.children
+        first, between, close = node.children
         declared, classes, clauses = node.extra
         found: set[int] = set()
+        # Place, numbers of the keys and classes that were seen, how many members, whether one was not declared.
         states = [(at, frozenset[int](), 0, False)]
         seen = set(states)
         while states:
@@ -332,17 +385,16 @@ class _Solver:
                 found |= self._visit(close, place)
             if high != -1 and count >= high:
                 continue
-            starts = self._visit(between, place) if count else {place}
             following = []
-            for start in starts:
+            for start in self._visit(between if count else first, place):
                 for i, (key, _, value) in enumerate(declared):
-                    if i in keys or (ordered and (others or any(other > i for other in keys))):
+                    if i in keys or (ordered and (others or any(i < other < len(declared) for other in keys))):
                         continue
                     for end in self._literal(key, start):
                         following += [(e, keys | {i}, count + 1, others) for e in self._visit(value, end)]
-                for name, value in classes:
+                for i, (name, value) in enumerate(classes, start=len(declared)):
                     for end in self._visit(name, start):
-                        following += [(e, keys, count + 1, True) for e in self._visit(value, end)]
+                        following += [(e, keys | {i}, count + 1, True) for e in self._visit(value, end)]
             for state in following:
                 if state not in seen:
                     seen.add(state)
@@ -350,23 +402,27 @@ class _Solver:
         return found
 
     def _items(self, node: Node, at: int) -> set[int]:
-        low, high, counted_low, counted_high = node.numbers
-        between, close, counted, uncounted = node.children
+        low, high = node.numbers
+        first, between, close = node.children
+        counters, groups = node.extra
         found: set[int] = set()
-        states = [(at, 0, 0)]
+        states = [(at, 0, (0,) * len(counters))]
         seen = set(states)
         while states:
-            place, count, hits = states.pop()
-            if count >= low and hits >= counted_low:
+            place, count, totals = states.pop()
+            inside = zip(totals, counters, strict=True)
+            if count >= low and all(least <= total for total, (least, _) in inside):
                 found |= self._visit(close, place)
             if high != -1 and count >= high:
                 continue
-            for start in self._visit(between, place) if count else {place}:
-                following = [(end, count + 1, hits) for end in self._visit(uncounted, start)]
-                if counted_high == -1 or hits < counted_high:
-                    following += [(end, count + 1, hits + 1) for end in self._visit(counted, start)]
-                for state in following:
-                    if state not in seen:
-                        seen.add(state)
-                        states.append(state)
+            for start in self._visit(between if count else first, place):
+                for numbers, item in groups[min(count, len(groups) - 1)]:
+                    after = tuple(total + numbers.count(i) for i, total in enumerate(totals))
+                    if any(most != -1 and total > most for total, (_, most) in zip(after, counters, strict=True)):
+                        continue
+                    for end in self._visit(item, start):
+                        state = (end, count + 1, after)
+                        if state not in seen:
+                            seen.add(state)
+                            states.append(state)
         return found

@@ -102,7 +102,7 @@ def test_strings_are_spelled_as_json_spells_them():
 def test_members_come_in_any_order_each_once():
     value = [LITERAL, 3]
     other = [LITERAL, 4]
-    head = [MEMBERS, 0, -1, 0, 2, 1, 1, LITERAL, 0, LITERAL, 5]
+    head = [MEMBERS, 0, -1, 0, 2, 1, 1, EMPTY, LITERAL, 0, LITERAL, 5]
     ops = [0, *head, 1, 1, *value, 2, 0, *value, *other, *value, 1, 1, 1, 0]
     # a is required, b optional, o is another key; if b is seen, a must be (the guard)
     fragments = Fragments(ops, [",", "a", "b", "1", "o", "}"])

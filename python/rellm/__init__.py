@@ -15,10 +15,12 @@ from rellm._errors import (
     LimitExceededError,
     PatternError,
     RellmError,
+    SchemaError,
     TemplateError,
     TokenRejectedError,
     UnsatisfiableError,
     UnsupportedError,
+    ValueRejectedError,
     VocabularyError,
 )
 from rellm._limits import Limits
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence
     from rellm._constraints.free_text import FreeText
     from rellm._constraints.grammar.context_free import Grammar
+    from rellm._constraints.json_schema import JsonSchema, JsonSpelling
     from rellm._constraints.special_token import SpecialToken
     from rellm._constraints.template import Template
     from rellm._generate.completion import Completion
@@ -52,6 +55,8 @@ __all__ = [
     "Grammar",
     "GrammarError",
     "IncompleteError",
+    "JsonSchema",
+    "JsonSpelling",
     "LimitExceededError",
     "Limits",
     "Literal",
@@ -68,6 +73,7 @@ __all__ = [
     "Repeat",
     "Report",
     "ReportEntry",
+    "SchemaError",
     "Sequence",
     "SpecialToken",
     "Template",
@@ -76,6 +82,7 @@ __all__ = [
     "Trace",
     "UnsatisfiableError",
     "UnsupportedError",
+    "ValueRejectedError",
     "Vocabulary",
     "VocabularyError",
     "__version__",
@@ -92,6 +99,8 @@ _LAZY: dict[str, str] = {
     "FreeText": "rellm._constraints.free_text",
     "Generator": "rellm._generate.generator",
     "Grammar": "rellm._constraints.grammar.context_free",
+    "JsonSchema": "rellm._constraints.json_schema",
+    "JsonSpelling": "rellm._constraints.json_schema",
     "LogitsMask": "rellm._rellm_0",
     "Maybe": "rellm._constraints.combine",
     "Named": "rellm._constraints.combine",
@@ -109,6 +118,8 @@ _LAZY: dict[str, str] = {
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(_import_module(_LAZY[name]), name)
+    if name == "types":
+        return _import_module("rellm.types")
     raise AttributeError(f"module 'rellm' has no attribute {name!r}")
 
 

@@ -4,14 +4,16 @@
     ├── PatternError (ValueError)         the pattern is wrong
     │   ├── UnsupportedError              the pattern is right, but no engine of rellm reads this construct
     │   ├── GrammarError                  the grammar is wrong, or needs more than a context-free grammar
-    │   └── TemplateError                 the template is wrong, or its holes and values do not fit
+    │   ├── TemplateError                 the template is wrong, or its holes and values do not fit
+    │   └── SchemaError                   a JSON Schema is malformed, or holds what cannot be enforced
     ├── UnsatisfiableError (ValueError)   nothing can match, or nothing that this vocabulary can spell
     ├── VocabularyError (ValueError)      the tokenizer's vocabulary cannot be used
     ├── TokenRejectedError (ValueError)   a token was forced on a matcher that does not allow it
     ├── LimitExceededError                a budget of `Limits` ran out
     ├── BudgetError                       no match fits into max_new_tokens
     ├── DeadEndError                      nothing can be written any more
-    └── IncompleteError                   the text ended before it matched
+    ├── IncompleteError                   the text ended before it matched
+    └── ValueRejectedError (ValueError)   the text is complete, but the type that was asked for refuses its value
 
 `BudgetError`, `DeadEndError` and `IncompleteError` carry `.text`, what was written so far.
 """
@@ -63,6 +65,35 @@ class GrammarError(PatternError):
 
 class TemplateError(PatternError):
     """The template is wrong: `.position` says where in its text."""
+
+
+class SchemaError(PatternError):
+    """A JSON Schema is malformed, or holds what cannot be enforced.
+
+    Attributes:
+        pointer: the JSON pointer of the place in the schema.
+        keyword: the keyword there, if it is about one.
+    """
+
+    def __init__(self, message: str, *, pointer: str = "", keyword: str | None = None) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+        self.keyword = keyword
+
+
+class ValueRejectedError(RellmError, ValueError):
+    """A text is complete, but its value is refused by the type that was asked for.
+
+    Attributes:
+        text: the text. The refusal itself is the `__cause__`.
+    """
+
+    def __init__(self, message: str, *, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__))
 
 
 class UnsatisfiableError(RellmError, ValueError):

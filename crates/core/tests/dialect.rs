@@ -15,7 +15,7 @@ fn dialect(name: &str) -> Dialect {
         "re" => ("re-3.11-14.0.0.tables", Library::Re { minor: 11 }),
         _ => ("regex-2026.11.15.tables", Library::Regex),
     };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/rellm/_data").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/rellm/_dialects/data").join(file);
     let data = std::fs::read(&path).expect("the tables are shipped");
     let header = data.iter().position(|&byte| byte == 0).expect("the header ends") + 1;
     Dialect::new(library, Tables::from_bytes(&data[header..]).expect("the tables are whole"), Box::new(NoResolver))

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Texts by name: the lists behind `\L<name>`.
 pub type NamedLists<'py> = BTreeMap<String, Vec<Bound<'py, PyString>>>;
 
-/// A library whose patterns can be parsed: `re` of the running interpreter, or the installed `regex`.
+/// What says how patterns are read: `re` of the running interpreter, the installed `regex`, or ECMA-262.
 #[pyclass(frozen, module = "rellm._core")]
 pub struct Dialect {
     /// The dialect itself; the binding of constraints parses with it.
@@ -23,16 +23,23 @@ pub struct Dialect {
 
 #[pymethods]
 impl Dialect {
-    /// `library` is "re" or "regex", `minor` Python's minor version, `tables` what `rellm._dialects.tables` scanned, `resolver`
+    /// `library` is "re", "regex" or "ecma" (which needs no tables), `minor` Python's minor version, `tables` what `rellm._dialects.tables` scanned, `resolver`
     /// an object with its methods `character`, `is_identifier` and `property`.
     #[new]
     fn new(library: &str, minor: u8, tables: &[u8], resolver: Py<PyAny>) -> PyResult<Self> {
         let library = match library {
             "re" => Library::Re { minor },
             "regex" => Library::Regex,
-            other => return Err(PyValueError::new_err(format!("the dialect is \"re\" or \"regex\", not {other:?}"))),
+            "ecma" => Library::Ecma,
+            other => {
+                let message = format!("the dialect is \"re\", \"regex\" or \"ecma\", not {other:?}");
+                return Err(PyValueError::new_err(message));
+            }
         };
-        let tables = Tables::from_bytes(tables).map_err(|e| PyValueError::new_err(e.to_string()))?;
+        let tables = match library {
+            Library::Ecma => Tables::default(),
+            _ => Tables::from_bytes(tables).map_err(|e| PyValueError::new_err(e.to_string()))?,
+        };
         Ok(Dialect { inner: syntax::Dialect::new(library, tables, Box::new(PythonResolver(resolver))) })
     }
 

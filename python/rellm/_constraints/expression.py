@@ -37,6 +37,7 @@ MEMBERS: Final = 16
 ITEMS: Final = 17
 SPELLED: Final = 18
 SEARCHED: Final = 19
+AUTOMATON: Final = 20
 
 MAX_CODE_POINT: Final = 0x10FFFF
 
@@ -307,3 +308,73 @@ def inverted_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
             inverted.append((start, low - 1))
         start = high + 1
     return [*inverted, (start, MAX_CODE_POINT)] if start <= MAX_CODE_POINT else inverted
+
+
+def members(
+    first: Fragment,
+    between: Fragment,
+    close: Fragment,
+    keys: Sequence[tuple[int, bool, Fragment]],
+    classes: Sequence[tuple[Fragment, Fragment]],
+    guards: Sequence[tuple[Sequence[int], Sequence[int]]] = (),
+    minimum: int = 0,
+    maximum: int = -1,
+    is_ordered: bool = False,
+) -> Fragment:
+    """The rest of a collection of members, each declared key at most once.
+
+    Args:
+        first: what is written before the first member.
+        between: what is written between two members.
+        close: the end, also of an empty collection.
+        keys: by declared key its string (a number of the context) with all that ends it, whether it must be there, and
+            what follows it.
+        classes: by class of other members the language of their keys, which holds no declared one, and what
+            follows.
+        guards: if all of the first numbers were seen, one of the second was; numbers of keys, then of classes.
+        minimum: at least so many members.
+        maximum: at most so many; -1: without bound.
+        is_ordered: declared keys in their order, other members behind them.
+    """
+    ops = [MEMBERS, minimum, maximum, int(is_ordered), len(keys), len(classes), len(guards), *first, *between, *close]
+    for string, is_required, follows in keys:
+        ops += [string, int(is_required)]
+        ops += follows
+    for key, follows in classes:
+        ops += key
+        ops += follows
+    for given, wanted in guards:
+        ops += [len(given), *given, len(wanted), *wanted]
+    return ops
+
+
+def items(
+    first: Fragment,
+    between: Fragment,
+    close: Fragment,
+    minimum: int,
+    maximum: int,
+    counters: Sequence[tuple[int, int]],
+    groups: Sequence[Sequence[tuple[Sequence[int], Fragment]]],
+) -> Fragment:
+    """The rest of an array whose items are counted.
+
+    Args:
+        first: what is written before the first item.
+        between: what is written between two items.
+        close: the end, also of an empty array.
+        minimum: at least so many items.
+        maximum: at most so many; -1: without bound.
+        counters: by counter its least and its greatest value at the end; -1: without bound.
+        groups: by index, the ways to write the item: the counters that it adds one to, and its text. The last group is
+            that of all further items.
+    """
+    ops = [ITEMS, minimum, maximum, len(groups) - 1, len(counters)]
+    ops += [bound for pair in counters for bound in pair]
+    ops += [*first, *between, *close]
+    for ways in groups:
+        ops.append(len(ways))
+        for numbers, text in ways:
+            ops += [len(numbers), *numbers]
+            ops += text
+    return ops

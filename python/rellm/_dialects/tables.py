@@ -42,6 +42,12 @@ def regex_dialect() -> _core.Dialect:
     return _core.Dialect("regex", sys.version_info.minor, regex_tables(), _Resolver())
 
 
+@functools.cache
+def ecma_dialect() -> _core.Dialect:
+    """Patterns of ECMA-262 as JSON Schema means them. Names of properties are asked of the installed `regex`."""
+    return _core.Dialect("ecma", 0, b"", _Resolver())
+
+
 class _Resolver:
     """Answers what a pattern asks for while it is parsed and no table holds."""
 

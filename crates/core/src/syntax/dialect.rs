@@ -18,6 +18,8 @@ pub enum Library {
     },
     /// The `regex` library.
     Regex,
+    /// Patterns of ECMA-262 under the flag `u`, as JSON Schema means them; no tables are needed.
+    Ecma,
 }
 
 /// A Unicode property that a pattern of `regex` asks for.

@@ -1,4 +1,4 @@
-//! Text of a constraint → expression tree, in the dialects of Python's `re` and of the `regex` library.
+//! Text of a constraint → expression tree, in the dialects of Python's `re`, of the `regex` library, and of ECMA-262.
 //!
 //! A dialect is read as its library reads it: the parsers follow the grammar of the installed versions, and every
 //! table of characters comes from the library itself (see [`tables`]). What the library refuses is refused; what
@@ -8,6 +8,7 @@ pub mod ast;
 mod class_cache;
 mod control;
 pub mod dialect;
+mod ecma;
 mod failure;
 pub mod fragments;
 mod quoted;
@@ -53,6 +54,7 @@ pub fn parse(
     match dialect.library() {
         Library::Re { .. } => re::parse(pattern, flags, dialect, named_lists, limits),
         Library::Regex => regex::parse(pattern, flags, dialect, named_lists, limits),
+        Library::Ecma => ecma::parse(pattern, flags, dialect, named_lists, limits),
     }
 }
 

@@ -1,0 +1,198 @@
+"""From shapes to fragments: one rule a referenced schema, everything else inline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rellm._constraints.expression import (
+    EMPTY,
+    ExpressionContext,
+    Fragment,
+    literal,
+    sequence,
+    union,
+)
+from rellm._constraints.expression import (
+    NOTHING as NO_TEXT,
+)
+from rellm._constraints.json_schema.arrays import array_fragment
+from rellm._constraints.json_schema.front_end import FrontEnd, TooManyBranchesError
+from rellm._constraints.json_schema.keywords import ASSERTIONS, IN_PLACE
+from rellm._constraints.json_schema.numbers import TooManyStatesError, number_fragment
+from rellm._constraints.json_schema.objects import object_fragment
+from rellm._constraints.json_schema.shapes import (
+    ANYTHING,
+    ARRAY,
+    BOOLEAN,
+    EVERYTHING,
+    FREE_STRING,
+    NOTHING,
+    NULL,
+    NUMBER,
+    OBJECT,
+    STRING,
+    Expansion,
+    Term,
+)
+from rellm._constraints.json_schema.spelling import JsonSpelling, Layout
+from rellm._constraints.json_schema.strings import string_fragment
+
+# Values that are indented deeper than this are not written: an indented text needs a rule for each depth.
+MAX_INDENTED_DEPTH: Final = 40
+# Numbers of a fragment that is copied wherever it is needed.
+_LONGEST_INLINE: Final = 60
+
+
+class Emission:
+    """Writes the fragments of one document into a context.
+
+    Args:
+        front: the reader of the document.
+        context: what collects strings and rules.
+        spelling: how JSON is written.
+        is_ordered: whether declared keys are written in the order of their declaration.
+        is_closed: whether objects with declared keys have no others, where the schema says nothing of them.
+    """
+
+    def __init__(
+        self,
+        front: FrontEnd,
+        context: ExpressionContext,
+        spelling: JsonSpelling,
+        *,
+        is_ordered: bool = False,
+        is_closed: bool = False,
+    ) -> None:
+        self.front = front
+        self.context = context
+        self.spelling = spelling
+        self.is_ordered = is_ordered
+        self.is_closed = is_closed
+        self.depth = 0
+        self.reached_depth = False
+        self._layouts: dict[int, Layout] = {}
+        self._known: dict[tuple[Term, int], Fragment] = {}
+        self._open: set[tuple[Term, int]] = set()
+        self._free_string = string_fragment(context, FREE_STRING, front.texts)
+        self._strings: dict[Any, Fragment] = {}
+        self.quote = literal(context, '"')
+
+    @property
+    def layout(self) -> Layout:
+        """What stands around the parts of a value at the present depth."""
+        found = self._layouts.get(self.depth)
+        if found is None:
+            found = self._layouts[self.depth] = Layout(self.context, self.spelling, self.depth)
+        return found
+
+    def value(self, term: Term) -> Fragment:
+        """The texts of the values of a term."""
+        key = (term, self.depth)
+        known = self._known.get(key)
+        if known is not None:
+            if len(known) > _LONGEST_INLINE:
+                # Written out once already: from the second time on it is a rule, or nesting would multiply it.
+                fragment = known
+                known = self._known[key] = self.context.rule((id(self), *key), lambda: fragment)
+            return known
+        if term == NOTHING:
+            return [NO_TEXT]
+        if self.depth > MAX_INDENTED_DEPTH:
+            self.reached_depth = True
+            return [NO_TEXT]
+        if not term or len(term) > 1 or self.front.node(term[0]).is_referenced or key in self._open:
+            fragment = self.context.rule((id(self), *key), self._later(term, self.depth))
+            self._known[key] = fragment
+            return fragment
+        self._open.add(key)
+        try:
+            fragment = self._body(term)
+        finally:
+            self._open.discard(key)
+        self._known[key] = fragment
+        return fragment
+
+    def inner(self, term: Term) -> Fragment:
+        """The texts of the values of a term, one level deeper."""
+        if not self.spelling.is_indented:
+            return self.value(term)
+        self.depth += 1
+        try:
+            return self.value(term)
+        finally:
+            self.depth -= 1
+
+    def _later(self, term: Term, depth: int) -> Callable[[], Fragment]:
+        def build() -> Fragment:
+            before, self.depth = self.depth, depth
+            try:
+                return self._body(term)
+            finally:
+                self.depth = before
+
+        return build
+
+    def _body(self, term: Term) -> Fragment:
+        if not term:
+            return self.shapes(EVERYTHING)
+        if len(term) == 1 and not term[0] & 1:
+            node = self.front.node(term[0])
+            schema = node.schema
+            if schema.keys().isdisjoint(IN_PLACE) and node.alternatives is None:
+                return self.shapes(self.front.own(node) if node.expansion is None else node.expansion)
+            if "anyOf" in schema and len(schema.keys() & ASSERTIONS) == 1 and not self.front.tracks_evaluated:
+                self.front.check_grounded(term[0] >> 1)
+                return union([self.value(held) for held in self.front.schemas(node, "anyOf")])
+        try:
+            return self.shapes(self.front.expansion(term))
+        except TooManyBranchesError:
+            literals = [self.front.node(item).schema for item in term if item != -1]
+            schema = next((schema for schema in literals if schema), {})
+            keyword = next(iter(schema.keys() & IN_PLACE), next(iter(schema), "allOf"))
+            self.front.unsupported(schema, keyword, "more than 256 branches", "split the schema")
+            return self.value(ANYTHING)
+
+    def shapes(self, expansion: Expansion) -> Fragment:
+        """The texts of the values of an expansion."""
+        context, ways = self.context, []
+        for kind, shapes in expansion.items():
+            if kind == STRING:
+                ways += [
+                    self._free_string if shape is FREE_STRING else string_fragment(context, shape, self.front.texts)
+                    for shape in shapes
+                ]
+            elif kind == OBJECT:
+                ways += [fragment for shape in shapes for fragment in object_fragment(self, shape)]
+            elif kind == NUMBER:
+                ways += [self._number(shape) for shape in shapes]
+            elif kind == ARRAY:
+                ways += [fragment for shape in shapes for fragment in array_fragment(self, shape)]
+            elif kind == BOOLEAN:
+                ways += [literal(context, "true" if value else "false") for shape in shapes for value in sorted(shape)]
+            elif kind == NULL:
+                ways.append(literal(context, "null"))
+        if len(ways) == 1:
+            return ways[0]
+        return union(ways)
+
+    def _number(self, shape: Any) -> Fragment:
+        any_spelling = self.spelling.integers == "any"
+        try:
+            return number_fragment(shape, any_spelling=any_spelling, max_digits=self.spelling.max_digits)
+        except TooManyStatesError:
+            schema = self.front.schema_with("multipleOf")
+            remedy = "use a simpler number"
+            self.front.unsupported(schema, "multipleOf", "the multiples need more than 10,000 states", remedy)
+            shape.multiples = shape.not_multiples = ()
+            return number_fragment(shape, any_spelling=any_spelling, max_digits=self.spelling.max_digits)
+
+
+def is_nothing(fragment: Fragment) -> bool:
+    """Whether it is plain that a fragment has no text."""
+    return fragment[0] == NO_TEXT
+
+
+def joined(parts: list[Fragment]) -> Fragment:
+    """One after the other, without the empty ones."""
+    return sequence([part for part in parts if part[0] != EMPTY])
