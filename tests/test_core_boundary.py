@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
-import os
 import random
 import re
-import select
-import subprocess
 import sys
 import threading
 import time
@@ -153,33 +150,6 @@ def test_a_batch_goes_on_with_the_masks_of_its_rows(
                 matcher.advance(token)
 
 
-def test_a_forked_process_fills_batches_of_its_own(vocabulary: _core.Vocabulary) -> None:
-    def filled(word: str) -> bytes:
-        matchers = [compiled(rf"{word}\w{{{i + 1}}}x*", vocabulary).matcher() for i in range(24)]
-        out = np.zeros((len(matchers), 9), np.uint32)
-        for token in word.encode():
-            _core.fill_masks(matchers, out, 2)
-            for matcher in matchers:
-                matcher.advance(token)
-        _core.fill_masks(matchers, out, 2)
-        return out.tobytes()
-
-    expected = filled("abc")
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(writer, filled("abc"))
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        assert select.select([pipe], [], [], 60)[0], "the forked process waits for threads that it does not have"
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    assert answer == expected == filled("abc")
-
-
 def test_a_constraint_that_has_reached_its_memory_limit_is_as_good_as_before(vocabulary: _core.Vocabulary) -> None:
     pattern = r"(?!.*zz)(\w|日){1,80}"
     other = compiled(pattern, vocabulary).matcher()
@@ -309,43 +279,6 @@ def test_threads_that_share_a_constraint_are_told_what_is_expected_after_their_o
     finally:
         sys.setswitchinterval(before)
     assert not wrong
-
-
-def test_a_process_forked_while_masks_are_made_ahead_can_use_its_constraints() -> None:
-    # Each mask needs hundreds of new states, so that many a fork meets a thread that makes one.
-    tokens = [bytes(letters) for length in range(1, 10) for letters in itertools.product(b"ab", repeat=length)]
-    vocabulary = _core.Vocabulary([*tokens, None], [len(tokens)])
-    matchers = [compiled(f"[ab]*a[ab]{{{40 + i}}}", vocabulary).matcher() for i in range(16)]
-    out = np.zeros((len(matchers), -(-len(vocabulary) // 32)), np.uint32)
-    for step in range(40):
-        _core.fill_masks(matchers, out, 2)
-        for matcher in matchers:
-            matcher.advance(step % 2)
-        child = os.fork()
-        if child == 0:
-            for matcher in matchers:
-                matcher.mask()
-            os._exit(0)
-        for _ in range(1000):
-            if os.waitpid(child, os.WNOHANG) != (0, 0):
-                break
-            time.sleep(0.01)
-        else:
-            os.kill(child, 9)
-            os.waitpid(child, 0)
-            pytest.fail("the forked process waits for a thread that it does not have")
-
-
-def test_a_module_that_is_read_twice_does_not_stop_forks() -> None:
-    # Reading it registers what is done at a fork once more.
-    program = (
-        "import importlib, os, rellm, rellm._engines.compile\n"
-        "importlib.reload(rellm._engines.compile)\n"
-        "child = os.fork()\n"
-        "if child == 0: os._exit(0)\n"
-        "os.waitpid(child, 0)\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_ids_out_of_range_are_not_allowed_and_never_crash(vocabulary: _core.Vocabulary) -> None:

@@ -2,6 +2,7 @@
 
 use crate::dialect::{Dialect, NamedLists, code_points, named_list_points};
 use crate::errors::{detached, exception};
+use crate::fork;
 use crate::matcher::Matcher;
 use crate::vocabulary::Vocabulary;
 use pyo3::exceptions::PyValueError;
@@ -106,7 +107,7 @@ impl Constraint {
 
     #[getter]
     fn memory_bytes(&self, py: Python<'_>) -> usize {
-        py.detach(|| self.inner.memory_bytes())
+        fork::detach(py, || self.inner.memory_bytes())
     }
 
     /// How masks are made: "where-paying" (as always), "never" or "always" by the fast ways. For tests.
@@ -119,13 +120,13 @@ impl Constraint {
                 return Err(PyValueError::new_err(format!("when: {other:?} is none of where-paying, never, always")));
             }
         };
-        py.detach(|| self.inner.set_fast_paths(when));
+        fork::detach(py, || self.inner.set_fast_paths(when));
         Ok(())
     }
 
     fn matcher(slf: Bound<'_, Self>) -> PyResult<Matcher> {
         let compiled = Arc::clone(&slf.get().inner);
-        let inner = slf.py().detach(|| rellm_core::matcher::Matcher::new(compiled));
+        let inner = fork::detach(slf.py(), || rellm_core::matcher::Matcher::new(compiled));
         Ok(Matcher::new(inner, slf.unbind()))
     }
 }

@@ -103,7 +103,7 @@ impl Dialect {
         limits: &Limits,
     ) -> PyResult<Result<Pattern>> {
         let lists = named_list_points(named_lists)?;
-        Ok(py.detach(|| syntax::parse(points, flags, &self.inner, &lists, limits)))
+        Ok(crate::fork::detach(py, || syntax::parse(points, flags, &self.inner, &lists, limits)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! From the core's errors to the classes of `rellm._errors`: the one table.
 
+use crate::fork;
 use crate::matcher::Rejection;
 use crate::numbers::TokenId;
 use pyo3::exceptions::{PyIndexError, PyValueError};
@@ -21,7 +22,7 @@ pub(crate) fn detached<T: Send, E: Send>(
     py: Python<'_>,
     work: impl FnOnce() -> Result<T, E> + Send,
 ) -> PyResult<Result<T, E>> {
-    py.detach(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| {
+    fork::detach(py, || catch_unwind(AssertUnwindSafe(work))).map_err(|panic| {
         let detail = panic.downcast_ref::<String>().map(String::as_str);
         let detail = detail.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         let message = format!("internal error of rellm, please report it: {detail}");

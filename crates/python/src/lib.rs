@@ -8,6 +8,7 @@ mod buffer;
 mod constraint;
 mod dialect;
 mod errors;
+mod fork;
 mod matcher;
 mod numbers;
 mod vocabulary;
@@ -27,7 +28,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<matcher::Rejection>()?;
     module.add_function(wrap_pyfunction!(errors::refusal, module)?)?;
     module.add_function(wrap_pyfunction!(matcher::fill_masks, module)?)?;
-    module.add_function(wrap_pyfunction!(matcher::before_fork, module)?)?;
-    module.add_function(wrap_pyfunction!(matcher::after_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(fork::before_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(fork::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(matcher::expectation, module)?)
 }

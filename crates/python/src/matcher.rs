@@ -1,4 +1,4 @@
-//! `Matcher`, `Rejection`, `fill_masks`, and what is done when the process is forked.
+//! `Matcher`, `Rejection`, `fill_masks`.
 
 use crate::buffer::Rows;
 use crate::constraint::Constraint;
@@ -294,18 +294,6 @@ pub(crate) fn fill_masks(
         rellm_core::batch::fill_masks(inner.zip(rows), threads)
     })?;
     filled.map_err(|error| exception(py, &error, None))
-}
-
-/// For `os.register_at_fork`.
-#[pyfunction]
-pub(crate) fn before_fork(py: Python<'_>) {
-    py.detach(rellm_core::batch::before_fork);
-}
-
-/// For `os.register_at_fork`, in both processes.
-#[pyfunction]
-pub(crate) fn after_fork() {
-    rellm_core::batch::after_fork();
 }
 
 /// What may come next, in the words of a `Rejection`.

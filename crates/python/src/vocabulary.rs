@@ -95,7 +95,7 @@ impl Vocabulary {
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let bytes = py.detach(|| self.inner.to_bytes());
+        let bytes = crate::fork::detach(py, || self.inner.to_bytes());
         PyBytes::new(py, &bytes)
     }
 

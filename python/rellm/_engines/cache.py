@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rellm._constraints import Constraint
+from rellm._fork import ForkSafeLock
 from rellm._limits import Limits
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class CompiledCache:
         self._most_bytes = most_bytes
         self._entries: OrderedDict[_Key, CompiledConstraint] = OrderedDict()
         self._added = 0
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     def get(self, key: _Key) -> CompiledConstraint | None:
         with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol, Self, TypeAlias
@@ -199,8 +198,7 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
         out: int32 or uint32, numpy or torch, at least as many rows as matchers and ceil(len(vocab)/32) columns; what is
             further right in a filled row is cleared.
         threads: at most so many threads, and never more than 8 nor than the machine has processors; by default as many
-            as that allows. Only the automaton uses them: they are kept, asleep, for the next call. The first `advance`
-            after one wakes them, and they make the masks of texts that have gone on before these are asked for.
+            as that allows. Only the automaton uses them: they are kept, asleep, for the next call.
     """
     if not isinstance(matchers, Iterable):
         raise TypeError(f"matchers is a list of matchers, not {type(matchers).__name__}: put it into [ ]")
@@ -220,11 +218,6 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
         raise ValueError(f"threads is {threads}: it must be at least 1, or None for as many as there are")
     for row, matcher in enumerate(matchers):
         matcher.fill_mask(out, row)
-
-
-# A process that is forked while a thread works with a constraint would wait for that thread, which it does not have.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_core.before_fork, after_in_parent=_core.after_fork, after_in_child=_core.after_fork)
 
 
 def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:

@@ -7,11 +7,11 @@ import re
 import weakref
 from collections.abc import Hashable
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from rellm import _core, _disk
 from rellm._errors import VocabularyError
+from rellm._fork import ForkSafeLock
 from rellm._special_tokens import checked_never_text, named_special_tokens, tokens_never_text
 from rellm._tokenizers.tokenizer_facts import Reading, Tokens
 from rellm._tokenizers.verify import check
@@ -22,7 +22,7 @@ _FORMAT = b"rellm vocabulary 2"
 _MOST_BYTES_ON_DISK = 256 << 20
 _MOST_A_TOKENIZER = 8
 
-_lock = Lock()
+_lock = ForkSafeLock()
 _in_memory: dict[int, tuple[weakref.ref[Any], dict[Hashable, Vocabulary]]] = {}
 
 

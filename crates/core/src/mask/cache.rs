@@ -131,14 +131,6 @@ impl MaskCache {
         true
     }
 
-    /// Whether the mask of `state` is here.
-    pub(crate) fn has(&self, state: StateId) -> bool {
-        self.entries.get(&state).is_some_and(|entry| match entry.mask {
-            Mask::Like { of, .. } => self.entries.contains_key(&of),
-            _ => true,
-        })
-    }
-
     /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
     pub(crate) fn insert(&mut self, state: StateId, mask: Mask, budget: usize) {
         let cost = mask.bytes();

@@ -24,9 +24,6 @@ pub(crate) const CHUNK: usize = 256;
 /// known.
 const ROOM: u32 = 16;
 
-/// A mask that nobody has asked for yet may take this part of the fuel: about a millisecond.
-const SHARE_AHEAD: u64 = 1000;
-
 /// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(u32);
@@ -187,11 +184,6 @@ impl Engine {
         self.automaton.refuel(fuel);
     }
 
-    #[cfg(test)]
-    pub(crate) fn set_fuel(&mut self, fuel: u64) {
-        self.limits.fuel = fuel;
-    }
-
     /// Forgets everything but the states that matchers are in.
     pub(crate) fn reclaim(&mut self) {
         self.close_waiting();
@@ -289,17 +281,6 @@ impl Engine {
         let (row, rest) = out.split_at_mut(vocabulary.mask_words());
         rest.fill(0);
         self.attempt(|engine| engine.make_mask(engine.state(slot), row, &vocabulary))
-    }
-
-    /// Makes the mask of the slot's state, and keeps it, if it is not there already and takes little of the fuel.
-    pub(crate) fn make_ahead(&mut self, slot: Slot, row: &mut [u32]) {
-        let state = self.state(slot);
-        if state != StateId::DEAD && !self.masks.has(state) {
-            self.refuel(self.limits.fuel / SHARE_AHEAD);
-            // If it fails, it is made anew when it is asked for, with all of the fuel.
-            let vocabulary = Arc::clone(&self.vocabulary);
-            let _ = self.make_mask(state, row, &vocabulary);
-        }
     }
 
     fn make_mask(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {

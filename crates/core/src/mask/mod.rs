@@ -21,7 +21,6 @@ use crate::lazy_dfa;
 use crate::limits::Limits;
 use crate::syntax::ast::{Node, Pattern, Tree};
 use crate::vocabulary::Vocabulary;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A constraint over a vocabulary. Immutable to its users: what it learns while it is used is behind a mutex.
@@ -30,8 +29,6 @@ pub struct CompiledConstraint {
     engine: Mutex<Engine>,
     closed: Arc<Mutex<Vec<Slot>>>,
     longest_way: Option<u32>,
-    /// The number of the helper that made its last mask in a batch, from one; zero: none did.
-    helper: AtomicUsize,
 }
 
 impl CompiledConstraint {
@@ -105,13 +102,7 @@ impl CompiledConstraint {
         if !engine.can_start()? {
             return Err(unspelled("texts match, but no sequence of this vocabulary's tokens spells any of them"));
         }
-        Ok(Arc::new(CompiledConstraint {
-            vocabulary,
-            engine: Mutex::new(engine),
-            closed,
-            longest_way,
-            helper: AtomicUsize::new(0),
-        }))
+        Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine), closed, longest_way }))
     }
 
     /// The vocabulary.
@@ -132,21 +123,6 @@ impl CompiledConstraint {
     /// The bytes that the automaton and the cached masks hold now.
     pub fn memory_bytes(&self) -> usize {
         self.engine().memory_bytes()
-    }
-
-    /// Which helper made its last mask in a batch.
-    pub(crate) fn helper(&self) -> Option<usize> {
-        self.helper.load(Ordering::Relaxed).checked_sub(1)
-    }
-
-    pub(crate) fn set_helper(&self, helper: Option<usize>) {
-        self.helper.store(helper.map_or(0, |index| index + 1), Ordering::Relaxed);
-    }
-
-    /// Makes the mask of a slot's state, if that does not take much, in `row`, and keeps it.
-    pub(crate) fn make_ahead(&self, slot: Slot, row: &mut Vec<u32>) {
-        row.resize(self.vocabulary.mask_words(), 0);
-        self.engine().make_ahead(slot, row);
     }
 
     /// The engine, when it is free. A panic inside it leaves caches that are as good as before, so poison is no matter.

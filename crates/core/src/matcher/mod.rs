@@ -168,10 +168,7 @@ impl Matcher {
         let constraint = Arc::clone(&self.constraint);
         match constraint.vocabulary().token_bytes(token) {
             Some(bytes) if !self.ended && !bytes.is_empty() => match self.take(bytes)? {
-                Step::To(_) => {
-                    crate::batch::helpers::goes_on(&constraint, self.slot);
-                    Ok(())
-                }
+                Step::To(_) => Ok(()),
                 _ => Err(self.rejected(Some(token), bytes)?),
             },
             _ => Err(MatchError::Rejected(Box::new(self.unwritable(token)?))),

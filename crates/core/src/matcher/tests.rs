@@ -199,34 +199,6 @@ fn a_batch_gets_the_masks_of_its_rows() {
 }
 
 #[test]
-fn a_mask_made_ahead_is_the_mask_that_is_asked_for() {
-    for fuel in [0, 1000, Limits::default().fuel] {
-        for text in [&b""[..], b"a", b"ab", b"\xC3"] {
-            let (mut ahead, mut alone) = (sample(), sample());
-            ahead.advance_bytes(text).unwrap();
-            alone.advance_bytes(text).unwrap();
-            ahead.constraint.engine().set_fuel(fuel);
-            let mut row = vec![u32::MAX];
-            ahead.constraint.make_ahead(ahead.slot, &mut row);
-            let made = ahead.fill_mask_if_ready(&mut [0; 2]);
-            assert_eq!(made, fuel > 1000, "it may take a part of the fuel only");
-            ahead.constraint.engine().set_fuel(Limits::default().fuel);
-            assert_eq!(mask(&ahead), mask(&alone));
-            assert!(!made || ids(&row) == mask(&alone));
-        }
-    }
-}
-
-#[test]
-fn a_mask_is_made_ahead_for_no_text_that_is_gone() {
-    let matcher = sample();
-    let (constraint, slot) = (Arc::clone(&matcher.constraint), matcher.slot);
-    drop(matcher);
-    constraint.make_ahead(slot, &mut Vec::new());
-    assert!(!Matcher::new(constraint).fill_mask_if_ready(&mut [0; 2]));
-}
-
-#[test]
 fn a_text_that_cannot_go_on_has_an_empty_mask_without_an_eos_id() {
     let language = Language { next: vec![[Some(1), None, None, None, None], [None; 5]], accepting: vec![false, true] };
     let mut matcher = Matcher::new(compiled(&language, &vocabulary_of(&[Some(b"a".to_vec())], &[])).unwrap());

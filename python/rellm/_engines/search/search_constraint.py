@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from rellm._engines.search.pattern.languages import Language, stacks_of
 from rellm._engines.search.search_matcher import SearchMatcher
 from rellm._engines.search.time_limit import Budget
 from rellm._errors import LimitExceededError, UnsatisfiableError
+from rellm._fork import ForkSafeLock
 
 _ENTRY_OVERHEAD: Final = 200
 # Short texts that the stacks take for no match are shown to the library all the same, for a moment.
@@ -73,7 +73,7 @@ class SearchConstraint:
         self._masks: OrderedDict[Hashable, npt.NDArray[np.uint32]] = OrderedDict()
         self._accepting: OrderedDict[str, bool] = OrderedDict()
         self._cached_bytes = 0
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         if not self.matches("") and not self.mask_after("", b"").any():
             raise UnsatisfiableError(
                 "nothing can match: no token of this vocabulary can begin a text that this pattern matches"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -14,6 +13,7 @@ from rellm._core import Rejection
 from rellm._engines.search.masks.row_buffers import row_of
 from rellm._engines.search.masks.tokens import becoming, decode
 from rellm._errors import DeadEndError, TokenRejectedError
+from rellm._fork import ForkSafeLock
 
 if TYPE_CHECKING:
     from rellm._engines.search.search_constraint import SearchConstraint
@@ -47,7 +47,7 @@ class SearchMatcher:
         # The last mask, as it came from the constraint: what it allows is taken, even if the mask has been forgotten
         # there and a test of the token alone would say otherwise.
         self._known: tuple[str, bytes, npt.NDArray[np.uint32]] | None = None
-        self._lock = RLock()
+        self._lock = ForkSafeLock(reentrant=True)
 
     @property
     def constraint(self) -> SearchConstraint:

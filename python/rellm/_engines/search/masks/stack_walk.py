@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from rellm._engines.search.masks.stacks import Stacks, State
 from rellm._engines.search.masks.tokens import Trie, decode
 from rellm._engines.search.time_limit import Budget
+from rellm._fork import ForkSafeLock
 
 _ENTRY_BYTES: Final = 200
 _LOOK_BACK: Final = 64
@@ -31,7 +31,7 @@ class StackWalker:
         self._of_text: OrderedDict[str, State | None] = OrderedDict()
         self._text_bytes = 0
         self._most_text_bytes = memory_bytes
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     def state(self, text: str, budget: Budget) -> State | None:
         """The state after a text. Texts grow at their end, so that a shorter one is mostly known."""

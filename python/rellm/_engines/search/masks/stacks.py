@@ -7,7 +7,6 @@ matching this reads each character once, and where a pattern has no anchors and 
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import Final
 
 from rellm._engines.search.pattern.program import (
@@ -25,6 +24,7 @@ from rellm._engines.search.pattern.program import (
     Vector,
 )
 from rellm._errors import LimitExceededError
+from rellm._fork import ForkSafeLock
 
 _FRAME_BYTES: Final = 250
 _STATE_BYTES: Final = 600
@@ -76,7 +76,7 @@ class Stacks:
         self._bytes = 0
         self._states: dict[frozenset[_Way] | tuple[frozenset[_Way], bool], State] = {}
         self._frames: dict[int, Frame] = {}
-        self._lock = RLock()
+        self._lock = ForkSafeLock(reentrant=True)
         self.start = self._closure([(self._entry[0], None, None, 0, False)], at_start=True)
 
     @property

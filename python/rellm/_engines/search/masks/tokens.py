@@ -11,13 +11,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rellm._engines.search.pattern.alphabet import Alphabet, overlap
+from rellm._fork import ForkSafeLock
 
 _MOST_TRIED: Final = 0x1000  # characters, one by one
 _SCALARS: Final = ((0, 0xD7FF), (0xE000, 0x10FFFF))
@@ -97,7 +97,7 @@ def _texts(vocabulary: VocabularyLike) -> Texts:
 
 
 _recent: OrderedDict[bytes, Texts] = OrderedDict()
-_lock = Lock()
+_lock = ForkSafeLock()
 
 
 def texts_of(vocabulary: VocabularyLike) -> Texts:

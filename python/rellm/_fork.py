@@ -1,0 +1,54 @@
+"""Locks that a forked child can take, whatever other threads held when it was forked."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock, RLock
+from typing import Literal
+from weakref import WeakSet
+
+from rellm import _core
+
+
+class ForkSafeLock:
+    """A lock that a forked child finds open.
+
+    A forked child has only the thread that forked: a lock that another thread held at that moment would never be
+    released there. What these locks guard are caches whose single steps the interpreter does not divide, so a child
+    finds them in order.
+
+    Args:
+        reentrant: whether the thread that holds the lock may take it again.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "_reentrant")
+
+    def __init__(self, *, reentrant: bool = False) -> None:
+        self._reentrant = reentrant
+        self.renew()
+        _locks.add(self)
+
+    def renew(self) -> None:
+        """Takes a new lock in place of the old one."""
+        self._lock = RLock() if self._reentrant else Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> Literal[False]:
+        self._lock.release()
+        return False
+
+
+_locks: WeakSet[ForkSafeLock] = WeakSet()
+
+
+def _in_child() -> None:
+    _core.after_fork()
+    for lock in list(_locks):
+        lock.renew()
+
+
+# The native part keeps a fork waiting until no other thread is inside one of its calls.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_core.before_fork, after_in_parent=_core.after_fork, after_in_child=_in_child)
