@@ -45,9 +45,6 @@ pub struct ClosureSets {
     pub class: Arc<CodePoints>,
     /// The characters that may leave alive. Disjoint from `class`.
     pub exits: Arc<CodePoints>,
-    /// Those of `exits` that lead to the same state wherever they stand: after any number of characters of `class` up to
-    /// `reach` to the one where they lead at once.
-    pub steady: Arc<CodePoints>,
 }
 
 /// Which texts are short: with a text, all parts of it are.
@@ -126,12 +123,6 @@ pub trait Automaton: Send {
 
     /// The state after one more byte.
     fn step(&mut self, state: StateId, byte: u8) -> Result<StateId>;
-
-    /// The state after the first bytes of `bytes`, and how many these are, where it can be told faster than by stepping over
-    /// them one by one. It is alive.
-    fn stride(&mut self, _state: StateId, _bytes: &[u8]) -> Result<Option<(StateId, usize)>> {
-        Ok(None)
-    }
 
     /// Whether the state after one more byte is alive.
     fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {

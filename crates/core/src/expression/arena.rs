@@ -278,11 +278,6 @@ impl Arena {
         self.intern(Expr::Literals { table, lo, hi, depth })
     }
 
-    /// How many expressions there are.
-    pub fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// Head and tail of a sequence; of anything else, itself and the empty text.
     #[inline]
     pub fn split(&self, id: ExprId) -> (ExprId, ExprId) {

@@ -20,7 +20,6 @@ use crate::expression::minterms::Bits;
 use crate::expression::translate::translate;
 use crate::lazy_dfa::hints::char_loop::Closures;
 use crate::lazy_dfa::hints::saturate_counts::Coarse;
-use crate::lazy_dfa::hints::stride::Strides;
 use crate::lazy_dfa::hints::words::WordTables;
 use crate::lazy_dfa::mid_char::{append, character};
 use crate::lazy_dfa::shortest::Way;
@@ -40,8 +39,6 @@ pub struct RegexAutomaton {
     pub(crate) decoder: Decoder,
     pub(crate) states: Vec<State>,
     pub(crate) ids: FxHashMap<(ExprId, u64, u32, u32), CharState>,
-    /// By term: the states that are nothing else; the others are in `ids`.
-    pub(crate) bare: Vec<CharState>,
     /// By character state and minterm, `1 << shift` apart.
     pub(crate) transitions: Vec<u32>,
     pub(crate) shift: u32,
@@ -58,7 +55,6 @@ pub struct RegexAutomaton {
     pub(crate) begins: Bits,
     pub(crate) closures: Closures,
     pub(crate) coarse: Coarse,
-    pub(crate) strides: Strides,
     pub(crate) words: WordTables,
     /// By character state: the shortest ways to a match that are known.
     pub(crate) nearest: FxHashMap<CharState, Way>,
@@ -89,7 +85,6 @@ fn build(root: &Node, rules: &[Node], alphabet: &CodePoints, limits: &Limits) ->
         decoder: Decoder::default(),
         states: Vec::new(),
         ids: FxHashMap::default(),
-        bare: Vec::new(),
         transitions: Vec::new(),
         shift: 0,
         by_character: FxHashMap::default(),
@@ -103,7 +98,6 @@ fn build(root: &Node, rules: &[Node], alphabet: &CodePoints, limits: &Limits) ->
         begins: Bits::default(),
         closures: Closures::default(),
         coarse: Coarse::default(),
-        strides: Strides::default(),
         words: WordTables::default(),
         nearest: FxHashMap::default(),
     };
@@ -192,13 +186,6 @@ impl Automaton for RegexAutomaton {
             Target::Node(node) => self.middle(at, node, bytes),
             Target::Minterm(m) => Ok(StateId(self.walk(at, m, character(bytes))?)),
         }
-    }
-
-    fn stride(&mut self, state: StateId, bytes: &[u8]) -> Result<Option<(StateId, usize)>> {
-        if state.0 & MIDDLE != 0 {
-            return Ok(None);
-        }
-        Ok(self.find_stride(state.0, bytes)?.map(|(next, length)| (StateId(next), length)))
     }
 
     fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
@@ -294,10 +281,8 @@ impl Automaton for RegexAutomaton {
             + self.decoder.memory_bytes()
             + self.states.len() * (size_of::<State>() + 40)
             + self.transitions.len() * 4
-            + self.bare.len() * 4
             + self.closures.memory_bytes()
             + self.coarse.memory_bytes()
-            + self.strides.memory_bytes()
             + self.words.memory_bytes()
             + self.nearest.capacity() * (size_of::<Way>() + 5)
             + self.extra_memory

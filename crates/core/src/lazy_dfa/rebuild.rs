@@ -152,14 +152,12 @@ impl RegexAutomaton {
         let dead = self.states[DEAD as usize].clone();
         self.states.clear();
         self.ids.clear();
-        self.bare.clear();
         self.transitions.clear();
         self.by_character.clear();
         self.middles.clear();
         self.middle_ids.clear();
         self.closures.clear();
         self.coarse.clear();
-        self.strides.clear();
         self.nearest.clear();
         self.extra_memory = 0;
         self.add(dead);

@@ -54,10 +54,7 @@ impl RegexAutomaton {
             return DEAD;
         }
         let key = (term, before, set, buffer);
-        // PERF: most states are a term and nothing else, and terms are numbered: to hash them makes steps 1 to 3 % longer.
-        let bare = before == 0 && set == 0 && buffer == 0;
-        let known = if bare { self.bare.get(term as usize) } else { self.ids.get(&key) };
-        if let Some(&id) = known.filter(|&&id| id != UNKNOWN) {
+        if let Some(&id) = self.ids.get(&key) {
             return id;
         }
         let plain = self.calculus.arena.is(term, flag::PLAIN);
@@ -74,14 +71,7 @@ impl RegexAutomaton {
             begins_with_string: plain && matches!(self.calculus.arena.get(head), Expr::Str { .. }),
             closure: None,
         });
-        if !bare {
-            self.ids.insert(key, id);
-            return id;
-        }
-        if self.bare.len() <= term as usize {
-            self.bare.resize(self.calculus.arena.len().max(term as usize + 1), UNKNOWN);
-        }
-        self.bare[term as usize] = id;
+        self.ids.insert(key, id);
         id
     }
 
@@ -197,14 +187,6 @@ impl RegexAutomaton {
             self.transitions[slot] = next;
         }
         Ok(next)
-    }
-
-    /// Whether it is known where a byte of ASCII leads to.
-    pub(crate) fn knows(&self, state: CharState, byte: u8) -> bool {
-        byte < 0x80 && {
-            let m = self.calculus.partition.ascii(byte);
-            self.transitions[(state as usize) << self.shift | usize::from(m)] & UNPROVEN == 0
-        }
     }
 
     /// The state after some character of a minterm, where captures do not matter.

@@ -1,17 +1,15 @@
 //! Finished masks by state, bounded in bytes; the least recently used go first.
 
 use super::bits::{set, unset};
-use super::class_masks::Copied;
 use crate::automaton::StateId;
+use crate::vocabulary::slices::ClassSlice;
 use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::sync::Arc;
 
 /// There is room for so many masks from the start.
 const EXPECTED: usize = 48;
 /// What an entry costs beyond its words: the map's slot and the entry itself.
 const OVERHEAD: usize = 64;
-
-/// The masks of so few tokens are put together from these alone.
-const LISTED: usize = 64;
 
 struct Entry {
     mask: Mask,
@@ -24,8 +22,8 @@ pub(crate) enum Mask {
     Words(Box<[u32]>),
     /// The words that are not zero, with their places.
     Few(Box<[(u32, u32)]>),
-    /// Tokens that other masks have, too, and EOS if `accepting`.
-    Copied { from: Copied, accepting: bool },
+    /// The tokens of a class of characters, and EOS if `accepting`.
+    Copied { class: Arc<ClassSlice>, accepting: bool },
     /// The mask of another state, without some tokens.
     Like { of: StateId, without: Box<[u32]> },
 }
@@ -56,37 +54,13 @@ impl Mask {
         Mask::Few(few.into())
     }
 
-    /// A mask to keep that has none but `tokens`, and perhaps not all of them; `None`: they are not few.
-    ///
-    /// PERF: looking through a row for 20 tokens takes 0.5 µs, a tenth of what making the mask takes.
-    pub(crate) fn of(row: &[u32], tokens: impl Iterator<Item = u32>) -> Option<Self> {
-        let mut places = [0; LISTED];
-        let mut count = 0;
-        for token in tokens {
-            let at = token / 32;
-            if row[at as usize] != 0 {
-                *places.get_mut(count)? = at;
-                count += 1;
-            }
-        }
-        let places = &mut places[..count];
-        places.sort_unstable();
-        let different = places.chunk_by(|a, b| a == b).count();
-        let mut few = Vec::with_capacity(different);
-        few.extend(places.chunk_by(|a, b| a == b).map(|same| (same[0], row[same[0] as usize])));
-        Some(Mask::Few(few.into()))
-    }
-
     /// Writes the mask to `row`, which has as many words.
     #[inline]
     fn write(&self, row: &mut [u32], eos_token_ids: &[u32]) {
         match self {
             Mask::Words(words) => row.copy_from_slice(words),
-            Mask::Copied { from, accepting } => {
-                row.copy_from_slice(match from {
-                    Copied::Class(slice) => &slice.whole,
-                    Copied::Steady(words) => words,
-                });
+            Mask::Copied { class, accepting } => {
+                row.copy_from_slice(&class.whole);
                 if *accepting {
                     eos_token_ids.iter().for_each(|&id| set(row, id));
                 }

@@ -21,10 +21,6 @@ const MOST_EXITS: usize = 30_000;
 const MOST_LONGER: usize = 4_000;
 /// How many closures are remembered for one constraint.
 const MOST_PLANS: usize = 64;
-/// How many tokens of a mask are noted one by one.
-const MOST_NOTED: usize = 256;
-/// How many masks of steady closures are remembered for one constraint.
-const MOST_STEADY: usize = 24;
 
 /// A closure as masks.
 struct Plan {
@@ -43,28 +39,16 @@ impl Plan {
 /// Where a class may be left.
 #[derive(Default)]
 struct Exits {
-    /// The exits in ASCII that lead to the same state wherever they stand, and the others.
-    steady: Box<[u8]>,
-    loose: Box<[u8]>,
+    /// The exits in ASCII.
+    bytes: Box<[u8]>,
     /// Tokens with an exit beyond ASCII, or what may become one.
     tokens: Box<[u32]>,
 }
 
-/// The address of a closure's sets, and the states that its steady exits lead to.
-type SteadyKey = (usize, Box<[StateId]>);
-
 /// What a closure's class and exits come to.
 struct Known {
-    /// Kept, so that their address is not used again.
-    sets: Arc<ClosureSets>,
     slice: Arc<ClassSlice>,
     exits: Exits,
-}
-
-impl Known {
-    fn address(&self) -> usize {
-        Arc::as_ptr(&self.sets) as usize
-    }
 }
 
 /// The closures met so far, by the place of their classes in memory, which they keep alive.
@@ -72,50 +56,6 @@ impl Known {
 pub(crate) struct Plans {
     /// `None`: the class may be left in so many places that walking is as cheap.
     by_address: FxHashMap<usize, (Arc<ClosureSets>, Option<Arc<Known>>)>,
-    /// Masks of a closure that every token is within: by the closure and where its steady exits lead, the tokens of the
-    /// class and those that leave it by a steady exit.
-    steady: FxHashMap<SteadyKey, Arc<[u32]>>,
-}
-
-/// The tokens that have been put into a mask, as long as they are few and put there one by one.
-pub(crate) struct Noted {
-    tokens: Vec<u32>,
-    /// Whether there are others.
-    more: bool,
-}
-
-impl Default for Noted {
-    fn default() -> Self {
-        Noted { tokens: Vec::with_capacity(MOST_NOTED), more: false }
-    }
-}
-
-impl Noted {
-    pub(crate) fn clear(&mut self) {
-        self.tokens.clear();
-        self.more = false;
-    }
-
-    #[inline]
-    pub(crate) fn note(&mut self, token: u32) {
-        if self.tokens.len() < MOST_NOTED { self.tokens.push(token) } else { self.more = true }
-    }
-
-    /// What is put next will not be noted.
-    pub(crate) fn give_up(&mut self) {
-        self.more = true;
-    }
-
-    /// All that has been put; `None`: it has not been noted.
-    pub(crate) fn all(&self) -> Option<&[u32]> {
-        (!self.more).then_some(&self.tokens)
-    }
-}
-
-/// What a mask is a copy of, EOS aside.
-pub(crate) enum Copied {
-    Class(Arc<ClassSlice>),
-    Steady(Arc<[u32]>),
 }
 
 /// What a mask is made from.
@@ -126,7 +66,6 @@ pub(crate) struct Maker<'a> {
     pub(crate) occurrences: &'a Occurrences,
     pub(crate) plans: &'a mut Plans,
     pub(crate) path: &'a mut Path,
-    pub(crate) noted: &'a mut Noted,
     pub(crate) fuel: &'a mut Fuel,
     /// Whether fast ways are taken even where they do not pay; for tests.
     pub(crate) always: bool,
@@ -135,40 +74,20 @@ pub(crate) struct Maker<'a> {
 impl Plans {
     pub(crate) fn clear(&mut self) {
         self.by_address.clear();
-        self.steady.clear();
-    }
-
-    /// The bytes held by what no other part counts.
-    pub(crate) fn bytes(&self) -> usize {
-        self.steady.values().map(|words| words.len() * 4 + 64).sum()
     }
 }
 
 impl Maker<'_> {
     /// Writes the tokens that may follow `state`. If that took no more than a copy, what was copied is returned.
-    pub(crate) fn fill(&mut self, state: StateId, row: &mut [u32]) -> Result<Option<Copied>> {
+    pub(crate) fn fill(&mut self, state: StateId, row: &mut [u32]) -> Result<Option<Arc<ClassSlice>>> {
         self.path[0] = state;
-        self.noted.clear();
         let plan = self.plan(state, 0)?;
         let mut steps = 0;
         if let Some(plan) = &plan {
-            self.noted.give_up();
-            let within = self.slices.longer_than(plan.reach) == 0;
-            if within && !plan.known.exits.steady.is_empty() {
-                let shared = self.fill_steady(state, plan, row)?;
-                if plan.known.exits.loose.is_empty()
-                    && plan.known.exits.tokens.is_empty()
-                    && self.vocabulary.trie().long().is_empty()
-                {
-                    return Ok(Some(Copied::Steady(shared)));
-                }
-            } else {
-                row.copy_from_slice(&plan.known.slice.whole);
-                steps += self.keep_within(plan, (state, 0), None, row)?;
-                steps += self.leave_by(state, plan, &plan.known.exits.steady, row)?;
-            }
+            row.copy_from_slice(&plan.known.slice.whole);
+            steps += self.keep_within(plan, (state, 0), None, row)?;
             steps += self.step_each(state, plan.known.exits.tokens.iter().copied(), row)?;
-            steps += self.leave_by(state, plan, &plan.known.exits.loose, row)?;
+            steps += self.leave_by(state, plan, row)?;
         } else {
             row.fill(0);
             let live = self.automaton.next_bytes(state)?.unwrap_or([u64::MAX; 4]);
@@ -183,10 +102,10 @@ impl Maker<'_> {
         steps += self.step_each(state, self.vocabulary.trie().long().iter().copied(), row)?;
         self.fuel.spend(steps)?;
         let copied = plan.filter(|plan| {
-            let Exits { steady, loose, tokens } = &plan.known.exits;
-            steady.is_empty() && loose.is_empty() && tokens.is_empty() && self.slices.longer_than(plan.reach) == 0
+            let Exits { bytes, tokens } = &plan.known.exits;
+            bytes.is_empty() && tokens.is_empty() && self.slices.longer_than(plan.reach) == 0
         });
-        Ok(copied.map(|plan| Copied::Class(Arc::clone(&plan.known.slice))))
+        Ok(copied.map(|plan| Arc::clone(&plan.known.slice)))
     }
 
     /// The tokens of more than [`COUNTED`](crate::vocabulary::slices::COUNTED) characters that `row` has, though they may
@@ -238,55 +157,27 @@ impl Maker<'_> {
         Ok(dead)
     }
 
-    /// The tokens that leave a closure by `exits`.
-    fn leave_by(&mut self, state: StateId, plan: &Plan, exits: &[u8], row: &mut [u32]) -> Result<u64> {
+    /// The tokens that leave a closure by an exit in ASCII.
+    fn leave_by(&mut self, state: StateId, plan: &Plan, row: &mut [u32]) -> Result<u64> {
         let mut steps = 0;
-        for &byte in exits {
+        for &byte in &plan.known.exits.bytes {
             steps += self.first_byte(state, byte, row)?;
             steps += self.leave(state, plan, byte, 0..self.vocabulary.trie().nodes().len(), false, row)?;
         }
         Ok(steps)
     }
 
-    /// The tokens of a closure that all are within, and of its steady exits: the same for all states whose exits lead to
-    /// the same states.
-    ///
-    /// PERF: in `[^"]{0,120}` each character has a state of its own; with this one mask serves them all, and is kept once.
-    /// Steps of a URL take 4 % less.
-    fn fill_steady(&mut self, state: StateId, plan: &Plan, row: &mut [u32]) -> Result<Arc<[u32]>> {
-        let mut targets = Vec::with_capacity(plan.known.exits.steady.len());
-        for &byte in plan.known.exits.steady.iter() {
-            targets.push(self.automaton.step(state, byte)?);
-        }
-        let key = (plan.known.address(), targets.into_boxed_slice());
-        if let Some(known) = self.plans.steady.get(&key) {
-            row.copy_from_slice(known);
-            return Ok(Arc::clone(known));
-        }
-        row.copy_from_slice(&plan.known.slice.whole);
-        let steps = self.leave_by(state, plan, &plan.known.exits.steady, row)?;
-        self.fuel.spend(steps)?;
-        set_duplicates(self.vocabulary, row);
-        if self.plans.steady.len() >= MOST_STEADY {
-            self.plans.steady.clear();
-        }
-        let made: Arc<[u32]> = (&*row).into();
-        self.plans.steady.insert(key, Arc::clone(&made));
-        Ok(made)
-    }
-
     /// Where a class may be left, if that is in few places.
     fn exits(&self, closure: &ClosureSets) -> Option<Exits> {
         let ranges = closure.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
-        let ascii = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8);
-        let (steady, loose): (Vec<u8>, Vec<u8>) = ascii.partition(|&byte| closure.steady.contains(u32::from(byte)));
-        let places: usize = steady.iter().chain(&loose).map(|&byte| self.occurrences.of(byte).len()).sum();
+        let bytes: Box<[u8]> = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8).collect();
+        let places: usize = bytes.iter().map(|&byte| self.occurrences.of(byte).len()).sum();
         if places > MOST_EXITS && !self.always {
             return None;
         }
         let most = if self.always { usize::MAX } else { MOST_LONGER };
         let tokens = self.slices.with_any(&closure.exits, most)?;
-        Some(Exits { steady: steady.into(), loose: loose.into(), tokens: tokens.into() })
+        Some(Exits { bytes, tokens: tokens.into() })
     }
 
     /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
@@ -299,7 +190,7 @@ impl Maker<'_> {
             None => {
                 let exits = self.exits(&sets);
                 let slice = || self.vocabulary.class(self.slices, &sets.class);
-                let known = exits.map(|exits| Arc::new(Known { sets: Arc::clone(&sets), slice: slice(), exits }));
+                let known = exits.map(|exits| Arc::new(Known { slice: slice(), exits }));
                 if self.plans.by_address.len() >= MOST_PLANS {
                     self.plans.clear();
                 }
@@ -360,7 +251,7 @@ impl Maker<'_> {
         for token in tokens {
             let (end, stepped) = step_bytes(self.automaton, state, self.vocabulary.bytes_of(token))?;
             steps += stepped as u64 + 1;
-            if end == StateId::DEAD { unset(row, token) } else { self.put(row, token) }
+            if end == StateId::DEAD { unset(row, token) } else { set(row, token) }
         }
         Ok(steps)
     }
@@ -373,7 +264,7 @@ impl Maker<'_> {
         }
         let here = self.vocabulary.trie().nodes()[node];
         if here.token() != NO_TOKEN {
-            self.put(row, here.token());
+            set(row, here.token());
         }
         if !self.vocabulary.trie().may_go_on(node, self.automaton.all_bytes()) {
             return Ok(1);
@@ -385,12 +276,11 @@ impl Maker<'_> {
             && let Some(plan) = self.plan(next, 1)?
         {
             let tail = self.vocabulary.tail(self.slices, &plan.known.slice);
-            self.noted.give_up();
             row.iter_mut().zip(tail).zip(begins).for_each(|((to, tail), begins)| *to |= tail & begins);
             let mut steps = self.keep_within(&plan, (state, 1), Some(begins), row)?;
             let tokens = plan.known.exits.tokens.iter().copied().filter(|&token| is_set(begins, token));
             steps += self.step_each(state, tokens, row)?;
-            for &exit in plan.known.exits.steady.iter().chain(plan.known.exits.loose.iter()) {
+            for &exit in &plan.known.exits.bytes {
                 steps += self.leave(state, &plan, exit, below.clone(), true, row)?;
             }
             return Ok(steps);
@@ -402,13 +292,6 @@ impl Maker<'_> {
             Some(words) => self.walk_words((next, &words), 1, below, row),
             None => self.second_bytes(next, byte, below, row),
         }
-    }
-
-    /// Puts a token into the mask.
-    #[inline]
-    pub(crate) fn put(&mut self, row: &mut [u32], token: u32) {
-        set(row, token);
-        self.noted.note(token);
     }
 
     /// The tokens in `range`, which is all that begins with `first`; `next` is the state after it.
@@ -485,7 +368,7 @@ impl Maker<'_> {
             }
             let node = nodes[index];
             if node.token() != NO_TOKEN {
-                self.put(row, node.token());
+                set(row, node.token());
             }
             walked_to = index + node.size();
             steps += 1 + self.walk(index + 1..walked_to, row)?;

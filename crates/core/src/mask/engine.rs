@@ -3,7 +3,7 @@
 use super::bits::{set, unset};
 use super::budget::distance::{Distances, Ground};
 use super::cache::{Mask, MaskCache};
-use super::class_masks::{Maker, Noted, Plans, set_duplicates};
+use super::class_masks::{Maker, Plans, set_duplicates};
 use super::token_liveness::Liveness;
 use super::trie_walk::{Fuel, Path, walk_all};
 use crate::automaton::{Automaton, Short, StateId};
@@ -71,7 +71,6 @@ pub(crate) struct Engine {
     /// Grows when states are renumbered.
     generation: u64,
     path: Box<Path>,
-    noted: Noted,
     fuel: Fuel,
     scratch: Vec<u32>,
 }
@@ -99,7 +98,6 @@ impl Engine {
             closed,
             generation: 0,
             path: Box::new([StateId::DEAD; MAX_DEPTH + 2]),
-            noted: Noted::default(),
             fuel: Fuel { left: limits.fuel, allowed: limits.fuel },
             scratch: Vec::new(),
         }
@@ -114,11 +112,7 @@ impl Engine {
     }
 
     fn own_bytes(&self) -> usize {
-        self.liveness.bytes()
-            + self.plans.bytes()
-            + self.distances.bytes()
-            + self.ends.capacity() * 6
-            + self.slots.capacity() * 4
+        self.liveness.bytes() + self.distances.bytes() + self.ends.capacity() * 6 + self.slots.capacity() * 4
     }
 
     /// The number of times that states were renumbered. A state id of an earlier generation means nothing.
@@ -226,17 +220,13 @@ impl Engine {
 
     /// The state after `bytes`; or the index of the byte that is dead, with the state before it.
     fn step_bytes(&mut self, state: StateId, bytes: &[u8]) -> Result<std::result::Result<StateId, (usize, StateId)>> {
-        let (mut last, mut index) = (state, 0);
-        while index < bytes.len() {
-            if let Some((next, length)) = self.automaton.stride(last, &bytes[index..])? {
-                (last, index) = (next, index + length);
-                continue;
-            }
-            let next = self.automaton.step(last, bytes[index])?;
+        let mut last = state;
+        for (index, &byte) in bytes.iter().enumerate() {
+            let next = self.automaton.step(last, byte)?;
             if next == StateId::DEAD {
                 return Ok(Err((index, last)));
             }
-            (last, index) = (next, index + 1);
+            last = next;
         }
         Ok(Ok(last))
     }
@@ -316,14 +306,13 @@ impl Engine {
         slices: &'a Slices,
         occurrences: &'a Occurrences,
     ) -> Maker<'a> {
-        let Engine { automaton, path, noted, fuel, plans, fast, .. } = self;
+        let Engine { automaton, path, fuel, plans, fast, .. } = self;
         let always = *fast == FastPaths::Always;
-        Maker { automaton: &mut **automaton, vocabulary, slices, occurrences, plans, path, noted, fuel, always }
+        Maker { automaton: &mut **automaton, vocabulary, slices, occurrences, plans, path, fuel, always }
     }
 
     fn make_own(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
         let mut copied = None;
-        self.noted.give_up();
         match (vocabulary.is_regular(), self.fast_ways(vocabulary)) {
             (true, Some((slices, occurrences))) => {
                 copied = self.maker(vocabulary, slices, occurrences).fill(state, row)?;
@@ -354,14 +343,9 @@ impl Engine {
         }
         self.complete(state, row);
         let budget = self.mask_budget();
-        let mask = match (copied, self.noted.all()) {
-            (Some(from), _) => Mask::Copied { from, accepting: self.automaton.is_accepting(state) },
-            (None, Some(tokens)) => {
-                let duplicates = vocabulary.trie().duplicates().iter().map(|&(_, same)| same);
-                let others = duplicates.chain(vocabulary.eos_token_ids().iter().copied());
-                Mask::of(row, tokens.iter().copied().chain(others)).unwrap_or_else(|| Mask::keep(row))
-            }
-            _ => Mask::keep(row),
+        let mask = match copied {
+            Some(class) => Mask::Copied { class, accepting: self.automaton.is_accepting(state) },
+            None => Mask::keep(row),
         };
         self.masks.insert(state, mask, budget);
         Ok(())

@@ -9,6 +9,7 @@
 //! [`Automaton::all_bytes`]: crate::automaton::Automaton::all_bytes
 //! [`Automaton::literal`]: crate::automaton::Automaton::literal
 
+use super::bits::set;
 use super::class_masks::Maker;
 use crate::automaton::{Literal, StateId};
 use crate::error::Result;
@@ -30,7 +31,7 @@ impl Maker<'_> {
             let end = index + node.size();
             if node.size() == 1 || !trie.may_go_on(index, bytes) {
                 if node.token() != NO_TOKEN && self.automaton.lives(above, node.byte())? {
-                    self.put(row, node.token());
+                    set(row, node.token());
                 }
                 index = end;
                 continue;
@@ -41,7 +42,7 @@ impl Maker<'_> {
                 continue;
             }
             if node.token() != NO_TOKEN {
-                self.put(row, node.token());
+                set(row, node.token());
             }
             if let Some(literal) = self.automaton.literal(state) {
                 visited += self.walk_literal((state, &literal), depth, index + 1..end, row)?;
@@ -71,7 +72,7 @@ impl Maker<'_> {
             let Some(child) = child else { return Ok(steps) };
             let node = trie.nodes()[child];
             if node.token() != NO_TOKEN {
-                self.put(row, node.token());
+                set(row, node.token());
             }
             range = child + 1..child + node.size();
         }

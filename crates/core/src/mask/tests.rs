@@ -210,18 +210,7 @@ impl Automaton for Table {
                     }
                 }
                 let class = CodePoints::from_ranges(inside.iter().map(|&c| (u32::from(c), u32::from(c))));
-                let mut steady = CodePoints::empty();
-                for character in CHARACTERS.into_iter().filter(|&c| exits.contains(u32::from(c))) {
-                    let mut targets = BTreeSet::new();
-                    for &from in levels.iter().flatten() {
-                        targets.insert(self.run(from, character)?);
-                    }
-                    if targets.len() == 1 {
-                        steady = steady.union(&CodePoints::single(u32::from(character)));
-                    }
-                }
-                let (class, exits, steady) = (Arc::new(class), Arc::new(exits), Arc::new(steady));
-                let sets = Arc::new(ClosureSets { class, exits, steady });
+                let sets = Arc::new(ClosureSets { class: Arc::new(class), exits: Arc::new(exits) });
                 return Ok(Some(Closure { sets, reach, beyond_is_dead }));
             }
             levels.push(next);

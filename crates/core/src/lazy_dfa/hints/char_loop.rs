@@ -172,10 +172,7 @@ impl Calculus {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Closures {
     /// By the places of its sets in memory, which are kept.
-    sets: FxHashMap<[usize; 3], Arc<ClosureSets>>,
-    /// Of plain repetitions, by what is repeated, what follows, and whether it may follow at once: the sets, where a text
-    /// that goes beyond the count is dead; `None`: there is no closure worth having.
-    of_repetitions: FxHashMap<(ExprId, ExprId, bool), Option<Arc<ClosureSets>>>,
+    sets: FxHashMap<[usize; 2], Arc<ClosureSets>>,
 }
 
 impl Closures {
@@ -185,7 +182,7 @@ impl Closures {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.sets.len() * 96 + self.of_repetitions.len() * 40
+        self.sets.len() * 96
     }
 }
 
@@ -221,31 +218,6 @@ impl RegexAutomaton {
 
     /// `Some(None)`: the structure tells that there is none worth having.
     fn by_structure(&mut self, term: ExprId, buffer: u32) -> Option<Option<Closure>> {
-        // PERF: in `x{0,120}T` each count is a state, and all but how far it reaches is the same: steps of a quotation take
-        // 6 % less for it.
-        let (head, tail) = self.calculus.arena.split(term);
-        let (key, reach) = match *self.calculus.arena.get(head) {
-            Expr::Repeat { body, min, max, .. } if self.calculus.arena.is(term, flag::PLAIN) => {
-                (Some((body, tail, min == 0)), max)
-            }
-            _ => (None, 0),
-        };
-        if let Some(known) = key.and_then(|key| self.closures.of_repetitions.get(&key)) {
-            let closure = |sets| Closure { sets, reach, beyond_is_dead: true };
-            return Some(known.clone().map(closure));
-        }
-        let found = self.look_at_structure(term, buffer);
-        match (key, &found) {
-            (Some(key), Some(None)) => drop(self.closures.of_repetitions.insert(key, None)),
-            (Some(key), Some(Some(closure))) if closure.beyond_is_dead => {
-                self.closures.of_repetitions.insert(key, Some(Arc::clone(&closure.sets)));
-            }
-            _ => {}
-        }
-        found
-    }
-
-    fn look_at_structure(&mut self, term: ExprId, buffer: u32) -> Option<Option<Closure>> {
         let (mut head, mut tail) = self.calculus.arena.split(term);
         while let Expr::Open(_) = self.calculus.arena.get(head) {
             (head, tail) = self.calculus.arena.split(tail);
@@ -253,15 +225,14 @@ impl RegexAutomaton {
         if !self.calculus.arena.is(term, flag::PLAIN) && !self.calculus.surely_alive(tail) {
             return None;
         }
-        let plain = self.calculus.arena.is(term, flag::PLAIN) && head == self.calculus.arena.split(term).0;
         let calculus = &mut self.calculus;
         let mut captured = calculus.captured(buffer);
         // What else an iteration can begin with, if it is not one character of the class.
         let mut others = Bits::default();
-        let (bits, reach, min) = match *calculus.arena.get(head) {
-            Expr::Ordered(_) if head == ANYTHING => (calculus.partition.bits(ALL).clone(), MANY, 0),
-            Expr::Repeat { body, min, max, .. } => match *calculus.arena.get(body) {
-                Expr::Class(class) => (calculus.partition.bits(class).clone(), max, min),
+        let (bits, reach) = match *calculus.arena.get(head) {
+            Expr::Ordered(_) if head == ANYTHING => (calculus.partition.bits(ALL).clone(), MANY),
+            Expr::Repeat { body, max, .. } => match *calculus.arena.get(body) {
+                Expr::Class(class) => (calculus.partition.bits(class).clone(), max),
                 Expr::Union(ref ids) => {
                     let class = ids.iter().find_map(|&id| match *calculus.arena.get(id) {
                         Expr::Class(class) if is_wide(&calculus.partition, calculus.partition.bits(class)) => {
@@ -275,7 +246,7 @@ impl RegexAutomaton {
                     if others.iter().any(|m| bits.has(m)) {
                         return None;
                     }
-                    (bits, max, min)
+                    (bits, max)
                 }
                 _ => return None,
             },
@@ -293,8 +264,7 @@ impl RegexAutomaton {
                 }
                 class.iter().filter(|&m| !both.has(m)).for_each(|m| others.add(m));
                 tail = behind;
-                // What leaves by one place leaves not by the other: nothing is steady.
-                (both, if max == MANY { MANY } else { max.saturating_add(1) }, 1)
+                (both, if max == MANY { MANY } else { max.saturating_add(1) })
             }
             _ => return None,
         };
@@ -327,22 +297,16 @@ impl RegexAutomaton {
             // Too much is left to be walked: what follows may be one class with this one.
             return None;
         }
-        // The derivative of `X{0,n}T` by what is in neither X nor another way to iterate is that of `T`, whatever n is, if
-        // no character of X begins T.
-        let mut steady = Bits::default();
-        if plain && min == 0 && beyond_is_dead {
-            exits.iter().filter(|&m| !others.has(m)).for_each(|m| steady.add(m));
-        }
-        Some(Some(self.closure_of(&bits, reach, &exits, &steady, beyond_is_dead)))
+        Some(Some(self.closure_of(&bits, reach, &exits, beyond_is_dead)))
     }
 
-    fn closure_of(&mut self, class: &Bits, reach: u32, exits: &Bits, steady: &Bits, beyond_is_dead: bool) -> Closure {
+    fn closure_of(&mut self, class: &Bits, reach: u32, exits: &Bits, beyond_is_dead: bool) -> Closure {
         let partition = &mut self.calculus.partition;
         let mut set = |bits: &Bits| if bits.is_empty() { Arc::default() } else { partition.set(bits) };
-        let (exits, steady) = (set(exits), set(steady));
+        let exits = set(exits);
         let class = partition.set(class);
-        let key = [&class, &exits, &steady].map(|set| if set.is_empty() { 0 } else { Arc::as_ptr(set) as usize });
-        let sets = self.closures.sets.entry(key).or_insert_with(|| Arc::new(ClosureSets { class, exits, steady }));
+        let key = [&class, &exits].map(|set| if set.is_empty() { 0 } else { Arc::as_ptr(set) as usize });
+        let sets = self.closures.sets.entry(key).or_insert_with(|| Arc::new(ClosureSets { class, exits }));
         Closure { sets: Arc::clone(sets), reach, beyond_is_dead }
     }
 
@@ -387,7 +351,7 @@ impl RegexAutomaton {
         }
         if is_wide(&self.calculus.partition, &class) {
             let exits = self.exits(&inside, &class)?;
-            return Ok(Some(self.closure_of(&class, MANY, &exits, &Bits::default(), false)));
+            return Ok(Some(self.closure_of(&class, MANY, &exits, false)));
         }
         let mut all = Bits::default();
         groups.iter().for_each(|(_, _, bits)| all.extend(bits));
@@ -467,6 +431,6 @@ impl RegexAutomaton {
         before.sort_unstable();
         before.dedup();
         let exits = self.exits(&before, class)?;
-        Ok(Some(self.closure_of(class, reach, &exits, &Bits::default(), false)))
+        Ok(Some(self.closure_of(class, reach, &exits, false)))
     }
 }

@@ -3,5 +3,4 @@
 pub(crate) mod char_loop;
 pub(crate) mod live_bytes;
 pub(crate) mod saturate_counts;
-pub(crate) mod stride;
 pub(crate) mod words;
