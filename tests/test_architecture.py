@@ -13,7 +13,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (`.*?) \| .*? \| (.*?) \|$", PAGE, re.M)
-CORE = ["syntax", "expression", "derivative", "automaton", "lazy_dfa", "vocabulary", "mask", "matcher", "batch"]
+CORE = [
+    "syntax",
+    "expression",
+    "derivative",
+    "automaton",
+    "vocabulary",
+    "mask",
+    "lazy_dfa",
+    "compile",
+    "matcher",
+    "batch",
+]
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ("crates/core/src", "crates/python/src", "python/rellm")

@@ -11,6 +11,7 @@ use rellm_core::error::Result;
 use rellm_core::lazy_dfa;
 use rellm_core::limits::Limits;
 use rellm_core::mask::CompiledConstraint;
+use rellm_core::mask::hints::MaskHints;
 use rellm_core::matcher::Matcher;
 use rellm_core::syntax::{Dialect, Library, NoResolver, Tables, parse_str};
 use rellm_core::vocabulary::Vocabulary;
@@ -75,7 +76,7 @@ fn compile(pattern: &str, dialect: &Dialect, vocabulary: &Arc<Vocabulary>) -> Ar
     let limits = Limits::default();
     let parsed = parse_str(pattern, 0, dialect, &limits).expect("the pattern is good");
     let automaton = lazy_dfa::compile(&parsed, vocabulary.alphabet(), &limits).expect("the pattern is regular");
-    CompiledConstraint::new(Box::new(automaton), Arc::clone(vocabulary), &limits).expect("some text matches")
+    CompiledConstraint::new(Box::new(automaton), Arc::clone(vocabulary), &limits, None).expect("some text matches")
 }
 
 fn after(constraint: &Arc<CompiledConstraint>, text: &str) -> Matcher {
@@ -112,6 +113,8 @@ impl Automaton for Everything {
     }
 }
 
+impl MaskHints for Everything {}
+
 fn building(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("vocabulary");
     for size in SIZES {
@@ -133,8 +136,12 @@ fn walking(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("whole trie", size), |b| {
             b.iter_batched_ref(
                 || {
-                    let all =
-                        CompiledConstraint::new(Box::new(Everything), Arc::clone(&vocabulary), &Limits::default());
+                    let all = CompiledConstraint::new(
+                        Box::new(Everything),
+                        Arc::clone(&vocabulary),
+                        &Limits::default(),
+                        None,
+                    );
                     Matcher::new(all.expect("everything can be spelled"))
                 },
                 |matcher| matcher.fill_mask(black_box(&mut row)),

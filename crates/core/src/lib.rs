@@ -8,6 +8,7 @@
 pub mod automaton;
 pub mod batch;
 pub mod codepoints;
+pub mod compile;
 mod derivative;
 pub mod error;
 mod expression;

@@ -145,7 +145,7 @@ fn a_branch_through_a_rule_without_a_text_is_no_branch() {
     let mut f = Fragments::default();
     let endless = sequence(&[f.literal("x"), vec![13, 0]]);
     let root = union(&[vec![13, 0], f.literal("xy")]);
-    let mut automaton = f.tree(&with_rules(&[endless.clone()], &root)).expect("it compiles");
+    let mut automaton = f.tree(&with_rules(std::slice::from_ref(&endless), &root)).expect("it compiles");
     check(&mut automaton, &["xy"], &["x", "xx"]);
     assert_eq!(run(&mut automaton, "xx"), StateId::DEAD);
     let automaton = f.tree(&with_rules(&[endless], &[13, 0])).expect("it compiles");

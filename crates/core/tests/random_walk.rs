@@ -155,7 +155,7 @@ fn compile(
     let parsed = parse_str(pattern, 0, dialect, limits)?;
     let automaton = lazy_dfa::compile(&parsed, vocabulary.alphabet(), limits)?;
     let made = |fast| {
-        let constraint = CompiledConstraint::new(Box::new(automaton.clone()), Arc::clone(vocabulary), limits)?;
+        let constraint = CompiledConstraint::new(Box::new(automaton.clone()), Arc::clone(vocabulary), limits, None)?;
         constraint.set_fast_paths(fast);
         Ok(constraint)
     };

@@ -8,6 +8,7 @@ use crate::vocabulary::Vocabulary;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use rellm_core::compile;
 use rellm_core::error::Error;
 use rellm_core::limits as core_limits;
 use rellm_core::mask::{CompiledConstraint, FastPaths};
@@ -52,7 +53,7 @@ impl Constraint {
         let lists = named_list_points(&named_lists)?;
         let inner = detached(py, || {
             let parsed = syntax::parse(&points, flags, &dialect.inner, &lists, &limits.inner)?;
-            CompiledConstraint::compile(&parsed, Arc::clone(&vocabulary.get().inner), &limits.inner)
+            compile::compile(&parsed, Arc::clone(&vocabulary.get().inner), &limits.inner)
         })?
         .map_err(|error| exception(py, &error, Some((pattern.as_any(), &points))))?;
         Ok(Constraint { inner, vocabulary })
@@ -66,9 +67,8 @@ impl Constraint {
         limits: Limits,
     ) -> PyResult<Self> {
         let texts: Vec<Vec<u32>> = texts.iter().map(code_points).collect::<PyResult<_>>()?;
-        let inner =
-            detached(py, || CompiledConstraint::choice(&texts, Arc::clone(&vocabulary.get().inner), &limits.inner))?
-                .map_err(|error| exception(py, &error, None))?;
+        let inner = detached(py, || compile::choice(&texts, Arc::clone(&vocabulary.get().inner), &limits.inner))?
+            .map_err(|error| exception(py, &error, None))?;
         Ok(Constraint { inner, vocabulary })
     }
 
@@ -87,7 +87,7 @@ impl Constraint {
             let dialects: Vec<&syntax::Dialect> = dialects.iter().map(|dialect| &dialect.get().inner).collect();
             let context = fragments::Context { strings: &points, dialects: &dialects, limits: &limits.inner };
             let tree = fragments::read(&ops, &context)?;
-            CompiledConstraint::of_tree(&tree, Arc::clone(&vocabulary.get().inner), &limits.inner)
+            compile::compile_tree(&tree, Arc::clone(&vocabulary.get().inner), &limits.inner)
         })?
         .map_err(|error| {
             // A failure of one pattern is told of that pattern.

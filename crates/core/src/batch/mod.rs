@@ -97,3 +97,6 @@ fn pool() -> Option<&'static ThreadPool> {
     *known = Some((process, pool));
     Some(pool)
 }
+
+#[cfg(test)]
+mod tests;

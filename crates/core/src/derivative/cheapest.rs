@@ -99,7 +99,8 @@ impl Calculus {
                 }
                 Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => {
                     let mut best = (NONE, EMPTY);
-                    for id in ids.to_vec() {
+                    let ids = ids.clone();
+                    for &id in &ids {
                         let cost = self.cost(id)?;
                         if cost < best.0 {
                             best = (cost, id);
@@ -184,7 +185,8 @@ impl Calculus {
             }
             Expr::Union(ref ids) | Expr::Ordered(ref ids) if item != ANYTHING => {
                 let mut least = NONE;
-                for id in ids.to_vec() {
+                let ids = ids.clone();
+                for &id in &ids {
                     least = least.min(self.cost_so_far(id)?);
                 }
                 least

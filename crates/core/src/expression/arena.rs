@@ -210,6 +210,11 @@ impl Arena {
         self.infos[id as usize].flags & flag != 0
     }
 
+    /// How many expressions there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The bytes held.
     pub fn memory_bytes(&self) -> usize {
         self.memory

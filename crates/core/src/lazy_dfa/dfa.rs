@@ -9,21 +9,20 @@
 //!
 //! A state is dead exactly where nothing can match (`liveness.rs`).
 
-use crate::automaton::{Automaton, Closure, Literal, Short, StateId, Words};
+use crate::automaton::{Automaton, StateId};
 use crate::codepoints::CodePoints;
 use crate::derivative::alive::Life;
 use crate::derivative::derive::Calculus;
 use crate::error::Result;
 use crate::expression::arena::{ExprId, NOTHING, START_BIT};
-use crate::expression::facts::flag;
 use crate::expression::minterms::Bits;
 use crate::expression::translate::translate;
-use crate::lazy_dfa::hints::char_loop::Closures;
-use crate::lazy_dfa::hints::saturate_counts::Coarse;
+use crate::lazy_dfa::hints::char_loop::CharLoops;
+use crate::lazy_dfa::hints::saturate_counts::Saturated;
 use crate::lazy_dfa::hints::words::WordTables;
 use crate::lazy_dfa::mid_char::{append, character};
 use crate::lazy_dfa::shortest::Way;
-use crate::lazy_dfa::states::{CharState, DEAD, State, UNKNOWN, UNPROVEN};
+use crate::lazy_dfa::states::{CharState, DEAD, State, UNPROVEN};
 use crate::lazy_dfa::utf8::{Decoder, Target};
 use crate::limits::Limits;
 use crate::syntax::ast::{Node, Pattern, Tree};
@@ -53,8 +52,8 @@ pub struct RegexAutomaton {
     pub(crate) all_bytes: Option<u64>,
     /// Room for [`RegexAutomaton::sift`].
     pub(crate) begins: Bits,
-    pub(crate) closures: Closures,
-    pub(crate) coarse: Coarse,
+    pub(crate) char_loops: CharLoops,
+    pub(crate) saturated: Saturated,
     pub(crate) words: WordTables,
     /// By character state: the shortest ways to a match that are known.
     pub(crate) nearest: FxHashMap<CharState, Way>,
@@ -96,8 +95,8 @@ fn build(root: &Node, rules: &[Node], alphabet: &CodePoints, limits: &Limits) ->
         extra_memory: 0,
         all_bytes: None,
         begins: Bits::default(),
-        closures: Closures::default(),
-        coarse: Coarse::default(),
+        char_loops: CharLoops::default(),
+        saturated: Saturated::default(),
         words: WordTables::default(),
         nearest: FxHashMap::default(),
     };
@@ -113,7 +112,7 @@ fn build(root: &Node, rules: &[Node], alphabet: &CodePoints, limits: &Limits) ->
         sifted: true,
         compares: false,
         begins_with_string: false,
-        closure: Some(None),
+        char_loop: Some(None),
     });
     let trackers: Vec<(u8, ExprId)> = translation.trackers.iter().enumerate().map(|(i, &t)| (i as u8, t)).collect();
     let start = automaton.calculus.situation(translation.root, START_BIT, &trackers, 0);
@@ -188,44 +187,10 @@ impl Automaton for RegexAutomaton {
         }
     }
 
-    fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
-        if state.0 & MIDDLE == 0 && byte < 0x80 {
-            let m = self.calculus.partition.ascii(byte);
-            let slot = (state.0 as usize) << self.shift | usize::from(m);
-            let State { term, sifted, .. } = self.states[state.0 as usize];
-            // What is plain is alive after each of its first characters.
-            if self.transitions[slot] == UNKNOWN
-                && m != 0
-                && !self.captures
-                && self.calculus.arena.is(term, flag::PLAIN)
-            {
-                if !sifted {
-                    self.sift(state.0);
-                }
-                return Ok(self.transitions[slot] != DEAD);
-            }
-        }
-        Ok(self.step(state, byte)? != StateId::DEAD)
-    }
-
-    fn all_bytes(&mut self) -> u64 {
-        if let Some(known) = self.all_bytes {
-            return known;
-        }
-        let bytes = self.bytes_anywhere(self.start);
-        self.all_bytes = Some(bytes);
-        bytes
-    }
-
     fn is_accepting(&mut self, state: StateId) -> bool {
         let (at, middle) = self.parts(state);
         // `walk` has worked it out for every state that it returned.
         middle.is_none() && self.accepting(at).unwrap_or(false)
-    }
-
-    fn least_length(&self, state: StateId) -> u64 {
-        let (at, _) = self.parts(state);
-        self.calculus.arena.info(self.states[at as usize].term).min_len.into()
     }
 
     fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
@@ -234,41 +199,6 @@ impl Automaton for RegexAutomaton {
 
     fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {
         self.live(state)
-    }
-
-    fn next_bytes(&mut self, state: StateId) -> Result<Option<[u64; 4]>> {
-        match self.parts(state) {
-            (_, Some(_)) => Ok(None),
-            (at, None) => self.live_bytes(at).map(Some),
-        }
-    }
-
-    fn closure(&mut self, state: StateId) -> Result<Option<Closure>> {
-        match self.parts(state) {
-            (_, Some(_)) => Ok(None),
-            (at, None) => self.find_closure(at),
-        }
-    }
-
-    fn literal(&mut self, state: StateId) -> Option<Literal> {
-        if state.0 & MIDDLE != 0 || !self.states[state.0 as usize].begins_with_string {
-            return None;
-        }
-        self.find_literal(state.0)
-    }
-
-    fn words(&mut self, state: StateId) -> Result<Option<Words>> {
-        match self.parts(state) {
-            (_, Some(_)) => Ok(None),
-            (at, None) => Ok(self.find_words(at)),
-        }
-    }
-
-    fn coarse(&mut self, state: StateId, short: &Short<'_>) -> Result<StateId> {
-        match self.parts(state) {
-            (_, Some(_)) => Ok(state),
-            (at, None) => Ok(StateId(self.make_coarse(at, short)?)),
-        }
     }
 
     fn refuel(&mut self, fuel: u64) {
@@ -281,8 +211,8 @@ impl Automaton for RegexAutomaton {
             + self.decoder.memory_bytes()
             + self.states.len() * (size_of::<State>() + 40)
             + self.transitions.len() * 4
-            + self.closures.memory_bytes()
-            + self.coarse.memory_bytes()
+            + self.char_loops.memory_bytes()
+            + self.saturated.memory_bytes()
             + self.words.memory_bytes()
             + self.nearest.capacity() * (size_of::<Way>() + 5)
             + self.extra_memory

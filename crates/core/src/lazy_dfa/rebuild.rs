@@ -156,8 +156,8 @@ impl RegexAutomaton {
         self.by_character.clear();
         self.middles.clear();
         self.middle_ids.clear();
-        self.closures.clear();
-        self.coarse.clear();
+        self.char_loops.clear();
+        self.saturated.clear();
         self.nearest.clear();
         self.extra_memory = 0;
         self.add(dead);

@@ -3,7 +3,7 @@
 //! A state is interned by its term and by what of the past its term can still ask for. Its transitions are a row of a table,
 //! by minterm, and found when they are asked for.
 
-use crate::automaton::{Automaton, Closure, StateId};
+use crate::automaton::{Automaton, StateId};
 use crate::codepoints::MAX;
 use crate::derivative::alive::{Graph, Life};
 use crate::derivative::situation::Situation;
@@ -12,6 +12,7 @@ use crate::expression::arena::{Expr, ExprId, NOTHING};
 use crate::expression::facts::flag;
 use crate::expression::minterms::{BEYOND, Bits, Minterm};
 use crate::lazy_dfa::dfa::{MIDDLE, RegexAutomaton};
+use crate::mask::hints::CharLoop;
 
 /// A transition that is not known yet.
 pub(crate) const UNKNOWN: u32 = u32::MAX;
@@ -37,7 +38,7 @@ pub(crate) struct State {
     pub(crate) compares: bool,
     /// Whether its plain term begins with a string.
     pub(crate) begins_with_string: bool,
-    pub(crate) closure: Option<Option<Closure>>,
+    pub(crate) char_loop: Option<Option<CharLoop>>,
 }
 
 impl RegexAutomaton {
@@ -69,7 +70,7 @@ impl RegexAutomaton {
             sifted: self.captures || !plain,
             compares: self.calculus.may_compare(term),
             begins_with_string: plain && matches!(self.calculus.arena.get(head), Expr::Str { .. }),
-            closure: None,
+            char_loop: None,
         });
         self.ids.insert(key, id);
         id

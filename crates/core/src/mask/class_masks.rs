@@ -1,13 +1,14 @@
 //! Masks without walking the whole tree: closures, slices, exits.
 //!
-//! Where the automaton knows that a class of characters keeps a state alive ([`Closure`]), the tokens wholly of that
+//! Where the automaton knows that a class of characters keeps a state alive ([`CharLoop`]), the tokens wholly of that
 //! class are copied from the vocabulary's slices; what can leave the class is found by where the leaving bytes stand in
 //! the tree, and stepped. Nothing is taken for granted beyond what the closure claims: the rest is stepped.
 
 use super::bits::{is_set, set, unset};
 use super::trie_walk::{Fuel, Path, step_bytes};
-use crate::automaton::{Automaton, Closure, ClosureSets, StateId};
+use crate::automaton::StateId;
 use crate::error::Result;
+use crate::mask::hints::{CharLoop, CharLoopSets, MaskHints};
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::occurrences::Occurrences;
 use crate::vocabulary::slices::{ClassSlice, Slices, members};
@@ -55,12 +56,12 @@ struct Known {
 #[derive(Default)]
 pub(crate) struct Plans {
     /// `None`: the class may be left in so many places that walking is as cheap.
-    by_address: FxHashMap<usize, (Arc<ClosureSets>, Option<Arc<Known>>)>,
+    by_address: FxHashMap<usize, (Arc<CharLoopSets>, Option<Arc<Known>>)>,
 }
 
 /// What a mask is made from.
 pub(crate) struct Maker<'a> {
-    pub(crate) automaton: &'a mut dyn Automaton,
+    pub(crate) automaton: &'a mut dyn MaskHints,
     pub(crate) vocabulary: &'a Vocabulary,
     pub(crate) slices: &'a Slices,
     pub(crate) occurrences: &'a Occurrences,
@@ -90,7 +91,7 @@ impl Maker<'_> {
             steps += self.leave_by(state, plan, row)?;
         } else {
             row.fill(0);
-            let live = self.automaton.next_bytes(state)?.unwrap_or([u64::MAX; 4]);
+            let live = self.automaton.live_bytes(state)?.unwrap_or([u64::MAX; 4]);
             for (word, mut bits) in live.into_iter().enumerate() {
                 while bits != 0 {
                     steps += self.first_byte(state, (word * 64) as u8 + bits.trailing_zeros() as u8, row)?;
@@ -168,7 +169,7 @@ impl Maker<'_> {
     }
 
     /// Where a class may be left, if that is in few places.
-    fn exits(&self, closure: &ClosureSets) -> Option<Exits> {
+    fn exits(&self, closure: &CharLoopSets) -> Option<Exits> {
         let ranges = closure.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
         let bytes: Box<[u8]> = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8).collect();
         let places: usize = bytes.iter().map(|&byte| self.occurrences.of(byte).len()).sum();
@@ -182,8 +183,8 @@ impl Maker<'_> {
 
     /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
     fn plan(&mut self, state: StateId, before: u32) -> Result<Option<Plan>> {
-        let Some(closure) = self.automaton.closure(state)? else { return Ok(None) };
-        let Closure { sets, reach, beyond_is_dead } = closure;
+        let Some(closure) = self.automaton.char_loop(state)? else { return Ok(None) };
+        let CharLoop { sets, reach, beyond_is_dead } = closure;
         let address = Arc::as_ptr(&sets) as usize;
         let known = match self.plans.by_address.get(&address) {
             Some((_, known)) => known.clone(),
@@ -303,7 +304,7 @@ impl Maker<'_> {
         row: &mut [u32],
     ) -> Result<u64> {
         let trie = self.vocabulary.trie();
-        let (Some(second), Some(live)) = (trie.second(first), self.automaton.next_bytes(next)?) else {
+        let (Some(second), Some(live)) = (trie.second(first), self.automaton.live_bytes(next)?) else {
             return self.walk(range, row);
         };
         let mut steps = 0;

@@ -6,10 +6,11 @@ use super::cache::{Mask, MaskCache};
 use super::class_masks::{Maker, Plans, set_duplicates};
 use super::token_liveness::Liveness;
 use super::trie_walk::{Fuel, Path, walk_all};
-use crate::automaton::{Automaton, Short, StateId};
+use crate::automaton::StateId;
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::mask::hints::{MaskHints, TokenBounds};
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::occurrences::Occurrences;
 use crate::vocabulary::slices::{COUNTED, Slices};
@@ -52,7 +53,7 @@ pub(crate) enum Step {
 }
 
 pub(crate) struct Engine {
-    automaton: Box<dyn Automaton>,
+    automaton: Box<dyn MaskHints>,
     vocabulary: Arc<Vocabulary>,
     limits: Limits,
     masks: MaskCache,
@@ -77,7 +78,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(
-        automaton: Box<dyn Automaton>,
+        automaton: Box<dyn MaskHints>,
         vocabulary: Arc<Vocabulary>,
         limits: &Limits,
         closed: Arc<Mutex<Vec<Slot>>>,
@@ -278,7 +279,7 @@ impl Engine {
             return self.make_own(state, row, vocabulary);
         };
         let runs = |byte| vocabulary.runs(occurrences, byte);
-        let coarse = self.automaton.coarse(state, &Short { characters: COUNTED as u32, runs: &runs })?;
+        let coarse = self.automaton.saturate(state, &TokenBounds { characters: COUNTED as u32, runs: &runs })?;
         if coarse == state {
             return self.make_own(state, row, vocabulary);
         }

@@ -5,7 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod cache;
 pub(crate) mod class_masks;
 pub(crate) mod engine;
-pub(crate) mod static_bound;
+pub mod hints;
 pub(crate) mod target_walk;
 pub(crate) mod token_liveness;
 pub(crate) mod trie_walk;
@@ -14,12 +14,10 @@ pub(crate) mod words;
 pub use engine::FastPaths;
 pub(crate) use engine::{CHUNK, Engine, Slot, Step};
 
-use crate::automaton::{Automaton, StateId};
-use crate::codepoints::CodePoints;
+use crate::automaton::StateId;
 use crate::error::{Error, Result};
-use crate::lazy_dfa;
 use crate::limits::Limits;
-use crate::syntax::ast::{Node, Pattern, Tree};
+use crate::mask::hints::MaskHints;
 use crate::vocabulary::Vocabulary;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,62 +30,14 @@ pub struct CompiledConstraint {
 }
 
 impl CompiledConstraint {
-    /// The constraint of a parsed pattern.
-    ///
-    /// # Errors
-    /// Those of [`lazy_dfa::compile`] and of [`CompiledConstraint::new`].
-    pub fn compile(pattern: &Pattern, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
-        let compiled = lazy_dfa::compile(pattern, vocabulary.alphabet(), limits)?;
-        if compiled.start() == StateId::DEAD {
-            // Which of the two it is, decides what a person does about it.
-            let any = lazy_dfa::compile(pattern, &CodePoints::scalars(), limits)?;
-            if any.start() != StateId::DEAD {
-                return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
-            }
-        }
-        let longest_way = static_bound::longest_way(&pattern.root, &vocabulary);
-        Self::build(Box::new(compiled), vocabulary, limits, longest_way)
-    }
-
-    /// The constraint of a tree of parts.
-    ///
-    /// # Errors
-    /// Those of [`lazy_dfa::compile_tree`] and of [`CompiledConstraint::new`].
-    pub fn of_tree(tree: &Tree, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
-        let compiled = lazy_dfa::compile_tree(tree, vocabulary.alphabet(), limits)?;
-        if compiled.start() == StateId::DEAD {
-            // Which of the two it is, decides what a person does about it.
-            let any = lazy_dfa::compile_tree(tree, &CodePoints::scalars(), limits)?;
-            if any.start() != StateId::DEAD {
-                return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
-            }
-        }
-        let longest_way = static_bound::longest_way(&tree.root, &vocabulary);
-        Self::build(Box::new(compiled), vocabulary, limits, longest_way)
-    }
-
-    /// The constraint that allows exactly `texts`, each given in code points.
-    ///
-    /// # Errors
-    /// As [`CompiledConstraint::compile`].
-    pub fn choice(texts: &[Vec<u32>], vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
-        // A lone surrogate is no character of any text: what contains one can never be written.
-        let written = |text: &Vec<u32>| text.iter().map(|&c| char::from_u32(c).map(Node::Char)).collect::<Option<_>>();
-        let root =
-            Node::Alternation(texts.iter().map(|text| written(text).map_or(Node::Nothing, Node::Sequence)).collect());
-        Self::compile(&Pattern { root, groups: 0 }, vocabulary, limits)
-    }
-
     /// The constraint of `automaton`, which was made over the vocabulary's alphabet.
+    ///
+    /// `longest_way`: an upper bound on the number of tokens needed to reach a match from any live state, if one is known.
     ///
     /// # Errors
     /// [`Error::Unsatisfiable`] if no sequence of tokens spells a text of the language; [`Error::Limit`].
-    pub fn new(automaton: Box<dyn Automaton>, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<Self>> {
-        Self::build(automaton, vocabulary, limits, None)
-    }
-
-    fn build(
-        automaton: Box<dyn Automaton>,
+    pub fn new(
+        automaton: Box<dyn MaskHints>,
         vocabulary: Arc<Vocabulary>,
         limits: &Limits,
         longest_way: Option<u32>,
@@ -110,7 +60,7 @@ impl CompiledConstraint {
         &self.vocabulary
     }
 
-    /// No text that can still match is more tokens than this away from a match; `None`: nothing is known.
+    /// An upper bound on the number of tokens needed to reach a match from any live state, if one is known.
     pub fn longest_way(&self) -> Option<u32> {
         self.longest_way
     }
@@ -148,7 +98,7 @@ impl CompiledConstraint {
     }
 }
 
-fn unspelled(what: &str) -> Error {
+pub(crate) fn unspelled(what: &str) -> Error {
     Error::Unsatisfiable {
         message: format!("{what}: allow a text that its tokens can write, or take another tokenizer"),
     }

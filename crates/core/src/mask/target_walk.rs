@@ -1,18 +1,19 @@
 //! The walk of masks: which tokens follow, and not where they lead, so that few nodes of the tree need a state.
 //!
-//! A node needs none if nothing below it has a byte that the language has at all ([`Automaton::all_bytes`]), nor where only
-//! one text can follow ([`Automaton::literal`]): that is compared with the tree byte by byte.
+//! A node needs none if nothing below it has a byte that the language has at all ([`MaskHints::all_bytes`]), nor where only
+//! one text can follow ([`MaskHints::literal`]): that is compared with the tree byte by byte.
 //!
 //! PERF: half of the nodes that a mask of few tokens finds alive have nothing alive below them, and a new state takes
 //! 0.3 µs: a cold step of `(a|b)*a(a|b){12}` takes 4 µs in place of 8, together with what else was saved there.
 //!
-//! [`Automaton::all_bytes`]: crate::automaton::Automaton::all_bytes
-//! [`Automaton::literal`]: crate::automaton::Automaton::literal
+//! [`MaskHints::all_bytes`]: crate::mask::hints::MaskHints::all_bytes
+//! [`MaskHints::literal`]: crate::mask::hints::MaskHints::literal
 
 use super::bits::set;
 use super::class_masks::Maker;
-use crate::automaton::{Literal, StateId};
+use crate::automaton::StateId;
 use crate::error::Result;
+use crate::mask::hints::Literal;
 use crate::vocabulary::trie::NO_TOKEN;
 use std::ops::Range;
 

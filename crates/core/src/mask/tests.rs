@@ -1,6 +1,7 @@
 use super::*;
-use crate::automaton::{Closure, ClosureSets};
+use crate::automaton::Automaton;
 use crate::codepoints::CodePoints;
+use crate::mask::hints::{CharLoop, CharLoopSets, MaskHints};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Reproducible numbers: xorshift64*.
@@ -177,8 +178,21 @@ impl Automaton for Table {
         Ok(found)
     }
 
+    fn refuel(&mut self, _fuel: u64) {}
+
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+
+    fn retain(&mut self, roots: &[StateId]) -> Vec<StateId> {
+        self.renumber += 100;
+        roots.iter().map(|root| StateId(root.0 + 100)).collect()
+    }
+}
+
+impl MaskHints for Table {
     /// What holds for a class chosen by the state's number, found by following all its texts.
-    fn closure(&mut self, state: StateId) -> Result<Option<Closure>> {
+    fn char_loop(&mut self, state: StateId) -> Result<Option<CharLoop>> {
         if self.row(state) % 2 == 0 {
             return Ok(None);
         }
@@ -210,22 +224,11 @@ impl Automaton for Table {
                     }
                 }
                 let class = CodePoints::from_ranges(inside.iter().map(|&c| (u32::from(c), u32::from(c))));
-                let sets = Arc::new(ClosureSets { class: Arc::new(class), exits: Arc::new(exits) });
-                return Ok(Some(Closure { sets, reach, beyond_is_dead }));
+                let sets = Arc::new(CharLoopSets { class: Arc::new(class), exits: Arc::new(exits) });
+                return Ok(Some(CharLoop { sets, reach, beyond_is_dead }));
             }
             levels.push(next);
         }
-    }
-
-    fn refuel(&mut self, _fuel: u64) {}
-
-    fn memory_bytes(&self) -> usize {
-        0
-    }
-
-    fn retain(&mut self, roots: &[StateId]) -> Vec<StateId> {
-        self.renumber += 100;
-        roots.iter().map(|root| StateId(root.0 + 100)).collect()
     }
 }
 

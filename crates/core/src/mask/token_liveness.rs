@@ -4,8 +4,9 @@
 //! The search goes over states, by tokens; what it finds out is remembered for good, because states never change.
 
 use super::trie_walk::{Fuel, Path, walk_all};
-use crate::automaton::{Automaton, StateId};
+use crate::automaton::StateId;
 use crate::error::Result;
+use crate::mask::hints::MaskHints;
 use crate::vocabulary::Vocabulary;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -28,7 +29,7 @@ impl Liveness {
 
     fn known(
         &mut self,
-        automaton: &mut dyn Automaton,
+        automaton: &mut dyn MaskHints,
         vocabulary: &Vocabulary,
         state: StateId,
         fuel: &mut Fuel,
@@ -47,7 +48,7 @@ impl Liveness {
     /// Whether some sequence of tokens leads from `state` (not `DEAD`) to a match.
     pub(crate) fn is_live(
         &mut self,
-        automaton: &mut dyn Automaton,
+        automaton: &mut dyn MaskHints,
         vocabulary: &Vocabulary,
         state: StateId,
         path: &mut Path,
@@ -91,7 +92,7 @@ impl Liveness {
     /// A shortest text, in bytes, that tokens spell and that leads from `state` to a match; `None` if there is none.
     pub(crate) fn shortest_completion(
         &mut self,
-        automaton: &mut dyn Automaton,
+        automaton: &mut dyn MaskHints,
         vocabulary: &Vocabulary,
         state: StateId,
         path: &mut Path,

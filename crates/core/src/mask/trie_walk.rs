@@ -1,7 +1,8 @@
 //! The plain walk: the automaton over the tree of the vocabulary, dead subtrees skipped.
 
-use crate::automaton::{Automaton, StateId};
+use crate::automaton::StateId;
 use crate::error::{Error, Result};
+use crate::mask::hints::MaskHints;
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::trie::{MAX_DEPTH, NO_TOKEN};
 use std::ops::Range;
@@ -45,7 +46,7 @@ impl Fuel {
 /// Steps the automaton over the nodes of `range`, a run of whole subtrees of the tree, and calls `found` with each token
 /// whose path stays alive. `path` holds the states above.
 pub(crate) fn walk(
-    automaton: &mut dyn Automaton,
+    automaton: &mut dyn MaskHints,
     vocabulary: &Vocabulary,
     range: Range<usize>,
     path: &mut Path,
@@ -75,7 +76,7 @@ pub(crate) fn walk(
 
 /// The walk over the whole vocabulary, tokens too long for the tree included; of duplicates, one is reported.
 pub(crate) fn walk_all(
-    automaton: &mut dyn Automaton,
+    automaton: &mut dyn MaskHints,
     vocabulary: &Vocabulary,
     start: StateId,
     path: &mut Path,
@@ -90,7 +91,7 @@ pub(crate) fn walk_all(
 
 /// The tokens that are too long for the tree, one by one.
 pub(crate) fn walk_long(
-    automaton: &mut dyn Automaton,
+    automaton: &mut dyn MaskHints,
     vocabulary: &Vocabulary,
     start: StateId,
     fuel: &mut Fuel,
@@ -109,7 +110,7 @@ pub(crate) fn walk_long(
 }
 
 /// The state after `bytes`, and how many of them were stepped over alive.
-pub(crate) fn step_bytes(automaton: &mut dyn Automaton, start: StateId, bytes: &[u8]) -> Result<(StateId, usize)> {
+pub(crate) fn step_bytes(automaton: &mut dyn MaskHints, start: StateId, bytes: &[u8]) -> Result<(StateId, usize)> {
     let mut state = start;
     for (index, &byte) in bytes.iter().enumerate() {
         state = automaton.step(state, byte)?;

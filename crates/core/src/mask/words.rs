@@ -4,8 +4,9 @@
 
 use super::bits::set;
 use super::class_masks::Maker;
-use crate::automaton::{StateId, Words};
+use crate::automaton::StateId;
 use crate::error::Result;
+use crate::mask::hints::Words;
 use crate::vocabulary::trie::NO_TOKEN;
 use std::ops::Range;
 

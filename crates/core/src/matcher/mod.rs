@@ -525,4 +525,4 @@ impl From<Error> for MatchError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

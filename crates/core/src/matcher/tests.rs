@@ -1,11 +1,10 @@
 use super::*;
-use crate::batch::fill_masks;
 use crate::limits::Limits;
 use crate::mask::FastPaths;
 use crate::mask::tests::*;
 use crate::vocabulary::Vocabulary;
 
-fn mask(matcher: &Matcher) -> Vec<u32> {
+pub(crate) fn mask(matcher: &Matcher) -> Vec<u32> {
     let mut row = vec![u32::MAX; matcher.mask_words() + 1];
     matcher.fill_mask(&mut row).unwrap();
     assert_eq!(row.pop(), Some(0), "words beyond the mask are cleared");
@@ -14,11 +13,11 @@ fn mask(matcher: &Matcher) -> Vec<u32> {
 
 fn compiled(language: &Language, vocabulary: &Arc<Vocabulary>) -> Result<Arc<CompiledConstraint>> {
     let automaton = language.automaton(vocabulary.alphabet());
-    CompiledConstraint::new(Box::new(automaton), Arc::clone(vocabulary), &Limits::default())
+    CompiledConstraint::new(Box::new(automaton), Arc::clone(vocabulary), &Limits::default(), None)
 }
 
 /// `(ab|é)*`, over single bytes and some longer tokens; id 9 is EOS.
-fn sample() -> Matcher {
+pub(crate) fn sample() -> Matcher {
     let language = Language {
         next: vec![[Some(1), None, None, Some(0), None], [None, Some(0), None, None, None]],
         accepting: vec![true, false],
@@ -175,26 +174,6 @@ fn rolling_back_copying_and_resetting_restore_the_state() {
         matcher.reset();
         assert_eq!(mask(&matcher), states[0].0);
         assert_eq!(matcher.text(), b"");
-    }
-}
-
-#[test]
-fn a_batch_gets_the_masks_of_its_rows() {
-    let texts: [&[u8]; 4] = [b"", b"a", b"\xC3", b"ab"];
-    let matchers: Vec<Matcher> = (0..40)
-        .map(|index| {
-            let mut matcher = sample();
-            matcher.advance_bytes(texts[index % 4]).unwrap();
-            matcher
-        })
-        .collect();
-    let expected: Vec<Vec<u32>> = matchers.iter().take(4).map(mask).collect();
-    for threads in [1, 2, 7] {
-        let mut out = [u32::MAX; 80];
-        fill_masks(matchers.iter().zip(out.chunks_mut(2)), threads).unwrap();
-        for (row, chunk) in out.chunks(2).enumerate() {
-            assert_eq!(ids(chunk), expected[row % 4]);
-        }
     }
 }
 

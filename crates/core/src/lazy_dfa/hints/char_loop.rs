@@ -7,7 +7,6 @@
 //!
 //! A closure is worth its use only if its class is wide.
 
-use crate::automaton::{Closure, ClosureSets};
 use crate::derivative::derive::Calculus;
 use crate::error::{Error, Result};
 use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, MANY, UNBOUND};
@@ -15,6 +14,7 @@ use crate::expression::facts::flag;
 use crate::expression::minterms::{ALL, Bits, Minterm, Partition};
 use crate::lazy_dfa::dfa::RegexAutomaton;
 use crate::lazy_dfa::states::CharState;
+use crate::mask::hints::{CharLoop, CharLoopSets};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -170,15 +170,15 @@ impl Calculus {
 
 /// What has been found out about closures.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Closures {
+pub(crate) struct CharLoops {
     /// By the places of its sets in memory, which are kept.
-    sets: FxHashMap<[usize; 2], Arc<ClosureSets>>,
+    sets: FxHashMap<[usize; 2], Arc<CharLoopSets>>,
 }
 
-impl Closures {
+impl CharLoops {
     /// Forgets all that goes by expressions.
     pub(crate) fn clear(&mut self) {
-        *self = Closures::default();
+        *self = CharLoops::default();
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
@@ -188,13 +188,13 @@ impl Closures {
 
 impl RegexAutomaton {
     /// The closure of a state, worked out once.
-    pub(crate) fn find_closure(&mut self, state: CharState) -> Result<Option<Closure>> {
-        if let Some(known) = &self.states[state as usize].closure {
+    pub(crate) fn find_char_loop(&mut self, state: CharState) -> Result<Option<CharLoop>> {
+        if let Some(known) = &self.states[state as usize].char_loop {
             return Ok(known.clone());
         }
         let term = self.states[state as usize].term;
         let plain = self.calculus.arena.is(term, flag::PLAIN);
-        let closure = if plain && !self.begins_widely(state) {
+        let char_loop = if plain && !self.begins_widely(state) {
             None
         } else {
             match self.by_structure(term, self.states[state as usize].buffer) {
@@ -203,8 +203,8 @@ impl RegexAutomaton {
                 None => self.by_meaning(state)?,
             }
         };
-        self.states[state as usize].closure = Some(closure.clone());
-        Ok(closure)
+        self.states[state as usize].char_loop = Some(char_loop.clone());
+        Ok(char_loop)
     }
 
     /// Whether a wide class of characters may come first.
@@ -217,7 +217,7 @@ impl RegexAutomaton {
     }
 
     /// `Some(None)`: the structure tells that there is none worth having.
-    fn by_structure(&mut self, term: ExprId, buffer: u32) -> Option<Option<Closure>> {
+    fn by_structure(&mut self, term: ExprId, buffer: u32) -> Option<Option<CharLoop>> {
         let (mut head, mut tail) = self.calculus.arena.split(term);
         while let Expr::Open(_) = self.calculus.arena.get(head) {
             (head, tail) = self.calculus.arena.split(tail);
@@ -297,17 +297,17 @@ impl RegexAutomaton {
             // Too much is left to be walked: what follows may be one class with this one.
             return None;
         }
-        Some(Some(self.closure_of(&bits, reach, &exits, beyond_is_dead)))
+        Some(Some(self.loop_of(&bits, reach, &exits, beyond_is_dead)))
     }
 
-    fn closure_of(&mut self, class: &Bits, reach: u32, exits: &Bits, beyond_is_dead: bool) -> Closure {
+    fn loop_of(&mut self, class: &Bits, reach: u32, exits: &Bits, beyond_is_dead: bool) -> CharLoop {
         let partition = &mut self.calculus.partition;
         let mut set = |bits: &Bits| if bits.is_empty() { Arc::default() } else { partition.set(bits) };
         let exits = set(exits);
         let class = partition.set(class);
         let key = [&class, &exits].map(|set| if set.is_empty() { 0 } else { Arc::as_ptr(set) as usize });
-        let sets = self.closures.sets.entry(key).or_insert_with(|| Arc::new(ClosureSets { class, exits }));
-        Closure { sets: Arc::clone(sets), reach, beyond_is_dead }
+        let sets = self.char_loops.sets.entry(key).or_insert_with(|| Arc::new(CharLoopSets { class, exits }));
+        CharLoop { sets: Arc::clone(sets), reach, beyond_is_dead }
     }
 
     /// The minterms that keep the state alive, with where they lead.
@@ -322,7 +322,7 @@ impl RegexAutomaton {
         Ok(live)
     }
 
-    fn by_meaning(&mut self, state: CharState) -> Result<Option<Closure>> {
+    fn by_meaning(&mut self, state: CharState) -> Result<Option<CharLoop>> {
         let live = self.targets(state)?;
         let mut groups: Vec<(u64, CharState, Bits)> = Vec::new();
         for &(m, next) in &live {
@@ -351,15 +351,15 @@ impl RegexAutomaton {
         }
         if is_wide(&self.calculus.partition, &class) {
             let exits = self.exits(&inside, &class)?;
-            return Ok(Some(self.closure_of(&class, MANY, &exits, false)));
+            return Ok(Some(self.loop_of(&class, MANY, &exits, false)));
         }
         let mut all = Bits::default();
         groups.iter().for_each(|(_, _, bits)| all.extend(bits));
         for bits in [Some(&all), groups.first().map(|group| &group.2)].into_iter().flatten() {
             if is_wide(&self.calculus.partition, bits)
-                && let Some(closure) = self.counted(state, bits)?
+                && let Some(counted) = self.counted(state, bits)?
             {
-                return Ok(Some(closure));
+                return Ok(Some(counted));
             }
         }
         Ok(None)
@@ -399,7 +399,7 @@ impl RegexAutomaton {
         Ok(exits)
     }
 
-    fn counted(&mut self, state: CharState, class: &Bits) -> Result<Option<Closure>> {
+    fn counted(&mut self, state: CharState, class: &Bits) -> Result<Option<CharLoop>> {
         let mut level = vec![state];
         let mut before = vec![state];
         let mut reach = 0;
@@ -431,6 +431,6 @@ impl RegexAutomaton {
         before.sort_unstable();
         before.dedup();
         let exits = self.exits(&before, class)?;
-        Ok(Some(self.closure_of(class, reach, &exits, false)))
+        Ok(Some(self.loop_of(class, reach, &exits, false)))
     }
 }

@@ -24,7 +24,7 @@ impl RegexAutomaton {
     }
 
     /// The bytes with which the characters begin that keep a state alive.
-    pub(crate) fn live_bytes(&mut self, state: CharState) -> Result<[u64; 4]> {
+    pub(crate) fn find_live_bytes(&mut self, state: CharState) -> Result<[u64; 4]> {
         let mut live = self.begins(state);
         let plain = self.calculus.arena.is(self.states[state as usize].term, flag::PLAIN);
         // What is plain is alive after each of its first characters; elsewhere they are those that may be.

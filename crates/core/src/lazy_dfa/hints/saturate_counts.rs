@@ -12,7 +12,6 @@
 //! In `"[^"]{0,120}"` and in `(, x{8}){0,9}` nearly all states so share one mask; and since few tokens have a space behind
 //! anything else, in `\w{1,64}( \w{1,64}){0,9}`, too.
 
-use crate::automaton::Short;
 use crate::derivative::derive::STEP;
 use crate::error::Result;
 use crate::expression::arena::{Expr, ExprId, MANY};
@@ -20,15 +19,16 @@ use crate::expression::facts::flag;
 use crate::expression::minterms::{BEYOND, Minterm};
 use crate::lazy_dfa::dfa::RegexAutomaton;
 use crate::lazy_dfa::states::{CharState, DEAD};
+use crate::mask::hints::TokenBounds;
 use rustc_hash::FxHashMap;
 
 /// What has been made coarse so far.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Coarse {
+pub(crate) struct Saturated {
     terms: FxHashMap<ExprId, ExprId>,
 }
 
-impl Coarse {
+impl Saturated {
     pub(crate) fn clear(&mut self) {
         self.terms = FxHashMap::default();
     }
@@ -39,22 +39,22 @@ impl Coarse {
 }
 
 impl RegexAutomaton {
-    /// See [`crate::automaton::Automaton::coarse`].
-    pub(crate) fn make_coarse(&mut self, state: CharState, short: &Short<'_>) -> Result<CharState> {
+    /// See [`crate::mask::hints::MaskHints::saturate`].
+    pub(crate) fn saturate_counts(&mut self, state: CharState, bounds: &TokenBounds<'_>) -> Result<CharState> {
         let term = self.states[state as usize].term;
         if state == DEAD || !self.calculus.arena.is(term, flag::COUNTS) || !self.calculus.arena.is(term, flag::PLAIN) {
             return Ok(state);
         }
-        let coarse = self.coarse_term(term, short)?;
-        if coarse == term {
+        let saturated = self.saturated_term(term, bounds)?;
+        if saturated == term {
             return Ok(state);
         }
-        let coarse = self.intern_bare(coarse);
+        let saturated = self.intern_bare(saturated);
         self.check_memory()?;
-        Ok(coarse)
+        Ok(saturated)
     }
 
-    fn coarse_term(&mut self, term: ExprId, short: &Short<'_>) -> Result<ExprId> {
+    fn saturated_term(&mut self, term: ExprId, bounds: &TokenBounds<'_>) -> Result<ExprId> {
         // Sequences nest to the right, as deep as they are long.
         let mut heads: Vec<(ExprId, ExprId)> = Vec::new();
         let mut rest = term;
@@ -62,7 +62,7 @@ impl RegexAutomaton {
             if !self.calculus.arena.is(rest, flag::COUNTS) {
                 break rest;
             }
-            if let Some(&known) = self.coarse.terms.get(&rest) {
+            if let Some(&known) = self.saturated.terms.get(&rest) {
                 break known;
             }
             self.calculus.spend(STEP)?;
@@ -72,24 +72,24 @@ impl RegexAutomaton {
                     rest = tail;
                 }
                 _ => {
-                    let made = self.coarse_part(rest, short)?;
-                    self.coarse.terms.insert(rest, made);
+                    let made = self.saturated_part(rest, bounds)?;
+                    self.saturated.terms.insert(rest, made);
                     break made;
                 }
             }
         };
         for (whole, head) in heads.into_iter().rev() {
-            let head = self.coarse_term(head, short)?;
+            let head = self.saturated_term(head, bounds)?;
             made = self.calculus.arena.concat(head, made);
-            self.coarse.terms.insert(whole, made);
+            self.saturated.terms.insert(whole, made);
         }
         Ok(made)
     }
 
     /// How many iterations of a body a short text touches; it completes fewer.
-    fn touched(&mut self, (body, min, max): (ExprId, u32, u32), short: &Short<'_>) -> Result<u32> {
+    fn touched(&mut self, (body, min, max): (ExprId, u32, u32), bounds: &TokenBounds<'_>) -> Result<u32> {
         let least = self.calculus.arena.info(body).min_len.max(1);
-        let by_length = short.characters / least + 1;
+        let by_length = bounds.characters / least + 1;
         let arena = &self.calculus.arena;
         let first = arena.info(body).first;
         let decided = min <= 2 && (max >= by_length || max < 2);
@@ -111,14 +111,14 @@ impl RegexAutomaton {
         if self.calculus.arena.is(behind, flag::MAY_SKIP) || self.calculus.arena.may_begin(behind, first) {
             return Ok(by_length);
         }
-        Ok(by_length.min((short.runs)(character as u8).saturating_add(1)))
+        Ok(by_length.min((bounds.runs)(character as u8).saturating_add(1)))
     }
 
-    fn coarse_part(&mut self, part: ExprId, short: &Short<'_>) -> Result<ExprId> {
+    fn saturated_part(&mut self, part: ExprId, bounds: &TokenBounds<'_>) -> Result<ExprId> {
         match *self.calculus.arena.get(part) {
             Expr::Repeat { body, min, max, lazy: false } => {
-                let touched = self.touched((body, min, max), short)?;
-                let body = self.coarse_term(body, short)?;
+                let touched = self.touched((body, min, max), bounds)?;
+                let body = self.saturated_term(body, bounds)?;
                 let max = if max >= touched { MANY } else { max };
                 Ok(self.calculus.arena.repeat(body, min.min(touched), max, false))
             }
@@ -126,7 +126,7 @@ impl RegexAutomaton {
                 let mut parts = ids.to_vec();
                 let mut changed = false;
                 for id in &mut parts {
-                    let made = self.coarse_term(*id, short)?;
+                    let made = self.saturated_term(*id, bounds)?;
                     changed |= made != *id;
                     *id = made;
                 }

@@ -1,10 +1,10 @@
 //! States of which it is known that their texts begin with one of many words.
 
-use crate::automaton::{Literal, MOST_BYTES, WordTable, Words};
 use crate::expression::arena::{EMPTY, Expr};
 use crate::expression::facts::flag;
 use crate::lazy_dfa::dfa::RegexAutomaton;
 use crate::lazy_dfa::states::CharState;
+use crate::mask::hints::{Literal, WordTable, Words};
 use std::sync::Arc;
 
 /// Fewer words are as well stepped over.
@@ -21,26 +21,24 @@ impl WordTables {
 }
 
 impl RegexAutomaton {
-    /// See [`crate::automaton::Automaton::literal`]; the state's term is plain.
+    /// See [`crate::mask::hints::MaskHints::literal`]; the state's term is plain.
     pub(crate) fn find_literal(&self, state: CharState) -> Option<Literal> {
         let term = self.states[state as usize].term;
         let arena = &self.calculus.arena;
         let (head, tail) = arena.split(term);
         let Expr::Str { at, len } = *arena.get(head) else { return None };
-        let mut literal = Literal { bytes: [0; MOST_BYTES], len: 0, is_last: tail == EMPTY };
+        let mut literal = Literal::new(tail == EMPTY);
         for &class in &arena.pool[at as usize..(at + len) as usize] {
-            let room = &mut literal.bytes[usize::from(literal.len)..];
-            let character = self.calculus.partition.single(class).filter(|c| c.len_utf8() <= room.len());
-            let Some(character) = character else {
+            let character = self.calculus.partition.single(class);
+            if !character.is_some_and(|character| literal.push(character)) {
                 literal.is_last = false;
                 break;
-            };
-            literal.len += character.encode_utf8(room).len() as u8;
+            }
         }
-        (literal.len > 1).then_some(literal)
+        (literal.bytes().len() > 1).then_some(literal)
     }
 
-    /// See [`crate::automaton::Automaton::words`].
+    /// See [`crate::mask::hints::MaskHints::words`].
     pub(crate) fn find_words(&mut self, state: CharState) -> Option<Words> {
         let term = self.states[state as usize].term;
         let arena = &self.calculus.arena;
@@ -77,39 +75,20 @@ impl RegexAutomaton {
                 *known = Some(self.calculus.partition.single(class));
             }
         }
-        words.bytes.reserve(classes.len());
-        words.ends.reserve(arena.tables[index].len());
-        for &(at, len) in &arena.tables[index] {
+        let (mut word, mut last) = (Vec::new(), Vec::new());
+        for (place, &(at, len)) in arena.tables[index].iter().enumerate() {
+            word.clear();
             for &class in &arena.pool[at as usize..(at + len) as usize] {
                 match characters[class as usize]?? {
-                    c @ '\0'..='\x7F' => words.bytes.push(c as u8),
-                    c => words.bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                    c @ '\0'..='\x7F' => word.push(c as u8),
+                    c => word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
                 }
             }
-            words.ends.push(u32::try_from(words.bytes.len()).ok()?);
-        }
-        let sorted = (1..words.ends.len()).all(|index| words.get(index - 1) < words.get(index));
-        sorted.then(|| Arc::new(words))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_is_as_long_as_the_words_agree() {
-        for count in 1..40 {
-            for same in 1..=count {
-                let mut words = WordTable::default();
-                for index in 0..count {
-                    words.bytes.extend([b'x', if index < same { b'a' } else { b'b' }, index as u8]);
-                    words.ends.push(words.bytes.len() as u32);
-                }
-                assert_eq!(words.run(0..count, 1), same);
-                assert_eq!(words.run(0..count, 0), count);
-                assert_eq!(words.run(same - 1..count, 1), 1);
+            if (place > 0 && word <= last) || !words.push(&word) {
+                return None;
             }
+            std::mem::swap(&mut word, &mut last);
         }
+        Some(Arc::new(words))
     }
 }

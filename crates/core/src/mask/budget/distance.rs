@@ -9,9 +9,10 @@
 //! call's work or memory does; then the bound from above stands, which always has a way behind it. So a budget is never
 //! overrun, and no mask fails for want of an exact distance; all that is lost is some freedom in the last tokens.
 
-use crate::automaton::{Automaton, StateId};
+use crate::automaton::StateId;
 use crate::error::{Error, Result};
 use crate::mask::bits::set;
+use crate::mask::hints::MaskHints;
 use crate::mask::token_liveness::{FAR, first_of_fewest, prefixes, tokens_to_end};
 use crate::mask::trie_walk::{Fuel, Path, step_bytes, walk_all};
 use crate::vocabulary::Vocabulary;
@@ -61,7 +62,7 @@ pub(crate) struct Distances {
 
 /// What a question about distances works on.
 pub(crate) struct Ground<'a> {
-    pub(crate) automaton: &'a mut dyn Automaton,
+    pub(crate) automaton: &'a mut dyn MaskHints,
     pub(crate) vocabulary: &'a Vocabulary,
     pub(crate) path: &'a mut Path,
     pub(crate) fuel: &'a mut Fuel,

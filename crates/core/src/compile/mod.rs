@@ -1,0 +1,57 @@
+//! From a parsed pattern to a constraint over a vocabulary.
+
+mod static_bound;
+
+use crate::automaton::{Automaton, StateId};
+use crate::codepoints::CodePoints;
+use crate::error::Result;
+use crate::lazy_dfa::{self, RegexAutomaton};
+use crate::limits::Limits;
+use crate::mask::{CompiledConstraint, unspelled};
+use crate::syntax::ast::{Node, Pattern, Tree};
+use crate::vocabulary::Vocabulary;
+use std::sync::Arc;
+
+/// The constraint of a parsed pattern.
+///
+/// # Errors
+/// Those of [`lazy_dfa::compile`] and of [`CompiledConstraint::new`].
+pub fn compile(pattern: &Pattern, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<CompiledConstraint>> {
+    over(|alphabet| lazy_dfa::compile(pattern, alphabet, limits), &pattern.root, vocabulary, limits)
+}
+
+/// The constraint of a tree of parts.
+///
+/// # Errors
+/// Those of [`lazy_dfa::compile_tree`] and of [`CompiledConstraint::new`].
+pub fn compile_tree(tree: &Tree, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<CompiledConstraint>> {
+    over(|alphabet| lazy_dfa::compile_tree(tree, alphabet, limits), &tree.root, vocabulary, limits)
+}
+
+/// The constraint of what `compiled` makes over an alphabet, with an upper bound on the distance from `root`.
+fn over(
+    compiled: impl Fn(&CodePoints) -> Result<RegexAutomaton>,
+    root: &Node,
+    vocabulary: Arc<Vocabulary>,
+    limits: &Limits,
+) -> Result<Arc<CompiledConstraint>> {
+    let automaton = compiled(vocabulary.alphabet())?;
+    // Which of the two it is, decides what a person does about it.
+    if automaton.start() == StateId::DEAD && compiled(&CodePoints::scalars())?.start() != StateId::DEAD {
+        return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
+    }
+    let longest_way = static_bound::longest_way(root, &vocabulary);
+    CompiledConstraint::new(Box::new(automaton), vocabulary, limits, longest_way)
+}
+
+/// The constraint that allows exactly `texts`, each given in code points.
+///
+/// # Errors
+/// As [`compile`].
+pub fn choice(texts: &[Vec<u32>], vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<CompiledConstraint>> {
+    // A lone surrogate is no character of any text: what contains one can never be written.
+    let written = |text: &Vec<u32>| text.iter().map(|&c| char::from_u32(c).map(Node::Char)).collect::<Option<_>>();
+    let root =
+        Node::Alternation(texts.iter().map(|text| written(text).map_or(Node::Nothing, Node::Sequence)).collect());
+    compile(&Pattern { root, groups: 0 }, vocabulary, limits)
+}
