@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,16 @@ from rellm._engines.compile import compile as compile_constraint
 from rellm._engines.compile import fill_masks
 from rellm._errors import DeadEndError, VocabularyError
 from rellm._generate.apply_mask import Packed, masked_scores, packed_ids, packed_words
+from rellm._generate.locate_rows import Call, OpenCalls
 from rellm._generate.run_limits import RunLimits
 from rellm._generate.text_state import LIVE, Row, RowGroup
 from rellm._generate.token_budget import check_budget, fill_mask_in_budget
-from rellm._generate.transformers_quirks import drafts_in_another_tokenizer, in_beam_search, in_pipeline
+from rellm._generate.transformers_quirks import (
+    drafts_in_another_tokenizer,
+    in_beam_search,
+    in_pipeline,
+    settings_of_call,
+)
 from rellm._vocabulary import Vocabulary, as_vocabulary
 
 if TYPE_CHECKING:
@@ -29,23 +36,24 @@ class ConstraintLogitsProcessor:
     own tokens. Continuous batching (`generate_batch`, `cache_implementation="paged"`) never calls a logits processor:
     use `rellm.integrations.transformers.generate_batch` there.
 
-    A new call of `generate` is recognised by its prompt, so that a processor can be used again, also after an
-    exception. Where a new prompt is the text just written plus at most one token, call `reset()` before, or say
-    `prompt_length=`.
+    One processor serves any number of calls, one after the other or at the same time: each has a state of its own,
+    found by its tokens. A call goes on where its rows have one token more that their masks allowed; everything else is
+    a new call. In loops of your own, where a new prompt is a text just written plus one token that could have come
+    next, call `reset()` before, or pass `prompt_length=`. Pickling a processor leaves open calls behind.
 
     Args:
         constraint: a constraint (or a compiled one), a pattern, or a list of them, one a prompt; None stands for a
             prompt without a constraint. With beams or several returns, each holds for all rows of its prompt.
         vocab_or_tokenizer: a `Vocabulary`, or a tokenizer to take it from.
         max_new_tokens: close within so many tokens: the last ones are chosen so that the text is complete.
-            Say the same number to `generate`: with a smaller one there, it cuts the text off before it is closed.
-            Where the model's generation_config has a forced_eos_token_id (BART and its kin), say one less here,
+            Pass the same number to `generate`: the processor finishes the match within its budget, while `generate`
+            truncates at its own, and a smaller one there is a warning.
+            Where the model's generation_config has a forced_eos_token_id (BART and its kin), pass one less here,
             because `generate` writes that token into the last place.
         prompt_length: the number of leading tokens of each row that are not text of the constraint; by default the
             length of the first row seen in a call.
-        eos_token_ids: the ids that end a text, if other than the vocabulary's.
-        max_whitespace: the longest run of whitespace, in characters.
-        max_repetition: how often one token may stand in a row.
+        eos_token_ids: the ids that end a text; by default those of the call of `generate`, else the vocabulary's.
+        run_limits: how much whitespace, and how often the same token, may stand in a row.
 
     Raises:
         BudgetError: no match fits into `max_new_tokens`.
@@ -62,6 +70,7 @@ class ConstraintLogitsProcessor:
         max_new_tokens: int | None = None,
         prompt_length: int | None = None,
         eos_token_ids: Sequence[int] | None = None,
+        run_limits: RunLimits | None = None,
         max_whitespace: int | None = None,
         max_repetition: int | None = None,
         _may_lack_eos: bool = False,
@@ -73,14 +82,14 @@ class ConstraintLogitsProcessor:
             raise TypeError(f"eos_token_ids is {eos_token_ids}: pass a list, [{eos_token_ids}]")
         vocabulary = as_vocabulary(vocab_or_tokenizer)
         self._eos = frozenset(vocabulary.eos_token_ids if eos_token_ids is None else eos_token_ids)
+        self._eos_is_told = eos_token_ids is not None
         if not self._eos and not _may_lack_eos:
             raise VocabularyError(
                 "the vocabulary has no end-of-sequence id, so that generate could never end a text: "
                 "pass eos_token_ids=[…], the ids that the model's generation_config names"
             )
-        self._other_eos = frozenset(vocabulary.eos_token_ids) ^ self._eos
         self._vocabulary = vocabulary
-        self._runs = RunLimits(max_whitespace, max_repetition)
+        self._runs = RunLimits.of(run_limits, max_whitespace, max_repetition)
         self._excluded: dict[tuple[int, ...], set[int]] = {}  # by the tokens before: what led into a dead end
         self._limit = max_new_tokens
         self._fixed_prompt_length = prompt_length
@@ -88,23 +97,28 @@ class ConstraintLogitsProcessor:
         if self._is_list and not constraint:
             raise ValueError("an empty list of constraints: pass one constraint a prompt, or a single one for all")
         self._compiled = [compiled_over(one, vocabulary) for one in (constraint if self._is_list else [constraint])]
-        self._given = vocabulary, self._compiled
+        self._narrower: dict[int, tuple[Vocabulary, list[Any]]] = {}  # by the model's width
         if max_new_tokens is not None:
             for compiled in self._compiled:
                 if compiled is not None:
                     check_budget(compiled.matcher(), max_new_tokens)
-        self._factor = 1
         self.reset()
 
     def reset(self) -> None:
-        """Forget the last call: the next one is a new one."""
-        self._groups: list[RowGroup | None] = []
-        self._rows: list[list[Row] | None] = []
-        self._prompt: torch.Tensor | None = None
-        self._last: torch.Tensor | None = None
-        self._drafting = False
-        self._lead = 0  # tokens that `generate` writes before the text and counts as new
-        self._lead_written = False
+        """Forget all calls: the next one is a new one."""
+        self._calls = OpenCalls()
+        # Prompts of one token, after which `generate` writes a token before the text that it counts as new.
+        self._before_lead: list[torch.Tensor] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for name in ("_calls", "_before_lead"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.reset()
 
     def begin(self, prompt_length: int) -> None:
         """Forget the last call; in the next one, texts begin after `prompt_length` tokens."""
@@ -113,7 +127,8 @@ class ConstraintLogitsProcessor:
 
     def exclude_last(self) -> bool:
         """Never again write the last token of the only row after those before it; False: it has none."""
-        row = next((row for row in self._flat() if row is not None), None)
+        call = self._calls.latest
+        row = None if call is None else next((row for row in call.rows if row is not None), None)
         if row is None or not row.tokens:
             return False
         self._excluded.setdefault(tuple(row.tokens[:-1]), set()).add(row.tokens[-1])
@@ -133,44 +148,61 @@ class ConstraintLogitsProcessor:
         """
         if drafts_in_another_tokenizer():
             return scores  # whatever the draft is, its text comes here in the model's own tokens
-        self._locate(input_ids, scores.shape[-1])
-        rows = self._flat()
-        if input_ids.shape[1] == 1 and self._is_lead(rows, scores):
-            self._lead_written = True
-            self._prompt = self._last = None  # texts begin after the token that comes now
-            return scores
-        return self.constrained(rows, scores)
+        if input_ids.shape[1] == 1 and self._is_lead(scores):
+            self._before_lead = [*self._before_lead[-_MOST_LEADS:], input_ids.clone()]
+            return scores  # texts begin after the token that comes now
+        call = self._calls.find(
+            input_ids,
+            lambda owner: self._begin(input_ids, scores.shape[-1], owner),
+            is_told=self._fixed_prompt_length is not None,
+        )
+        parts = call.parts()
+        return self.constrained(call.rows, scores, lead=call.lead, parts=parts)
 
-    def _is_lead(self, rows: Sequence[Row | None], scores: torch.Tensor) -> bool:
+    def _is_lead(self, scores: torch.Tensor) -> bool:
         """Whether `generate` forces a first token here that is no text: a BOS, or a language."""
         import torch
 
-        forced: set[int | None] = {
+        forced = {
             int(torch.argmax(one)) if int(torch.isfinite(one).sum()) == 1 else None
-            for one, row in zip(scores, rows, strict=True)
-            if row is not None
+            for i, one in enumerate(scores)
+            if self._compiled[i * len(self._compiled) // len(scores)] is not None
         }
         only = forced.pop() if len(forced) == 1 else None
         if only is None or only in self._eos:
             return False
         return only >= len(self._vocabulary) or not self._vocabulary.token_bytes(only)
 
-    def constrained(self, states: Sequence[Row | None], scores: torch.Tensor) -> torch.Tensor:
-        """`scores` with each row's mask on it; None stands for a row without a constraint."""
+    def constrained(
+        self,
+        states: Sequence[Row | None],
+        scores: torch.Tensor,
+        *,
+        lead: int = 0,
+        parts: Sequence[Sequence[Row | None]] | None = None,
+    ) -> torch.Tensor:
+        """`scores` with each row's mask on it.
+
+        Args:
+            states: None stands for a row without a constraint.
+            scores: `(rows, width)`, left unchanged.
+            lead: how many tokens of the budget `generate` wrote before the texts.
+            parts: the rows of each prompt, of which beams may be given up as long as one is left.
+        """
         numbers: list[int] = []
         rows: list[Row] = []
         for number, row in enumerate(states):
             # Without an end-of-sequence id, a text that is over stays in the batch, and nobody reads what follows.
-            if row is not None and (self._eos or (row.status == LIVE and not row.matcher.is_finished)):
+            if row is not None and (row.eos or (row.status == LIVE and not row.matcher.is_finished)):
                 numbers.append(number)
                 rows.append(row)
         if not rows:
             return scores
-        packed = self._fill(rows, scores.shape[-1])
+        packed = self.fill(rows, scores.shape[-1], lead)
         if len(rows) == len(scores):
-            return self._checked(masked_scores(scores, packed), rows)
+            return self._checked(masked_scores(scores, packed), rows, parts)
         masked = scores.clone()
-        masked[numbers] = self._checked(masked_scores(scores[numbers], packed), rows)
+        masked[numbers] = self._checked(masked_scores(scores[numbers], packed), rows, parts)
         return masked
 
     def new_row(self, prompt: int) -> Row | None:
@@ -178,16 +210,16 @@ class ConstraintLogitsProcessor:
         compiled = self._compiled[prompt if self._is_list else 0]
         return None if compiled is None else Row(compiled.matcher(), self._eos)
 
-    def _fill(self, rows: list[Row], width: int) -> Packed:
+    def fill(self, rows: list[Row], width: int, lead: int = 0) -> Packed:
+        """The masks that are applied to these rows, `(len(rows), ceil(width / 32))` words."""
         words = packed_words(width)
         packed = np.zeros((len(rows), max(words, packed_words(len(self._vocabulary)))), dtype=np.uint32)
-        end_only = packed_ids(sorted(self._eos), packed.shape[1] * 32)
         plain: list[int] = []
         for i, row in enumerate(rows):
             if row.status != LIVE:
-                packed[i] = end_only
+                packed[i] = packed_ids(sorted(row.eos), packed.shape[1] * 32)
             elif self._limit is not None:
-                fill_mask_in_budget(row.matcher, packed, i, self._limit - self._lead - len(row.tokens))
+                fill_mask_in_budget(row.matcher, packed, i, self._limit - lead - len(row.tokens))
             else:
                 plain.append(i)
         if len(plain) == 1:
@@ -197,10 +229,10 @@ class ConstraintLogitsProcessor:
             fill_masks([rows[i].matcher for i in plain], filled)
             if filled is not packed:
                 packed[plain] = filled
-        if self._other_eos:
-            for i, row in enumerate(rows):
-                if row.status == LIVE:
-                    self._correct_eos(packed[i], row)
+        own_eos = frozenset(self._vocabulary.eos_token_ids)
+        for i, row in enumerate(rows):
+            if row.status == LIVE and row.eos != own_eos:
+                _correct_eos(packed[i], row, own_eos ^ row.eos)
         if self._excluded:
             for i, row in enumerate(rows):
                 for token_id in self._excluded.get(tuple(row.tokens), ()):
@@ -211,17 +243,9 @@ class ConstraintLogitsProcessor:
                     self._runs.restrict(packed[i], row.tokens, self._vocabulary)
         return packed if packed.shape[1] == words else np.ascontiguousarray(packed[:, :words])
 
-    def _correct_eos(self, packed: Packed, row: Row) -> None:
-        accepting = row.matcher.is_accepting
-        for token_id in self._other_eos:
-            if 0 <= token_id < 32 * len(packed):
-                bit = np.uint32(1 << (token_id & 31))
-                if accepting and token_id in self._eos:
-                    packed[token_id >> 5] |= bit
-                else:
-                    packed[token_id >> 5] &= ~bit
-
-    def _checked(self, masked: torch.Tensor, rows: list[Row]) -> torch.Tensor:
+    def _checked(
+        self, masked: torch.Tensor, rows: list[Row], parts: Sequence[Sequence[Row | None]] | None
+    ) -> torch.Tensor:
         """`masked`, with every row certain to hold a finite score and none that breaks sampling."""
         import torch
 
@@ -233,9 +257,9 @@ class ConstraintLogitsProcessor:
         for i, row in enumerate(rows):
             if not finite[i] and row.status != LIVE:
                 # Something forbids the end (min_new_tokens, say), but the row is over, and nothing else may come.
-                masked[i, [token_id for token_id in self._eos if token_id < masked.shape[-1]]] = 0.0
+                masked[i, [token_id for token_id in row.eos if token_id < masked.shape[-1]]] = 0.0
         starved = [row for row, alive in zip(rows, finite, strict=True) if not alive and row.status == LIVE]
-        if starved and not (in_beam_search() and self._beams_left(rows, finite)):
+        if starved and not (parts and in_beam_search() and _beams_left(parts, rows, finite)):
             text = self._text(starved[0])
             raise DeadEndError(
                 f"nothing can be written after {text!r}: every token that the constraint allows here has a score of "
@@ -245,85 +269,14 @@ class ConstraintLogitsProcessor:
             )
         return masked
 
-    def _beams_left(self, rows: list[Row], finite: list[bool]) -> bool:
-        """Whether every prompt still has a beam that can go on."""
-        alive = {id(row) for row, is_finite in zip(rows, finite, strict=True) if is_finite}
-        return all(group is None or any(id(row) in alive for row in group) for group in self._rows)
-
     def _text(self, row: Row) -> str:
         return self._vocabulary.tokens_bytes(row.tokens[: row.accepted]).decode("utf-8", "replace")
 
-    # -- whose row is this? -------------------------------------------------------------------------------------
+    # -- a new call ----------------------------------------------------------------------------------------------
 
-    def _locate(self, input_ids: torch.Tensor, width: int) -> None:
-        """Bring `self._rows` to the states of the rows of `input_ids`."""
+    def _begin(self, input_ids: torch.Tensor, width: int, owner: Any) -> Call:
         import torch
 
-        # Assisted decoding looks at one longer tensor, slice by slice; nothing else hands over part of a tensor.
-        part = input_ids.untyped_storage().nbytes() > input_ids.numel() * input_ids.element_size()
-        self._drafting |= part
-        last = self._last
-        if (
-            last is not None
-            and last.shape[0] == input_ids.shape[0]
-            and last.shape[1] + 1 == input_ids.shape[1]
-            and last.device == input_ids.device
-            and torch.equal(input_ids[:, :-1], last)
-        ):
-            for token_id, row in zip(input_ids[:, -1].tolist(), self._flat(), strict=True):
-                if row is not None:
-                    row.push(token_id)
-        else:
-            self._search(input_ids, width, part)
-        self._last = input_ids.clone()  # the caller may write into its own
-
-    def _flat(self) -> list[Row | None]:
-        flat: list[Row | None] = []
-        for group in self._rows:
-            flat.extend([None] * self._factor if group is None else group)
-        return flat
-
-    def _search(self, input_ids: torch.Tensor, width: int, part: bool) -> None:
-        import torch
-
-        prompt = self._prompt
-        known = (
-            prompt is not None
-            and prompt.shape[0] == input_ids.shape[0]
-            and prompt.shape[1] < input_ids.shape[1]
-            and prompt.device == input_ids.device
-            and bool(torch.equal(input_ids[:, : prompt.shape[1]], prompt))
-        )
-        if known and prompt is not None:
-            texts = self._texts(input_ids, prompt.shape[1])
-            if self._fixed_prompt_length is not None or self._continues(texts):
-                self._move(texts)
-                return
-        self._begin(input_ids, width)
-        self._drafting = part
-
-    def _continues(self, texts: list[list[int]]) -> bool:
-        """Whether `texts` belong to the call whose rows are known, or begin another one.
-
-        `generate` extends a row of the step before by one token. Assisted decoding also goes back and tries again
-        from there.
-        """
-        for group, i in self._group_slices():
-            if group is None:
-                continue
-            part = texts[i : i + self._factor]
-            distance = max(len(tokens) - common for tokens, (_, common) in zip(part, group.sources(part), strict=True))
-            longest = max(len(row.tokens) for row in group.rows)
-            steps_back = any(len(tokens) < longest + min(distance, 1) for tokens in part)
-            if distance > 1 or (steps_back and not self._drafting):
-                return False
-        return True
-
-    def _group_slices(self) -> list[tuple[RowGroup | None, int]]:
-        return [(group, i * self._factor) for i, group in enumerate(self._groups)]
-
-    def _begin(self, input_ids: torch.Tensor, width: int) -> None:
-        self._fit(width)
         rows = input_ids.shape[0]
         if self._is_list and in_pipeline():
             raise ValueError(
@@ -335,62 +288,107 @@ class ConstraintLogitsProcessor:
                 f"{len(self._compiled)} constraints for {rows} rows: pass one constraint, or one a prompt "
                 "(each holds for all beams and returns of its prompt)"
             )
-        self._lead = int(self._lead_written and input_ids.shape[1] == 2)
-        self._lead_written = False
-        if self._lead and self._limit is not None:
-            for compiled in self._compiled:
-                if compiled is not None:
+        lead = 0
+        for i, before in enumerate(self._before_lead):
+            if input_ids.shape == (before.shape[0], 2) and bool(torch.equal(input_ids[:, :1], before)):
+                lead = 1
+                self._before_lead = self._before_lead[:i] + self._before_lead[i + 1 :]
+                break
+        vocabulary, compiled = self._fitted(width)
+        if lead and self._limit is not None:
+            for one in compiled:
+                if one is not None:
                     what = "max_new_tokens, less the first token that generate forces,"
-                    check_budget(compiled.matcher(), self._limit - 1, what)
+                    check_budget(one.matcher(), self._limit - 1, what)
         fixed = self._fixed_prompt_length
-        length = input_ids.shape[1] if fixed is None else fixed + self._lead
+        length = input_ids.shape[1] if fixed is None else fixed + lead
         if length > input_ids.shape[1]:
             raise ValueError(f"prompt_length is {length}, but the rows have {input_ids.shape[1]} tokens only")
-        self._factor = rows // len(self._compiled)
-        self._groups = [None if one is None else RowGroup(Row(one.matcher(), self._eos)) for one in self._compiled]
-        self._prompt = input_ids[:, :length].clone()
-        self._move(self._texts(input_ids, length))
+        eos = self._eos_of_call(length - lead)
+        groups = [None if one is None else RowGroup(Row(one.matcher(), eos)) for one in compiled]
+        return Call(input_ids[:, :length].clone(), groups, lead, vocabulary, owner)
 
-    def _texts(self, input_ids: torch.Tensor, length: int) -> list[list[int]]:
-        texts: list[list[int]] = input_ids[:, length:].tolist()
-        return texts
-
-    def _move(self, texts: list[list[int]]) -> None:
-        self._rows = [
-            None if group is None else group.update(texts[i : i + self._factor]) for group, i in self._group_slices()
-        ]
+    def _eos_of_call(self, length: int) -> frozenset[int]:
+        """The ids that end the texts of the call that asks, which also is held against this processor's settings."""
+        settings = settings_of_call()
+        if settings is None:
+            return self._eos
+        named = settings.eos_token_id
+        ids = frozenset([named] if isinstance(named, int) else named or ())
+        most = settings.max_length
+        if self._limit is not None and isinstance(most, int) and 0 < most - length < self._limit:
+            warnings.warn(
+                f"generate cuts texts off after {most - length} tokens, and the processor closes them within "
+                f"{self._limit}: pass the same max_new_tokens to both",
+                stacklevel=4,
+            )
+        if not ids or ids >= self._eos:
+            return self._eos if self._eos_is_told or not ids else ids
+        if self._eos_is_told:
+            if not ids & self._eos:
+                warnings.warn(
+                    f"the processor ends texts with {sorted(self._eos)}, and generate waits for {sorted(ids)}: pass "
+                    "the same eos_token_ids to both, or leave them out here",
+                    stacklevel=4,
+                )
+            return self._eos
+        return ids
 
     # -- the model's width ---------------------------------------------------------------------------------------
 
-    def _fit(self, width: int) -> None:
+    def _fitted(self, width: int) -> tuple[Vocabulary, list[Any]]:
         """Logits narrower than the vocabulary: what the model cannot write must not be counted on."""
-        vocabulary, compiled = self._given
-        size = min(width, len(vocabulary))
-        if size == len(self._vocabulary):
-            return
-        if size < len(vocabulary):
+        vocabulary = self._vocabulary
+        if width >= len(vocabulary):
+            return vocabulary, self._compiled
+        if width not in self._narrower:
             tokens = [vocabulary.token_bytes(i) for i in range(len(vocabulary))]
-            if any(tokens[size:]):
-                vocabulary = Vocabulary(tokens[:size], [i for i in vocabulary.eos_token_ids if i < size])
-                compiled = [compiled_over(one, vocabulary) for one in compiled]
-        self._vocabulary, self._compiled = vocabulary, compiled
+            if any(tokens[width:]):
+                narrow = Vocabulary(tokens[:width], [i for i in vocabulary.eos_token_ids if i < width])
+                self._narrower[width] = narrow, [compiled_over(one, narrow) for one in self._compiled]
+            else:
+                self._narrower[width] = vocabulary, self._compiled
+        return self._narrower[width]
 
     @property
     def eos_token_ids(self) -> list[int]:
-        """The ids that end a text."""
+        """The ids that end a text, unless a call of `generate` names others."""
         return sorted(self._eos)
 
     @property
     def prompt_length(self) -> int | None:
-        """How many leading tokens of each row are not text, in the call that is going on."""
-        if self._prompt is not None:
-            return int(self._prompt.shape[1])
+        """How many leading tokens of each row are not text, in the call that asked last."""
+        call = self._calls.latest
+        if call is not None:
+            return call.length
         fixed = self._fixed_prompt_length
-        return None if fixed is None else fixed + int(self._lead_written)
+        return None if fixed is None else fixed + bool(self._before_lead)
 
     def row_state(self, number: int) -> Row | None:
         """The row as it was at the last call, for those who look at it from outside; None if unconstrained."""
-        return self._flat()[number]
+        call = self._calls.latest
+        return None if call is None else call.rows[number]
+
+
+_MOST_LEADS = 8
+
+
+def _correct_eos(packed: Packed, row: Row, others: frozenset[int]) -> None:
+    """Allow the row's own ends where its text matches, and never ends of the vocabulary that are none of the row's."""
+    accepting = row.matcher.is_accepting
+    for token_id in others:
+        if 0 <= token_id < 32 * len(packed):
+            bit = np.uint32(1 << (token_id & 31))
+            if accepting and token_id in row.eos:
+                packed[token_id >> 5] |= bit
+            else:
+                packed[token_id >> 5] &= ~bit
+
+
+def _beams_left(parts: Sequence[Sequence[Row | None]], rows: list[Row], finite: list[bool]) -> bool:
+    """Whether every prompt still has a beam that can go on."""
+    alive = {id(row) for row, is_finite in zip(rows, finite, strict=True) if is_finite}
+    return all(any(row is None or id(row) in alive for row in part) for part in parts)
 
 
 def compiled_over(constraint: Any, vocabulary: Vocabulary) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -39,6 +39,17 @@ class RunLimits:
                 raise TypeError(f"{name} is a whole number, or None for no bound, not {type(value).__name__} {value!r}")
             if value < 1:
                 raise ValueError(f"{name} is {value}: it must be at least 1, or None for no bound")
+
+    @classmethod
+    def of(cls, given: RunLimits | None, max_whitespace: int | None = None, max_repetition: int | None = None) -> Self:
+        """The limits that were given as one argument, or as two."""
+        if given is None:
+            return cls(max_whitespace, max_repetition)
+        if not isinstance(given, cls):
+            raise TypeError(f"run_limits is {type(given).__name__}: pass rellm.RunLimits(max_whitespace=…)")
+        if max_whitespace is not None or max_repetition is not None:
+            raise TypeError("run_limits has max_whitespace and max_repetition: pass them there only")
+        return given
 
     def __bool__(self) -> bool:
         return self.max_whitespace is not None or self.max_repetition is not None

@@ -18,28 +18,34 @@ ABANDONED = 2  # outside the language: a beam or a draft that transformers has g
 class Row:
     """The tokens of one row after the prompt, and the matcher that has read them."""
 
-    __slots__ = ("_eos", "accepted", "matcher", "status", "tokens")
+    __slots__ = ("accepted", "eos", "matcher", "status", "tokens")
 
     def __init__(self, matcher: Any, eos_token_ids: frozenset[int]) -> None:
         self.matcher = matcher
         self.tokens: list[int] = []
         self.accepted = 0  # how many of the tokens the matcher holds
         self.status = LIVE
-        self._eos = eos_token_ids
+        self.eos = eos_token_ids
 
     def copy(self) -> Row:
-        other = Row(self.matcher.copy(), self._eos)
+        other = Row(self.matcher.copy(), self.eos)
         other.tokens = self.tokens.copy()
         other.accepted = self.accepted
         other.status = self.status
         return other
+
+    def may_add(self, token_id: int) -> bool:
+        """Whether this token may come next: text that the matcher allows, or an end where the text matches."""
+        if token_id in self.eos:
+            return bool(self.matcher.is_accepting)
+        return bool(self.matcher.allows(token_id))
 
     def push(self, token_id: int) -> None:
         """One more token. After the end, and outside the language, tokens are only remembered."""
         self.tokens.append(token_id)
         if self.status != LIVE:
             return
-        if token_id in self._eos:
+        if token_id in self.eos:
             self.status = ENDED if self.matcher.is_accepting else ABANDONED
         elif self.matcher.allows(token_id):
             self.matcher.advance(token_id)
@@ -85,6 +91,10 @@ class RowGroup:
     def __init__(self, start: Row) -> None:
         self._start = start
         self.rows: list[Row] = []
+
+    def reaches(self, tokens: list[int]) -> bool:
+        """Whether the text is at most one token longer than where one of the rows has been."""
+        return any(common_length(row.tokens, tokens) >= len(tokens) - 1 for row in self.rows)
 
     def sources(self, texts: Sequence[list[int]]) -> list[tuple[Row, int]]:
         """For each of `texts` the known row that shares most with it, and how much."""

@@ -130,6 +130,49 @@ def in_beam_search() -> bool:
     return _frame_of("_beam_search") is not None
 
 
+def is_inside_generate() -> bool:
+    """Whether `generate` of transformers is on the stack; only asked where the tokens do not tell a call."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "generate" and _is_of_generation(frame):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def owner_of_call() -> Any:
+    """Something that lives exactly as long as the call of `generate` that asks: the list of processors that it made.
+
+    None outside of `generate`, or where the name is gone: then the tokens tell calls apart, and where they do not, an
+    error says so. PERF: about 5 µs.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    found = None
+    while frame is not None:  # the outermost one: assisted decoding calls `generate` inside
+        if _is_of_generation(frame):
+            processors = frame.f_locals.get("logits_processor")
+            if processors is not None and type(processors) is not list:
+                found = processors
+        frame = frame.f_back
+    return found if hasattr(type(found), "__weakref__") else None
+
+
+def _is_of_generation(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("transformers.generation.")
+
+
+def settings_of_call() -> Any:
+    """The `GenerationConfig` of the call of `generate` that asks; None outside of one, or where its name is gone."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if _is_of_generation(frame):
+            config = frame.f_locals.get("generation_config")
+            if hasattr(config, "eos_token_id") and hasattr(config, "max_length"):
+                return config
+        frame = frame.f_back
+    return None
+
+
 def drafts_in_another_tokenizer() -> bool:
     """Whether a draft model whose ids are of another tokenizer is asking (`assistant_tokenizer=`).
 

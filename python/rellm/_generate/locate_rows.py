@@ -1,0 +1,220 @@
+"""Whose row is this? The calls of `generate` that a processor serves, each found by its tokens.
+
+`generate` hands a processor nothing but token ids. Inside of `generate` the list of processors that it made for itself
+tells calls apart; in loops of a user's own the tokens do: a call that is going on extends the rows that it had by one
+token that their masks allowed, and everything else is a new call, whose prompt is what was handed over. Calls that hold
+the same tokens are in the same state, so it does not matter which of them goes on first. Nothing is concluded from
+where a tensor lies in memory or from the order of calls.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from rellm._errors import RellmError
+from rellm._generate.text_state import LIVE, Row, RowGroup
+from rellm._generate.transformers_quirks import is_inside_generate, owner_of_call
+
+if TYPE_CHECKING:
+    import torch
+
+_MOST_CALLS = 256  # that are open at a time; one that raised or was cut stays until then
+
+
+class Call:
+    """The rows of one call of `generate`.
+
+    Args:
+        prompt: `(rows, length)`, the tokens before the texts.
+        groups: for each constraint the rows that share it, or None for rows without one.
+        lead: how many tokens of `prompt` `generate` wrote itself and counts as new.
+        owner: what lives as long as the call; None where nothing is known to.
+    """
+
+    def __init__(
+        self, prompt: torch.Tensor, groups: Sequence[RowGroup | None], lead: int, vocabulary: Any, owner: Any
+    ) -> None:
+        self.prompt = prompt
+        self.lead = lead
+        self._owner = None if owner is None else weakref.ref(owner)
+        self.vocabulary = vocabulary
+        self._groups = groups
+        self.factor = prompt.shape[0] // len(groups)
+        self._last: torch.Tensor | None = None
+        self.rows: list[Row | None] = []
+
+    @property
+    def length(self) -> int:
+        """How many tokens stand before the texts."""
+        return int(self.prompt.shape[1])
+
+    def parts(self) -> list[list[Row | None]]:
+        """The rows, those of one constraint together."""
+        return [self.rows[i : i + self.factor] for i in range(0, len(self.rows), self.factor)]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no row can go on, or `generate` has returned: then what comes next is another call."""
+        if self.has_returned:
+            return True
+        known = [row for row in self.rows if row is not None]
+        return bool(known) and all(row.status != LIVE for row in known)
+
+    @property
+    def has_returned(self) -> bool:
+        """Whether the `generate` of this call is over."""
+        return self._owner is not None and self._owner() is None
+
+    def is_of(self, owner: Any) -> bool:
+        """Whether this is the call of that `generate`; None stands for a loop of a user's own."""
+        return (None if self._owner is None else self._owner()) is owner
+
+    def steps(self, input_ids: torch.Tensor) -> bool:
+        """Whether every row is what it was, and one allowed token more."""
+        import torch
+
+        last = self._last
+        return (
+            last is not None
+            and last.shape[0] == input_ids.shape[0]
+            and last.shape[1] + 1 == input_ids.shape[1]
+            and last.device == input_ids.device
+            and bool(torch.equal(input_ids[:, :-1], last))
+            and self._may_add(zip(self.rows, input_ids[:, -1].tolist(), strict=True))
+        )
+
+    def _may_add(self, steps: Any) -> bool:
+        live = [(row, token_id) for row, token_id in steps if row is not None and row.status == LIVE]
+        return all(row.may_add(token_id) for row, token_id in live)
+
+    def texts(self, input_ids: torch.Tensor) -> list[list[int]] | None:
+        """The tokens after the prompt, if `input_ids` begin with it."""
+        import torch
+
+        prompt = self.prompt
+        if (
+            prompt.shape[0] != input_ids.shape[0]
+            or prompt.shape[1] > input_ids.shape[1]
+            or prompt.device != input_ids.device
+            or not torch.equal(input_ids[:, : prompt.shape[1]], prompt)
+        ):
+            return None
+        found: list[list[int]] = input_ids[:, prompt.shape[1] :].tolist()
+        return found
+
+    def extends(
+        self, texts: list[list[int]], *, again: bool = False, given_up: bool = False, back: bool = False
+    ) -> bool:
+        """Whether each text is a row of the step before and one token more.
+
+        Args:
+            again: a text may also be a row as it was at the step before.
+            given_up: rows may have taken tokens that their masks forbade.
+            back: a text may go back to any place of a row before it goes on.
+        """
+        if not texts[0]:
+            return False
+        for group, part in zip(self._groups, self._split(texts), strict=True):
+            if group is None:
+                continue
+            known = {tuple(row.tokens): row for row in group.rows}
+            for tokens in part:
+                parent = known.get(tuple(tokens[:-1]))
+                if parent is not None:
+                    if not given_up and parent.status == LIVE and not parent.may_add(tokens[-1]):
+                        return False
+                elif not (again and tuple(tokens) in known) and not (back and group.reaches(tokens)):
+                    return False
+        return True
+
+    def _split(self, texts: list[list[int]]) -> list[list[list[int]]]:
+        return [texts[i : i + self.factor] for i in range(0, len(texts), self.factor)]
+
+    def push(self, input_ids: torch.Tensor) -> None:
+        """One more token for each row."""
+        for row, token_id in zip(self.rows, input_ids[:, -1].tolist(), strict=True):
+            if row is not None:
+                row.push(token_id)
+        self._last = input_ids.clone()  # the caller may write into its own
+
+    def move(self, texts: list[list[int]], input_ids: torch.Tensor) -> None:
+        """Make these the texts of the rows."""
+        self.rows = [
+            row
+            for group, part in zip(self._groups, self._split(texts), strict=True)
+            for row in ([None] * len(part) if group is None else group.update(part))
+        ]
+        self._last = input_ids.clone()
+
+
+class OpenCalls:
+    """All calls that one processor serves at a time; any number of threads may ask."""
+
+    def __init__(self) -> None:
+        self._calls: list[Call] = []  # the one asked last stands first
+        self._lock = Lock()
+
+    @property
+    def latest(self) -> Call | None:
+        return self._calls[0] if self._calls else None
+
+    def clear(self) -> None:
+        self._calls = []
+
+    def find(self, input_ids: torch.Tensor, begin: Callable[[Any], Call], *, is_told: bool = False) -> Call:
+        """The call of `input_ids`, its rows at their tokens.
+
+        Args:
+            begin: makes a new call of `input_ids`, for the `generate` that it is handed.
+            is_told: the caller has said how long prompts are, so that any text after the same prompt can be its own.
+
+        Raises:
+            RellmError: it cannot be told whether this goes on with a call or begins another one.
+        """
+        owner = owner_of_call()
+        with self._lock:
+            mine = [call for call in self._calls if call.is_of(owner) and not call.has_returned]
+            for call in mine:
+                if call.steps(input_ids):
+                    call.push(input_ids)
+                    return self._first(call)
+            found = self._searched(mine, input_ids, is_told, owner)
+            if found is not None:
+                return self._first(found)
+            call = begin(owner)
+            call.move(call.texts(input_ids) or [[] for _ in range(input_ids.shape[0])], input_ids)
+            self._calls = [one for one in self._calls if not one.is_over][: _MOST_CALLS - 1]
+            return self._first(call)
+
+    def _first(self, call: Call) -> Call:
+        self._calls = [call, *(one for one in self._calls if one is not call)]
+        return call
+
+    def _searched(self, calls: list[Call], input_ids: torch.Tensor, is_told: bool, owner: Any) -> Call | None:
+        open_ = [(call, texts) for call in calls if (texts := call.texts(input_ids)) is not None]
+        if owner is not None and open_:  # it has one call, whose rows are extended, reordered, or taken back
+            call, texts = open_[0]
+            call.move(texts, input_ids)
+            return call
+        open_ = [(call, texts) for call, texts in open_ if texts[0] and not (call.is_over and not is_told)]
+        # Calls that go on come first: one that stands still may be another's that holds the same tokens.
+        for again in (False, True):
+            for call, texts in open_:
+                if call.extends(texts, again=again):
+                    call.move(texts, input_ids)
+                    return call
+        if open_ and (is_told or is_inside_generate()):
+            for call, texts in open_:
+                if call.extends(texts, again=True, given_up=True, back=True):
+                    if is_told:
+                        call.move(texts, input_ids)
+                        return call
+                    raise RellmError(
+                        "it cannot be told whether these tokens go on with a call of generate or begin another one: "
+                        "this release of transformers keeps its processors in another place; pass prompt_length= to "
+                        "the processor"
+                    )
+        return None
