@@ -139,6 +139,44 @@ def test_a_rejection_is_of_one_type(compiled: rellm.CompiledConstraint) -> None:
     assert rellm.TokenRejectedError("no").rejection is None
 
 
+@pytest.mark.parametrize("number", [2**31, 2**63, 2**64, 2**70, -1, -(2**64)])
+@pytest.mark.parametrize("compiled", [AUTOMATON, SEARCH], ids=["automaton", "search"])
+def test_integers_of_any_size_are_answered_or_refused_with_a_typed_error(
+    compiled: rellm.CompiledConstraint, number: int
+) -> None:
+    matcher = compiled.matcher()
+    out = np.zeros((1, 5), dtype=np.uint32)
+    assert not matcher.allows(number)
+    assert matcher.validate([number]) == 0
+    assert matcher.explain(number).token_id == number
+    with pytest.raises(rellm.TokenRejectedError):
+        matcher.advance(number)
+    with pytest.raises(ValueError if number < 0 else IndexError):
+        matcher.rollback(number)
+    with pytest.raises(IndexError):
+        matcher.fill_mask(out, number)
+    with pytest.raises(IndexError):
+        matcher.fill_mask_within(out, number, 5)
+    if number > 0:
+        matcher.fill_mask_within(out, 0, number)
+        assert (out[0] == matcher.mask()).all()
+    with pytest.raises(IndexError):
+        VOCABULARY.token_bytes(number)
+    for refused in (
+        lambda: rellm.Vocabulary([b"a"], [number]),
+        lambda: rellm.Literal("a").repeat(number),
+        lambda: rellm.Regex("a", number, dialect="re"),
+        lambda: rellm.Limits(nesting=number),
+    ):
+        with pytest.raises((rellm.RellmError, ValueError)):
+            refused()
+    if number < 0:
+        with pytest.raises(ValueError, match="threads is"):
+            rellm.fill_masks([AUTOMATON.matcher()], out, number)
+    else:
+        rellm.fill_masks([AUTOMATON.matcher()], out, number)
+
+
 def test_help_teaches_how_to_drive_a_model_by_hand() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import rellm; help(rellm.Matcher)"], capture_output=True, text=True, check=True

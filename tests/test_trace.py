@@ -55,6 +55,16 @@ def written(model, prompt, compiled, count, seed):
     return ids, steps
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_are_a_typed_error(vocabulary, wrong):
+    model = tiny_model()
+    with torch.no_grad():
+        model.lm_head.weight[5] = wrong
+    compiled = rellm.compile(rellm.Regex("[a-z]{3}"), vocabulary)
+    with pytest.raises(rellm.RellmError, match="the model's logits at token 0 of the text are not numbers"):
+        trace_completion(model, [1, 2, 3], [ord("a")], compiled)
+
+
 @pytest.mark.parametrize("pattern", [r"\d+(\.\d{1,2})?", r"[^\n]{1,30}", r"(ab|é)+\n*", r'"action": "[a-z]{3,9}"'])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_removed_mass_is_the_softmax_mass_of_the_masked_tokens(vocabulary, pattern, seed):

@@ -3,7 +3,7 @@
 use crate::buffer::Rows;
 use crate::constraint::Constraint;
 use crate::errors::{detached, exception, match_exception};
-use crate::numbers::TokenId;
+use crate::numbers::{TokenId, Whole};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -142,15 +142,15 @@ impl Matcher {
         Ok(out)
     }
 
-    #[pyo3(signature = (out, row=0))]
-    fn fill_mask(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: isize) -> PyResult<()> {
-        self.fill(py, Rows::of(out, self.words)?.row(row)?)
+    #[pyo3(signature = (out, row=Whole(0)), text_signature = "(out, row=0)")]
+    fn fill_mask(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: Whole) -> PyResult<()> {
+        self.fill(py, Rows::of(out, self.words)?.row(row.0)?)
     }
 
-    fn fill_mask_within(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: isize, tokens_left: i64) -> PyResult<()> {
+    fn fill_mask_within(&self, py: Python<'_>, out: &Bound<'_, PyAny>, row: Whole, tokens_left: Whole) -> PyResult<()> {
         let tokens_left = count("tokens_left", tokens_left)?;
         let mut rows = Rows::of(out, self.words)?;
-        let row = rows.row(row)?;
+        let row = rows.row(row.0)?;
         self.ask(py, |matcher| matcher.fill_mask_within(row, tokens_left))
     }
 
@@ -160,12 +160,12 @@ impl Matcher {
         self.ask(py, |matcher| Ok(matcher.longest_way()))
     }
 
-    fn tokens_to_match(&self, py: Python<'_>, at_most: i64) -> PyResult<Option<u32>> {
+    fn tokens_to_match(&self, py: Python<'_>, at_most: Whole) -> PyResult<Option<u32>> {
         let at_most = count("at_most", at_most)?;
         self.ask(py, |matcher| matcher.tokens_to_match(at_most))
     }
 
-    fn matches_within(&self, py: Python<'_>, at_most: i64) -> PyResult<bool> {
+    fn matches_within(&self, py: Python<'_>, at_most: Whole) -> PyResult<bool> {
         let at_most = count("at_most", at_most)?;
         self.ask(py, |matcher| matcher.matches_within(at_most))
     }
@@ -184,8 +184,8 @@ impl Matcher {
         self.change(py, None, |matcher| matcher.advance_bytes(&data))
     }
 
-    fn rollback(&self, py: Python<'_>, n: isize) -> PyResult<()> {
-        let n = usize::try_from(n).map_err(|_| PyValueError::new_err("rollback: n must not be negative"))?;
+    fn rollback(&self, py: Python<'_>, n: Whole) -> PyResult<()> {
+        let n = usize::try_from(n.0).map_err(|_| PyValueError::new_err("rollback: n must not be negative"))?;
         self.change(py, None, |matcher| matcher.rollback(n))
     }
 
@@ -256,7 +256,8 @@ fn not_bytes(given: &Bound<'_, PyAny>) -> PyErr {
 }
 
 /// A number of tokens: not negative; more than there can be is as good as the most.
-fn count(name: &str, value: i64) -> PyResult<u32> {
+fn count(name: &str, value: Whole) -> PyResult<u32> {
+    let value = value.0;
     if value < 0 {
         return Err(PyValueError::new_err(format!("{name} is {value}: a number of tokens is not negative")));
     }
@@ -270,10 +271,10 @@ pub(crate) fn fill_masks(
     py: Python<'_>,
     matchers: Vec<Py<Matcher>>,
     out: &Bound<'_, PyAny>,
-    threads: Option<isize>,
+    threads: Option<Whole>,
 ) -> PyResult<()> {
     let threads =
-        threads.map(|given| usize::try_from(given).ok().filter(|&threads| threads > 0).ok_or(given)).transpose();
+        threads.map(|Whole(given)| usize::try_from(given).ok().filter(|&threads| threads > 0).ok_or(given)).transpose();
     let threads = threads.map_err(|given| {
         PyValueError::new_err(format!("threads is {given}: it must be at least 1, or None for as many as there are"))
     })?;

@@ -1,4 +1,4 @@
-//! Token ids from Python.
+//! Whole numbers from Python, which has no largest one.
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -27,6 +27,25 @@ impl<'a, 'py> FromPyObject<'a, 'py> for TokenId {
             Ok(id) => Ok(TokenId { id, given: None }),
             Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
                 Ok(TokenId { id: u32::MAX, given: Some(object.call_method0("__index__")?.unbind()) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A whole number; one that does not fit becomes the nearest that does.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole(pub(crate) isize);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Whole {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match object.extract::<isize>() {
+            Ok(number) => Ok(Whole(number)),
+            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
+                let negative = object.call_method0("__index__")?.lt(0)?;
+                Ok(Whole(if negative { isize::MIN } else { isize::MAX }))
             }
             Err(error) => Err(error),
         }

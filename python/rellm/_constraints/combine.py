@@ -18,7 +18,7 @@ from rellm._constraints.conversion import as_part
 from rellm._constraints.expression import ExpressionContext, Fragment
 from rellm._constraints.pieces import Pieces
 from rellm._constraints.report import Report, ReportEntry
-from rellm._errors import LimitExceededError, PatternError, UnsatisfiableError
+from rellm._errors import IncompleteError, LimitExceededError, PatternError, UnsatisfiableError
 
 # Constraints are walked by recursion: this deep, Python's own limit is not in sight.
 MAX_DEPTH: Final = 150
@@ -491,12 +491,19 @@ def _collect(constraint: Constraint, pieces: Pieces, values: dict[str, Any]) -> 
 
 
 def marked_pieces(constraint: Constraint, pieces: Pieces) -> Pieces:
-    """The pieces of a text that no matcher has written, with their parts marked."""
+    """The pieces of a text that no matcher has written, with their parts marked.
+
+    Raises:
+        TokenRejectedError: no text of the constraint begins so.
+        IncompleteError: it is only the beginning of one.
+    """
     from rellm._engines.compile import over_single_bytes
 
     compiled = over_single_bytes(constraint)
     matcher = compiled.matcher()
     matcher.advance_bytes(pieces.data)
+    if not matcher.is_accepting:
+        raise IncompleteError(f"{pieces.text!r:.80} is not a whole text of {constraint!r:.200}", text=pieces.text)
     return compiled.pieces(matcher)
 
 

@@ -85,8 +85,8 @@ class CompiledConstraint:
 
     def pieces(self, matcher: Matcher) -> Pieces:
         """What a matcher of this constraint has written, with its marked parts: what `Constraint.parse` reads."""
-        marks = matcher.marks() if isinstance(matcher, _core.Matcher) and self._mark_paths else ()
-        return Pieces.marked(bytes(matcher.text), marks, self._mark_paths)
+        tell: Any = getattr(matcher, "marks", None) if self._mark_paths else None
+        return Pieces.marked(bytes(matcher.text), () if tell is None else tell(), self._mark_paths)
 
     @property
     def memory_bytes(self) -> int:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rellm._errors import RellmError
+
 if TYPE_CHECKING:
     import torch
 
@@ -175,6 +177,7 @@ def trace_completion(
 
     Raises:
         TokenRejectedError: `token_ids` is not what `compiled` allows.
+        RellmError: the model's logits at a token are not numbers.
     """
     vocabulary = compiled.vocabulary if compiled is not None else vocabulary
     logits = next_token_logits(model, prompt_ids, token_ids)
@@ -184,6 +187,11 @@ def trace_completion(
     for i, token_id in enumerate(token_ids):
         left = None if max_new_tokens is None else max_new_tokens - i
         scores = logits[i].double().log_softmax(-1).cpu().numpy()
+        if np.isnan(scores).any():
+            raise RellmError(
+                f"the model's logits at token {i} of the text are not numbers (NaN or infinite): nothing can be said "
+                "of its choice; load the model in float32 or bfloat16, or leave trace=True out"
+            )
         steps.append(_step(scores, int(token_id), matcher, vocabulary, ends, left, best))
         if matcher is not None:
             matcher.advance(int(token_id))
