@@ -149,9 +149,12 @@ def test_a_template_takes_the_place_of_the_pattern(capsys):
         (["check", "a", "--flags", "q"],
          "rellm: --flags q: re has no flag 'q' here; there are i (IGNORECASE), m (MULTILINE), s (DOTALL), "
          "x (VERBOSE), a (ASCII)\n"),
-        (["check"], "rellm: RellmError: give one of PATTERN, --grammar FILE and --template TEXT, not none\n"),
+        (["check"],
+         "rellm: RellmError: give one of PATTERN, --grammar FILE, --template TEXT, --schema FILE and --type "
+         "MODULE:CLASS, not none\n"),
         (["complete", "--model", "m", "--regex", "a", "--template", "b", "p"],
-         "rellm: RellmError: give one of --regex, --grammar FILE and --template TEXT, not --regex and --template\n"),
+         "rellm: RellmError: give one of --regex, --grammar FILE, --template TEXT, --schema FILE and --type "
+         "MODULE:CLASS, not --regex and --template\n"),
         (["check", "--template", "{a}", "--hole", "b", "x"], "rellm: RellmError: --hole b: write it as NAME=PATTERN\n"),
         (["check", "--template", "{a", "x"],
          "rellm: TemplateError: single '{' at position 0: write '{{' for the character itself, or close the hole: "
@@ -265,3 +268,29 @@ def test_a_pattern_that_nothing_matches_is_an_error(capsys):
     status, out, err = run("sample", "a(?!b)b", capsys=capsys)
     assert (status, out) == (2, "")
     assert "UnsatisfiableError" in err
+
+
+# schemas and types
+
+
+def test_check_prints_the_report_of_a_schema(capsys, tmp_path):
+    file = tmp_path / "schema.json"
+    file.write_text('{"type": "integer", "minimum": 3, "maximun": 9}')
+    status, out, _ = run("check", "--schema", str(file), "4", capsys=capsys)
+    assert (status, text_line(out)) == (0, "'4' matches in full, and may go on")
+    assert "keywords 3, 2 of them exact" in out
+    assert "did you mean 'maximum'?" in out
+    assert run("check", "--schema", str(file), "2", capsys=capsys)[0] == 1
+    file.write_text('{"pattern": "("}')
+    assert "/pattern" in run("check", "--schema", str(file), capsys=capsys)[2]
+
+
+def test_a_type_takes_the_place_of_the_pattern(capsys, tmp_path, monkeypatch):
+    (tmp_path / "forms_of_cli.py").write_text("import datetime\nclass Day(datetime.date): pass\nages = list[int]\n")
+    monkeypatch.chdir(tmp_path)
+    assert run("check", "--type", "datetime:date", "2024-02-30", capsys=capsys)[0] == 1
+    status, out, _ = run("sample", "--type", "datetime:date", "-n", "3", "--seed", "1", capsys=capsys)
+    assert status == 0
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", line) for line in out.splitlines())
+    assert "No module named" in run("check", "--type", "no_such_module:X", capsys=capsys)[2]
+    assert "MODULE:CLASS" in run("check", "--type", "date", capsys=capsys)[2]

@@ -59,6 +59,7 @@ NAMES = {
     "__version__",
     "compile",
     "complete_re",
+    "describe",
     "fill_masks",
     "validate",
 }

@@ -28,6 +28,7 @@ from rellm._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence
+    from rellm._constraints.describe import describe
     from rellm._constraints.free_text import FreeText
     from rellm._constraints.grammar.context_free import Grammar
     from rellm._constraints.json_schema import JsonSchema, JsonSpelling
@@ -88,6 +89,7 @@ __all__ = [
     "__version__",
     "compile",
     "complete_re",
+    "describe",
     "fill_masks",
     "validate",
 ]
@@ -112,6 +114,7 @@ _LAZY: dict[str, str] = {
     "Template": "rellm._constraints.template",
     "Trace": "rellm._trace.trace",
     "complete_re": "rellm._rellm_0",
+    "describe": "rellm._constraints.describe",
 }
 
 

@@ -20,6 +20,7 @@ Make a language model write only text that matches a regular expression, a gramm
   rellm explain  --model FOLDER --regex 'yes|no' 'Is water wet? '
   rellm check --grammar calculator.lark '1+2'  a grammar in place of the pattern
   rellm sample --template 'Name: {name}.'      literal text with holes
+  rellm check --schema person.json            what becomes of each keyword of a JSON Schema
 """
 
 _STATUS = """\
@@ -190,7 +191,7 @@ def _pattern_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _format_arguments(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("grammars and templates, in place of a pattern")
+    group = command.add_argument_group("grammars, templates, schemas and types, in place of a pattern")
     group.add_argument(
         "--grammar", metavar="FILE", help="a grammar: GBNF where the file ends in .gbnf or .ebnf, else Lark's format"
     )
@@ -199,6 +200,10 @@ def _format_arguments(command: argparse.ArgumentParser) -> None:
         "--lexer", choices=["none", "maximal"], default="none",
         help="none: the strings that the rules derive (default); maximal: as a lexer that takes the longest match",
     )  # fmt: skip
+    group.add_argument("--schema", metavar="FILE", help="a JSON Schema: the text is JSON that is valid under it")
+    group.add_argument(
+        "--type", metavar="MODULE:CLASS", help="a Python type: the text is its JSON, or bare text for int, date, …"
+    )
     group.add_argument("--template", metavar="TEXT", help="literal text with holes: 'Name: {name}, age {age}.'")
     group.add_argument(
         "--hole", metavar="NAME=PATTERN", action="append", default=[],

@@ -26,7 +26,16 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         *_what(arguments),
         ("engine", engine_of(compiled), None if compiled.engine == "automaton" else "yellow"),
     ]
-    for entry in constraint.report():
+    report = constraint.report()
+    if arguments.schema is not None:
+        exact = sum(entry.status in ("enforced", "annotation") for entry in report)
+        rows.append(("keywords", f"{len(report)}, {exact} of them exact", None))
+    for entry in report:
+        if entry.pointer and entry.status in ("enforced", "annotation"):
+            continue
+        if entry.pointer:
+            rows.append(("look at", str(entry), "yellow"))
+            continue
         where = "" if entry.position is None else f" at position {entry.position}"
         remedy = f"; {entry.remedy}" if entry.remedy else ""
         rows.append(("look at", f"{entry.keyword}{where}: {entry.why}{remedy}", "yellow"))
@@ -45,6 +54,10 @@ def _what(arguments: argparse.Namespace) -> list[tuple[str, str, str | None]]:
         return [("grammar", arguments.grammar, None)]
     if arguments.template is not None:
         return [("template", arguments.template, None)]
+    if arguments.schema is not None:
+        return [("schema", arguments.schema, None)]
+    if arguments.type is not None:
+        return [("type", arguments.type, None)]
     shown = arguments.pattern.encode("utf-8", "backslashreplace").decode()
     return [("pattern", shown, None), ("read as", _library(arguments.dialect), None)]
 

@@ -12,8 +12,8 @@ from rellm._constraints.choice import Literal
 from rellm._constraints.regex import Regex
 from rellm._errors import PatternError, UnsatisfiableError, UnsupportedError
 
-# What stands for a constraint: a pattern, or its text, is a `Regex`.
-ConstraintLike: TypeAlias = Constraint | str | re.Pattern[str] | regex.Pattern[str]
+# What stands for a constraint: a pattern, or its text, is a `Regex`; a dict is a JSON Schema; a type means its values.
+ConstraintLike: TypeAlias = Constraint | str | re.Pattern[str] | regex.Pattern[str] | dict[str, Any] | type
 
 
 def as_constraint(value: Any) -> Constraint:
@@ -30,13 +30,17 @@ def as_constraint(value: Any) -> Constraint:
         _refuse_json(value)
     if isinstance(value, (str, bytes, re.Pattern, regex.Pattern)):
         return Regex(value)  # bytes are refused there
+    found = _schema_or_type(value)
+    if found is not None:
+        return found
     if isinstance(value, (list, tuple, set, frozenset)):
         raise TypeError(
             f"a constraint was expected, not {kind_of(value)}: for one of several strings, use rellm.Choice"
         )
     raise TypeError(
         f"a constraint was expected, not {kind_of(value)}: "
-        "use rellm.Regex, rellm.Choice or rellm.Literal, or a pattern of re or regex" + _perhaps_a_schema(value)
+        "use rellm.Regex, rellm.Choice, rellm.JsonSchema, a pattern of re or regex, or a type"
+        + _perhaps_a_schema(value)
     )
 
 
@@ -75,6 +79,8 @@ def as_part(value: Any, where: str) -> Constraint:
     if isinstance(value, (re.Pattern, regex.Pattern)):
         value = Regex(value)
     if not isinstance(value, Constraint):
+        value = _schema_or_type(value) or value
+    if not isinstance(value, Constraint):
         raise TypeError(
             f"{where} is {kind_of(value)}: a part is a constraint, a compiled pattern, or a str, which is exactly that "
             "text" + _perhaps_a_schema(value)
@@ -107,9 +113,21 @@ def _refuse_json(text: str) -> None:
         )
 
 
+def _schema_or_type(value: Any) -> Constraint | None:
+    """The constraint of a dict that is a schema, or of a type; None if it is neither."""
+    if isinstance(value, dict):
+        from rellm._constraints.json_schema import JsonSchema
+        from rellm._constraints.json_schema.keywords import KNOWN
+
+        return None if KNOWN.isdisjoint(value) else JsonSchema(value)
+    if isinstance(value, type) or get_origin(value) is not None or type(value).__name__ == "TypeAliasType":
+        from rellm._constraints.python_types import constraint_of
+
+        return constraint_of(value)
+    return None
+
+
 def _perhaps_a_schema(value: Any) -> str:
     if isinstance(value, dict):
-        return "; for a JSON schema, use rellm.JsonSchema(schema)"
-    if isinstance(value, type) or get_origin(value) is not None:
-        return "; for the JSON of a Python type, use rellm.JsonSchema.of(T)"
+        return "; the dict has no keyword of JSON Schema: for any object, use rellm.JsonSchema(schema)"
     return ""

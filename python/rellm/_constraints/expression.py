@@ -63,6 +63,16 @@ class ExpressionContext:
         self._bodies: list[Fragment | None] = []
         self._pending: list[tuple[int, Callable[[], Fragment]]] = []
 
+    def take_over(self, other: ExpressionContext) -> bool:
+        """Begins with all that another context has collected; False, and nothing done, where this one is not empty."""
+        if self.strings or self.dialects or self.marks or self._bodies:
+            return False
+        self.strings, self.dialects = list(other.strings), list(other.dialects)
+        self.marks, self._bodies = list(other.marks), list(other._bodies)
+        self._string_numbers, self._rule_numbers = dict(other._string_numbers), dict(other._rule_numbers)
+        self._pending = list(other._pending)
+        return True
+
     def string(self, text: str) -> int:
         """The number of a string; equal strings have one."""
         number = self._string_numbers.setdefault(text, len(self.strings))
@@ -210,7 +220,10 @@ def union(parts: Iterable[Fragment]) -> Fragment:
         return members[0]
     if all(member[0] == LITERAL for member in members):
         return [CHOICE, len(members), *(member[1] for member in members)]
-    return [UNION, len(members), *(number for member in members for number in member)]
+    ops = [UNION, len(members)]
+    for member in members:
+        ops += member
+    return ops
 
 
 def optional(part: Fragment) -> Fragment:

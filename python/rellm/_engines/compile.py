@@ -290,6 +290,8 @@ def _search(constraint: Regex, vocabulary: Vocabulary, limits: Limits, reason: s
 def _dialect(dialect: str) -> _core.Dialect:
     from rellm._dialects import tables
 
+    if dialect == "ecma":
+        return tables.ecma_dialect()
     return tables.re_dialect() if dialect == "re" else tables.regex_dialect()
 
 

@@ -261,7 +261,7 @@ class _Reading:
 
     def into(self, context: ExpressionContext) -> Fragment:
         """The fragment in another context."""
-        return self._write(context)
+        return list(self.root) if context.take_over(self.context) else self._write(context)
 
 
 def _read_schema(schema: Any) -> tuple[str, Any]:

@@ -77,10 +77,13 @@ class Emission:
         self._free_string = string_fragment(context, FREE_STRING, front.texts)
         self._strings: dict[Any, Fragment] = {}
         self.quote = literal(context, '"')
+        self._flat_layout = Layout(context, spelling, 0)
 
     @property
     def layout(self) -> Layout:
         """What stands around the parts of a value at the present depth."""
+        if not self.spelling.is_indented:
+            return self._flat_layout
         found = self._layouts.get(self.depth)
         if found is None:
             found = self._layouts[self.depth] = Layout(self.context, self.spelling, self.depth)

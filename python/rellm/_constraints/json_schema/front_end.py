@@ -518,6 +518,8 @@ class FrontEnd:
         types = schema.get("type")
         if types is None:
             return FREE
+        if isinstance(types, str) and types in _TYPE_NAMES:
+            return (types,)
         names = (types,) if isinstance(types, str) else types
         if not isinstance(names, (list, tuple)) or not _TYPE_NAMES.issuperset(n for n in names if isinstance(n, str)):
             raise self.malformed(schema, "type", f"{text_of(types)} is no type of JSON")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Hashable
 from decimal import Decimal
 from fractions import Fraction
+from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
 Number: TypeAlias = int | Fraction
@@ -61,4 +62,6 @@ def scaled(number: Number) -> tuple[int, int]:
 
 def text_of(value: Any) -> str:
     """The value as JSON text, characters as they are."""
+    if isinstance(value, str):
+        return encode_basestring(value)
     return json.dumps(value, ensure_ascii=False)

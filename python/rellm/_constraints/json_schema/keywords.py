@@ -200,5 +200,5 @@ def meant_by(keyword: str) -> str | None:
         return _WRITTEN[keyword]
     if len(keyword) < 5:
         return None
-    found = get_close_matches(keyword, sorted(ASSERTIONS), n=1, cutoff=0.86)
+    found = get_close_matches(keyword, sorted(ASSERTIONS), n=1, cutoff=0.84)
     return found[0] if found else None
