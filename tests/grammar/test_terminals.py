@@ -123,3 +123,11 @@ def test_priorities_and_settings_are_reported_as_without_effect():
         ("priority of A", "annotation"),
     ]
     assert report.entries[2].position is not None
+
+
+def test_a_terminal_that_is_imported_by_way_of_another_file_stays_one(tmp_path):
+    (tmp_path / "outer.lark").write_text("%import .inner.start -> inner__start\nstart: inner__start\n")
+    (tmp_path / "inner.lark").write_text('start: INT "." \n%import common.INT\n%ignore " "\n')
+    found = fragments(Grammar(tmp_path / "outer.lark"))
+    assert found.accepts("12.")
+    assert not found.accepts("1 2.")

@@ -76,7 +76,7 @@ class _Lowering:
         rules = [rule for rule in self._grammar.rules.values() if not rule.is_terminal]
         start = self._grammar.rules[self._grammar.start]
         for rule in rules:
-            for expr in _lexemes_of(rule.body):
+            for expr in self._lexemes_of(rule.body):
                 self._register(expr, rule.place)
         if start.is_terminal:
             self._register(Ref(start.name, start.place), start.place)
@@ -114,22 +114,21 @@ class _Lowering:
             return self._written(expr.body)
         return rebuild(expr, self._written)
 
-
-def _lexemes_of(body: Expr) -> list[Expr]:
-    """The strings, patterns and terminals of a rule's body, none of them inside another."""
-    found: list[Expr] = []
-    waiting = [body]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, (Text, Chars, Pattern, Special, Embedded, Both, Other, Look)) or (
-            isinstance(node, Ref) and node.name.lstrip("_")[:1].isupper()
-        ):
-            found.append(node)
-        elif isinstance(node, (Seq, Alt)):
-            waiting += reversed(node.parts)
-        elif isinstance(node, (Loop, Aliased)):
-            waiting.append(node.body)
-    return found
+    def _lexemes_of(self, body: Expr) -> list[Expr]:
+        """The strings, patterns and terminals of a rule's body, none of them inside another."""
+        found: list[Expr] = []
+        waiting = [body]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, (Text, Chars, Pattern, Special, Embedded, Both, Other, Look)) or (
+                isinstance(node, Ref) and self._grammar.rules[node.name].is_terminal
+            ):
+                found.append(node)
+            elif isinstance(node, (Seq, Alt)):
+                waiting += reversed(node.parts)
+            elif isinstance(node, (Loop, Aliased)):
+                waiting.append(node.body)
+        return found
 
 
 def to_fragment(bodies: dict[str, Expr], context: ExpressionContext, key: Hashable) -> Fragment:
