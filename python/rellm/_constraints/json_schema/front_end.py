@@ -20,6 +20,7 @@ from rellm._constraints.json_schema.keywords import (
 from rellm._constraints.json_schema.keywords import (
     ASSERTIONS,
     IN_PLACE,
+    LATER,
 )
 from rellm._constraints.json_schema.keywords import (
     NUMBER as NUMBER_KEYWORDS,
@@ -119,6 +120,8 @@ class FrontEnd:
         self._unions: dict[tuple[Term, ...], int] = {}
         self._expanding: set[int] = set()
         self._grounded: set[int] = set()
+        # By the schemas that were read without keywords of later drafts, those of the document.
+        self._originals: dict[int, dict[str, Any]] = {}
         self._empty: dict[Term, bool] = {}
         # Dynamic scopes: by number, the schema of each dynamic anchor; filled only where the document refers to one.
         self._scopes: list[dict[str, tuple[Any, Resource]]] = [{}]
@@ -199,9 +202,14 @@ class FrontEnd:
         key: Hashable = (id(schema), scope) if scope else id(schema)
         number = self._numbers.get(key)
         if number is None:
-            if schema.keys().isdisjoint(ASSERTIONS):
+            read = schema
+            if not schema.keys().isdisjoint(LATER[resource.draft]):
+                later = LATER[resource.draft]
+                read = {keyword: value for keyword, value in schema.items() if keyword not in later}
+                self._originals[id(read)] = schema
+            if read.keys().isdisjoint(ASSERTIONS):
                 return ANYTHING
-            number = self._numbers[key] = self._add(Node(schema, resource, scope))
+            number = self._numbers[key] = self._add(Node(read, resource, scope))
         return (2 * number,)
 
     def _add(self, node: Node) -> int:
@@ -690,6 +698,7 @@ class FrontEnd:
         self, schema: dict[str, Any], keyword: str, status: Status, direction: Direction, why: str, remedy: str
     ) -> None:
         """Notes what became of a keyword; the first note of one counts."""
+        schema = self._originals.get(id(schema), schema)
         self.notes.append(Note(schema, keyword, status, direction, why, remedy))
 
     def schema_with(self, keyword: str) -> dict[str, Any]:
@@ -699,6 +708,7 @@ class FrontEnd:
 
     def pointer(self, schema: dict[str, Any], keyword: str | None) -> str:
         """The JSON pointer of a keyword of a schema, in the document or in the resource that holds it."""
+        schema = self._originals.get(id(schema), schema)
         for resource in [self.document.main, *self.document._by_uri.values()]:
             found = pointer_to(resource.root, schema)
             if found is not None:

@@ -144,6 +144,10 @@ _UNTIL: Final = {
     "dependencies": "draft-07",
     "id": "draft-04",
 }
+# By draft, the keywords that came later: where `$schema` names the draft, they say nothing.
+LATER: Final = {
+    draft: frozenset(k for k, since in _SINCE.items() if DRAFTS.index(since) > DRAFTS.index(draft)) for draft in DRAFTS
+}
 # Words of other vocabularies: not misspelt, without meaning here.
 _FOREIGN: Final = frozenset(
     {

@@ -70,6 +70,8 @@ def _declared(shape: ObjectShape) -> dict[str, None]:
     for layer in shape.layers:
         declared.update(dict.fromkeys(layer.named))
     declared.update(dict.fromkeys(shape.required))
+    for layer, _, _ in shape.exists:
+        declared.update(dict.fromkeys(layer.named))
     for given, wanted in shape.clauses:
         declared.update(dict.fromkeys(given))
         declared.update(dict.fromkeys(wanted))

@@ -99,11 +99,18 @@ def _entry(
             why = f"{keyword!r} is no keyword"
             return ReportEntry(pointer, keyword, "suspicious", why, f"did you mean {meant!r}?", direction="wider")
         return ReportEntry(pointer, keyword, "annotation", "no keyword of JSON Schema")
+    since = newer(keyword, draft)
+    if since is not None and keyword in ASSERTIONS:
+        why = f"a keyword of {since}, and $schema says {draft}, which ignores it"
+        return ReportEntry(pointer, keyword, "not enforced", why, "name a later draft in $schema", direction="wider")
     if keyword in ANNOTATIONS:
         last = outdated(keyword, draft)
         why = f"a keyword of {last}, read as it was" if last and keyword != "id" else ""
         if keyword.startswith("content"):
             why = "content is described, not checked"
+            if draft == "draft-07":  # which lets it be an assertion
+                remedy = "check it afterwards"
+                return ReportEntry(pointer, keyword, "not enforced", why, remedy, direction="wider")
         return ReportEntry(pointer, keyword, "annotation", why)
     if keyword == "format":
         if is_python and value in PYTHON_FORMATS:
@@ -128,9 +135,7 @@ def _entry(
                 why = f"it is about {kind}s, and type allows none"
                 return ReportEntry(pointer, keyword, "suspicious", why, "correct type or remove it")
     why = ""
-    if (since := newer(keyword, draft)) is not None:
-        why = f"a keyword of {since}, read as there; $schema says {draft}"
-    elif (last := outdated(keyword, draft)) is not None:
+    if (last := outdated(keyword, draft)) is not None:
         why = f"a keyword of {last}, read as it was"
     elif keyword == "additionalProperties" and value is not False:
         why = "the same additional key may be written twice"

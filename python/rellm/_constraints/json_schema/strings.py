@@ -151,7 +151,10 @@ def _for_regex(source: str) -> str:
     return found
 
 
+_SPACE: Final = r"\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _ECMA_CLASSES: Final = {
+    r"\s": (_SPACE, f"[{_SPACE}]"),
+    r"\S": (r"\S", f"[^{_SPACE}]"),
     r"\d": ("0-9", "[0-9]"),
     r"\D": (r"\D", "[^0-9]"),
     r"\w": ("A-Za-z0-9_", "[A-Za-z0-9_]"),
