@@ -15,6 +15,7 @@ from rellm._engines.search.masks.tokens import Symbols, Texts, becoming, decode
 from rellm._engines.search.pattern.alphabet import Alphabet, alphabet_of, scan_regex
 from rellm._engines.search.pattern.languages import language_of_regex, stacks_of
 from rellm._engines.search.pattern.reading import read
+from rellm._engines.search.time_limit import Budget
 
 SCALARS = ((0, 0xD7FF), (0xE000, 0x10FFFF))
 LETTERS = "ab(\n"
@@ -53,7 +54,7 @@ def matches(pattern: regex.Pattern[str], texts: list[str] = SHORT) -> set[str]:
 
 def read_by_stacks(pattern: str, texts: list[str]) -> tuple[set[str], set[str]]:
     """The texts that the stacks accept, and those that they keep alive."""
-    language = language_of_regex(pattern, 0, {})
+    language = language_of_regex(pattern, 0, {}, Budget(20_000_000, 0))
     assert language.alphabet is not None
     symbols = Symbols(TEXTS, language.alphabet)
     stacks = stacks_of(language, symbols, 1 << 28)
@@ -154,7 +155,7 @@ PECULIAR = st.sampled_from(
 def test_partial_matching_loses_no_text_once_its_boundaries_are_put_in_other_words(pattern):
     pattern = f"(a|b){pattern}"
     try:
-        language = language_of_regex(pattern, 0, {})
+        language = language_of_regex(pattern, 0, {}, Budget(20_000_000, 0))
     except UnsupportedError:
         return
     texts = texts_over("ab(", 5)
@@ -196,7 +197,7 @@ def test_boundaries_in_other_words_are_the_same(letter):
 )
 def test_characters_that_a_pattern_tells_apart_have_classes_of_their_own(pattern, apart, alike):
     own = regex.compile(pattern, ignore_unused=True, names=["ab", "b"])
-    alphabet = alphabet_of(read(own, 0), scan_regex)
+    alphabet = alphabet_of(read(own, 0), scan_regex, Budget(20_000_000, 0))
     assert alphabet is not None
     for one, other in apart:
         assert alphabet.class_of(one) != alphabet.class_of(other), (one, other)

@@ -6,14 +6,17 @@ by converting it, which takes seconds each time; so it is converted once and kep
 
 from __future__ import annotations
 
+import atexit
 import copy
 import hashlib
 import importlib.util
 import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
+from rellm import _disk
 from rellm._errors import RellmError
 
 PROMPT = """Human: "What's the capital of the United States?"
@@ -56,10 +59,22 @@ def gguf_file() -> Path:
     )
 
 
-def cache_folder() -> Path:
-    """The folder for what can be made again: `rellm` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "rellm"
+@cache
+def _folder_of_this_process() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="rellm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _writable(folder: Path | None) -> Path:
+    """The cache folder; one that goes with this process where there is none, or nothing can be written there."""
+    if folder is None:
+        return _folder_of_this_process()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return _folder_of_this_process()
+    return folder if os.access(folder, os.W_OK | os.X_OK) else _folder_of_this_process()
 
 
 def model_folder() -> Path:
@@ -68,10 +83,13 @@ def model_folder() -> Path:
     with source.open("rb") as file:
         # The head of the file (configuration, tokenizer) and its size tell one release of the model from another.
         digest = hashlib.sha256(file.read(1 << 20) + str(source.stat().st_size).encode()).hexdigest()
-    target = cache_folder() / f"{source.stem}-{digest[:12]}"
+    name = f"{source.stem}-{digest[:12]}"
+    folder = _disk.cache_folder()
+    if folder is not None and (folder / name).is_dir():
+        return folder / name
+    target = _writable(folder) / name
     if target.is_dir():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{MODEL_NAME}-", dir=target.parent))
     try:
         convert(source, unfinished)

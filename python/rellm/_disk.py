@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
+_MOST_BYTES_OF_A_FILE = 256 << 20
+
 
 def cache_folder() -> Path | None:
-    """`$XDG_CACHE_HOME/rellm`, or `~/.cache/rellm`; None where `RELLM_CACHE` is 0 or there is no home."""
+    """`rellm` in `$XDG_CACHE_HOME`, else in `%LOCALAPPDATA%` or `~/.cache`.
+
+    None where `RELLM_CACHE` is 0 or there is no home. Relative paths are ignored, as the XDG specification says.
+    """
     if os.environ.get("RELLM_CACHE", "").strip().lower() in ("0", "off", "no", "false"):
         return None
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # the specification says that relative paths are to be ignored
-        base = os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base, "rellm") if os.path.isabs(base) else None
+    home = os.path.join(os.path.expanduser("~"), ".cache")
+    for base in (os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("LOCALAPPDATA", ""), home):
+        if os.path.isabs(base):
+            return Path(base, "rellm")
+    return None
 
 
 def read(path: Path) -> bytes | None:
-    """The file's content, which counts as used now; None where there is none."""
+    """The file's content, which counts as used now; None where there is no file of a size that we write.
+
+    Whatever else stands there is not waited for: opening a FIFO would block until someone writes into it.
+    """
     try:
-        data = path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return None
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES_OF_A_FILE:
+                return None
+            data = file.read()
     except OSError:
         return None
     try:

@@ -19,7 +19,7 @@ class Limits:
         memory_bytes: bytes that expressions, states, transitions and cached masks of one constraint may hold together.
         fuel: units of work (derivatives taken, nodes of the vocabulary's tree visited) of one call: a compilation, a
             mask, an advance. The default is below a second on today's machines. The search engine cannot count what
-            the regex library does, and counts its time: 10,000,000 units are a second of matching for one call.
+            the regex library does, and counts its time: 25,000,000 units are a second of matching for one call.
         nesting: depth of nested groups in a pattern, 500 at most: more might not fit on a thread's stack.
         pattern_length: length of a pattern in characters.
     """

@@ -1,6 +1,6 @@
 //! The dialects: tables from Python's side, and the questions that a pattern asks while it is parsed.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyException, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use rellm_core::codepoints::CodePoints;
@@ -8,6 +8,7 @@ use rellm_core::error::{Error, Result};
 use rellm_core::limits::Limits;
 use rellm_core::syntax::ast::{Node, Pattern};
 use rellm_core::syntax::{self, Library, Property, PropertyEncoding, PropertyQuery, Resolver, Tables, tables};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub struct Dialect {
 #[pymethods]
 impl Dialect {
     /// `library` is "re", "regex" or "ecma" (which needs no tables), `minor` Python's minor version, `tables` what `rellm._dialects.tables` scanned, `resolver`
-    /// an object with its methods `character`, `is_identifier` and `property`.
+    /// an object with its methods `character`, `is_identifier`, `property` and `misreading`.
     #[new]
     fn new(library: &str, minor: u8, tables: &[u8], resolver: Py<PyAny>) -> PyResult<Self> {
         let library = match library {
@@ -103,7 +104,8 @@ impl Dialect {
         limits: &Limits,
     ) -> PyResult<Result<Pattern>> {
         let lists = named_list_points(named_lists)?;
-        Ok(crate::fork::detach(py, || syntax::parse(points, flags, &self.inner, &lists, limits)))
+        let parsed = crate::fork::detach(py, || syntax::parse(points, flags, &self.inner, &lists, limits));
+        raised().map_or(Ok(parsed), Err)
     }
 }
 
@@ -128,13 +130,36 @@ struct PythonResolver(Py<PyAny>);
 
 impl PythonResolver {
     fn ask<T>(&self, question: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T> {
-        Python::attach(|py| question(self.0.bind(py)).map_err(|error| failed(&error)))
+        Python::attach(|py| question(self.0.bind(py)).map_err(|error| failed(py, error)))
     }
 }
 
-fn failed(error: &PyErr) -> Error {
+thread_local! {
+    /// What a resolver raised that is no answer: a Ctrl-C, no memory, a limit. The core knows no Python and fails with
+    /// an error of its own; the boundary raises this one in its place.
+    static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// What a resolver raised while the core asked it, if it has to reach the caller as it is.
+pub fn raised() -> Option<PyErr> {
+    RAISED.take()
+}
+
+fn failed(py: Python<'_>, error: PyErr) -> Error {
+    let message = format!("the pattern's library could not be asked: {error}");
+    if passes_through(py, &error) {
+        RAISED.set(Some(error));
+    }
     let remedy = "report it with the pattern and the versions of Python and regex".to_string();
-    Error::Unsupported { message: format!("the pattern's library could not be asked: {error}"), remedy, position: None }
+    Error::Unsupported { message, remedy, position: None }
+}
+
+/// Whether an error says nothing of the library: an interruption, no memory, or one of ours.
+fn passes_through(py: Python<'_>, error: &PyErr) -> bool {
+    let ours = || py.import("rellm._errors").and_then(|module| module.getattr("RellmError"));
+    !error.is_instance_of::<PyException>(py)
+        || error.is_instance_of::<PyMemoryError>(py)
+        || ours().is_ok_and(|class| error.is_instance(py, &class))
 }
 
 impl Resolver for PythonResolver {
@@ -158,5 +183,10 @@ impl Resolver for PythonResolver {
         let Some((id, negated, members, ignoring_case)) = answer else { return Ok(None) };
         let set = |bytes: &[u8]| -> Result<Arc<CodePoints>> { Ok(Arc::new(tables::ranges_from_bytes(bytes)?)) };
         Ok(Some(Property { id, negated, members: set(&members)?, members_ignoring_case: set(&ignoring_case)? }))
+    }
+
+    fn misreading(&self, set: &str, flags: u32, members: &CodePoints) -> Result<Option<String>> {
+        let arguments = (set, flags, members.ranges().to_vec());
+        self.ask(|resolver| resolver.call_method1("misreading", arguments)?.extract())
     }
 }

@@ -32,6 +32,9 @@ pub(crate) fn detached<T: Send, E: Send>(
 
 /// The exception for `error`; `pattern` is what was being compiled.
 pub(crate) fn exception(py: Python<'_>, error: &Error, pattern: Option<(&Bound<'_, PyAny>, &[u32])>) -> PyErr {
+    if let Some(raised) = crate::dialect::raised() {
+        return raised;
+    }
     if let Error::InString { error, .. } = error {
         return exception(py, error, pattern);
     }

@@ -88,13 +88,14 @@ class Regex(Constraint):
     ) -> None:
         if dialect not in (None, "re", "regex"):
             raise TypeError(f'dialect is "re" or "regex", not {dialect!r}')
+        is_compiled = isinstance(pattern, (re.Pattern, regex.Pattern))
         if isinstance(pattern, (re.Pattern, regex.Pattern)):
             values = _read_compiled(pattern, flags, dialect, named_lists)
         else:
             values = _read_source(pattern, flags, dialect, named_lists)
         for name, value in zip(("pattern", "flags", "dialect", "named_lists"), values, strict=True):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "search_reason", read_pattern(self))
+        object.__setattr__(self, "search_reason", read_pattern(self, is_compiled))
         if isinstance(pattern, str) and self.dialect == "re":
             _let_re_warn(self)
 
@@ -287,7 +288,7 @@ def _library_pattern(constraint: Regex) -> re.Pattern[str] | regex.Pattern[str]:
     return regex.compile(constraint.pattern, int(constraint.flags), **lists)
 
 
-def read_pattern(constraint: Regex) -> str | None:
+def read_pattern(constraint: Regex, is_compiled: bool) -> str | None:
     """Reads the pattern; returns why it is for the search engine, or None: it is for the automaton.
 
     Raises:
@@ -295,6 +296,7 @@ def read_pattern(constraint: Regex) -> str | None:
         UnsupportedError: no engine reads it.
     """
     from rellm._dialects import tables
+    from rellm._dialects.library import check_unusual
 
     native = tables.re_dialect() if constraint.dialect == "re" else tables.regex_dialect()
     outcome, message, position = native.outcome(constraint.pattern, int(constraint.flags), dict(constraint.named_lists))
@@ -302,6 +304,8 @@ def read_pattern(constraint: Regex) -> str | None:
         raise PatternError(message + _perhaps_for_regex(constraint), pattern=constraint.pattern, position=position)
     if outcome == "unsupported":
         raise UnsupportedError(message, pattern=constraint.pattern, position=position)
+    if outcome != "limit" and not is_compiled:
+        check_unusual(constraint.pattern, int(constraint.flags), constraint.dialect, dict(constraint.named_lists))
     if outcome != "search":
         return None
     construct, at, _ = message.partition(f" at position {position}")

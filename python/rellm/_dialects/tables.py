@@ -1,8 +1,7 @@
 """What the pattern's library says of every character, scanned from the library itself.
 
-`re` and `regex` differ from each other and from version to version, so no Unicode table of ours could be exact.
-One scan over all code points gives a library's answer. The tables of the known versions ship with the package;
-those of other versions are scanned once and kept in the user's cache folder (RELLM_CACHE=0: scanned in each process).
+The tables of the known versions ship with the package; those of other versions are scanned (`scan`, some tens of
+milliseconds) and kept in the user's cache folder (RELLM_CACHE=0: scanned in each process).
 
     python -m rellm._dialects.tables --write    # writes the tables of the running interpreter and the installed `regex`
 """
@@ -17,8 +16,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rellm import _core, _disk
+from rellm._dialects import scan
+from rellm._dialects.scan import Range
 
 _FORMAT = "rellm-tables-1"
 
@@ -27,19 +29,21 @@ _WORD, _DIGIT, _SPACE, _ASCII_WORD, _ASCII_DIGIT, _ASCII_SPACE = 1, 2, 3, 4, 5, 
 _LOWER, _UPPER, _CASED, _SAME_UPPER = 7, 8, 9, 10
 _BLANK, _CASES, _FOLDING, _EXPANDING, _PATTERN_SPACE = 11, 12, 13, 14, 15
 
-_Range = tuple[int, int]
+_Used = TypeVar("_Used")
 
 
 @functools.cache
 def re_dialect() -> _core.Dialect:
     """The `re` of the running interpreter."""
-    return _core.Dialect("re", sys.version_info.minor, re_tables(), _Resolver())
+    return _load(_re_key(), _scan_re, lambda body: _core.Dialect("re", sys.version_info.minor, body, _Resolver()))
 
 
 @functools.cache
 def regex_dialect() -> _core.Dialect:
     """The installed `regex`."""
-    return _core.Dialect("regex", sys.version_info.minor, regex_tables(), _Resolver())
+    return _load(
+        _regex_key(), _scan_regex, lambda body: _core.Dialect("regex", sys.version_info.minor, body, _Resolver())
+    )
 
 
 @functools.cache
@@ -67,6 +71,10 @@ class _Resolver:
         """The property's number, whether it is negated, and the ranges of its members, plainly and ignoring case."""
         return _property(name, value, posix, encoding)
 
+    def misreading(self, written: str, flags: int, members: Sequence[Range]) -> str | None:
+        """How `regex` misreads a set that should match these characters, in words; None if it does not."""
+        return _misreading(written, flags, tuple(members))
+
 
 @functools.lru_cache(maxsize=1024)
 def _property(name: str | None, value: str, posix: bool, encoding: str) -> tuple[int, bool, bytes, bytes] | None:
@@ -81,9 +89,7 @@ def _property(name: str | None, value: str, posix: bool, encoding: str) -> tuple
     full = value if name is None else f"{name}={value}"
     pattern = f"[[:{'^' * negated}{full}:]]" if posix else rf"\{'pP'[negated]}{{{full}}}"
     key = f"{_regex_key()}-property-{found.value:x}-{encoding.replace(' ', '-')}"
-    body = _load(key, lambda: _scan_property(pattern, encoding))
-    length = int.from_bytes(body[:4], "little")
-    return found.value, negated, body[4 : 4 + length], body[4 + length :]
+    return (found.value, negated, *_load(key, lambda: _scan_property(pattern, encoding), _parted))
 
 
 def _scan_property(pattern: str, encoding: str) -> bytes:
@@ -93,16 +99,56 @@ def _scan_property(pattern: str, encoding: str) -> bytes:
     if encoding == "ascii part":
         pattern = f"(?a:{pattern})"
     flags = regex.V0 | (regex.ASCII if encoding == "ascii" else regex.UNICODE)
-    members, ignoring_case = (
-        _encode_ranges(_runs(regex.compile(f"(?:{pattern})+", flags | more).finditer(_everything())))
-        for more in (0, regex.IGNORECASE)
-    )
-    return len(members).to_bytes(4, "little") + members + ignoring_case
+    plain = scan.members(regex.compile(f"(?:{pattern})+", flags))
+    ignoring_case = scan.ignoring_case(plain, regex.compile(f"(?:{pattern})+", flags | regex.IGNORECASE))
+    members = _encode_ranges(plain)
+    return len(members).to_bytes(4, "little") + members + _encode_ranges(ignoring_case)
 
 
-def re_tables() -> bytes:
-    """The sections of the running interpreter's `re`."""
-    return _load(_re_key(), _scan_re)
+def _parted(body: bytes) -> tuple[bytes, bytes]:
+    """The two sets of a property.
+
+    Raises:
+        ValueError: they are no ranges.
+    """
+    middle = 4 + int.from_bytes(body[:4], "little")
+    if len(body) < middle:
+        raise ValueError("a set is missing")
+    parts = body[4:middle], body[middle:]
+    for part in parts:
+        _check_ranges(part)
+    return parts
+
+
+def _check_ranges(encoded: bytes) -> None:
+    end, numbers = 0, _numbers(encoded)
+    for gap in numbers:
+        end += gap + next(numbers, scan.POINTS) + 1
+    if end > scan.POINTS:
+        raise ValueError("these are no ranges of code points")
+
+
+@functools.lru_cache(maxsize=1024)
+def _misreading(written: str, flags: int, members: tuple[Range, ...]) -> str | None:
+    import regex
+
+    who = f"regex {regex.__version__}"
+    try:
+        compiled: Any = regex.compile(written, flags)
+    except regex.error:
+        return None  # whoever reads the whole pattern says what is wrong with it
+    except Exception as error:
+        return f"{who} fails on it ({type(error).__name__}: {error})"
+    borders = {c for first, last in members for c in (first - 1, first, last, last + 1)}
+    for point in [*map(ord, "a-1 \né一"), *sorted(borders)[:_MOST_BORDERS]]:
+        if 0 <= point <= sys.maxunicode and not 0xD800 <= point <= 0xDFFF:
+            is_member = any(first <= point <= last for first, last in members)
+            if (compiled.fullmatch(chr(point)) is not None) != is_member:
+                return f"{who} {'does not let it' if is_member else 'lets it'} match {chr(point)!r}"
+    return None
+
+
+_MOST_BORDERS = 200
 
 
 def _re_key() -> str:
@@ -115,26 +161,28 @@ def _regex_key() -> str:
     return f"regex-{regex.__version__}"
 
 
-def regex_tables() -> bytes:
-    """The sections of the installed `regex`."""
-    return _load(_regex_key(), _scan_regex)
+def _load(key: str, found: Callable[[], bytes], use: Callable[[bytes], _Used]) -> _Used:
+    """What `use` makes of the body that ships, else of the one that is kept, else of what is found by asking.
 
-
-def _load(key: str, scan: Callable[[], bytes]) -> bytes:
+    A body that is whole and makes no sense (`use` raises a ValueError) is as good as none.
+    """
     name = f"{key}.tables"
-    data = _shipped(name)
-    shipped = None if data is None else _body(data, key)
-    if shipped is not None:
-        return shipped
     folder = _disk.cache_folder()
-    data = None if folder is None else _disk.read(folder / name)
-    cached = None if data is None else _body(data, key)
-    if cached is not None:
-        return cached
-    body = scan()
+    for place in ("package", "cache"):
+        if place == "package":
+            data = _shipped(name)
+        else:
+            data = None if folder is None else _disk.read(folder / name)
+        body = None if data is None else _body(data, key)
+        if body is not None:
+            try:
+                return use(body)
+            except ValueError:
+                pass
+    scanned = found()
     if folder is not None:
-        _disk.write(folder / name, _file(key, body))
-    return body
+        _disk.write(folder / name, _file(key, scanned))
+    return use(scanned)
 
 
 def _shipped(name: str) -> bytes | None:
@@ -154,54 +202,25 @@ def _body(data: bytes, key: str) -> bytes | None:
     return body if header == f"{_FORMAT}\n{key}\n{zlib.crc32(body)}\n".encode() else None
 
 
-# --- scanning ---------------------------------------------------------------------------------------------------
+# --- asking -----------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=1)
-def _everything() -> str:
-    return "".join(map(chr, range(sys.maxunicode + 1)))
-
-
-def _runs(matches: Iterable[re.Match[str]]) -> list[_Range]:
-    return [(match.start(), match.end() - 1) for match in matches]
-
-
-def _ranges(points: Iterable[int]) -> list[_Range]:
-    ranges: list[_Range] = []
-    for point in points:
-        if ranges and ranges[-1][1] == point - 1:
-            ranges[-1] = (ranges[-1][0], point)
-        else:
-            ranges.append((point, point))
-    return ranges
-
-
-def _class_sections(scan: Callable[[str], list[_Range]]) -> bytes:
+def _class_sections(compile: Callable[[str], Any]) -> bytes:
     """What both libraries have: words, digits and white space, in Unicode and in ASCII."""
     return b"".join(
-        _section(tag, _encode_ranges(scan(f"{ascii}{escape}+")))
+        _section(tag, _encode_ranges(scan.members(compile(f"{ascii}{escape}+"))))
         for ascii, tags in (("", (_WORD, _DIGIT, _SPACE)), ("(?a)", (_ASCII_WORD, _ASCII_DIGIT, _ASCII_SPACE)))
         for tag, escape in zip(tags, (r"\w", r"\d", r"\s"), strict=True)
     )
 
 
 def _scan_re() -> bytes:
-    import _sre
     from re import _casefix  # type: ignore[attr-defined]
 
-    everything = _everything()
-
-    def scan(pattern: str) -> list[_Range]:
-        return _runs(re.finditer(pattern, everything))
-
-    points = range(sys.maxunicode + 1)
-    lower = {c: [low] for c, low in zip(points, map(_sre.unicode_tolower, points), strict=True) if low != c}
-    cased = _ranges(c for c in points if _sre.unicode_iscased(c))
-    # The engine's own upper case is the first character of the full one (`ß` → `S`).
-    upper = {c: [up] for c in points if (up := ord(chr(c).upper()[0])) != c}
+    lower, upper, cased = scan.re_cases()
     return b"".join(
         (
-            _class_sections(scan),
+            _class_sections(re.compile),
             _section(_LOWER, _encode_map(lower)),
             _section(_UPPER, _encode_map(upper)),
             _section(_CASED, _encode_ranges(cased)),
@@ -214,30 +233,16 @@ def _scan_regex() -> bytes:
     import regex
     from regex import _regex
 
-    everything = _everything()
-
-    def scan(pattern: str) -> list[_Range]:
-        return _runs(regex.finditer(pattern, everything))
-
-    unicode, full = int(regex.UNICODE), int(regex.UNICODE | regex.FULLCASE | regex.IGNORECASE)
-    cases: dict[int, list[int]] = {}
-    folding: dict[int, list[int]] = {}
-    for point in range(sys.maxunicode + 1):
-        others = [c for c in _regex.get_all_cases(unicode, point) if c != point]
-        if others:
-            cases[point] = others
-        folded = _regex.fold_case(full, chr(point))
-        if folded != chr(point):
-            folding[point] = [ord(c) for c in folded]
+    cases, folding = scan.regex_cases()
     expanding = [ord(c) for c in _regex.get_expand_on_folding()]
     return b"".join(
         (
-            _class_sections(scan),
-            _section(_BLANK, _encode_ranges(scan(r"\h+"))),
+            _class_sections(regex.compile),
+            _section(_BLANK, _encode_ranges(scan.members(regex.compile(r"\h+")))),
             _section(_CASES, _encode_map(cases)),
             _section(_FOLDING, _encode_map(folding)),
             _section(_EXPANDING, b"".join(map(_number, expanding))),
-            _section(_PATTERN_SPACE, _encode_ranges(_ranges(i for i, c in enumerate(everything) if c.isspace()))),
+            _section(_PATTERN_SPACE, _encode_ranges(scan.white_space())),
         )
     )
 
@@ -258,11 +263,23 @@ def _number(value: int) -> bytes:
     return bytes(out)
 
 
-def _encode_ranges(ranges: Iterable[_Range]) -> bytes:
+def _numbers(encoded: bytes) -> Iterator[int]:
+    value = shift = 0
+    for byte in encoded:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield value
+            value = shift = 0
+    if shift:
+        raise ValueError("a number is cut short")
+
+
+def _encode_ranges(ranges: Iterable[Range]) -> bytes:
     return b"".join(_ranges_numbers(ranges))
 
 
-def _ranges_numbers(ranges: Iterable[_Range]) -> Iterator[bytes]:
+def _ranges_numbers(ranges: Iterable[Range]) -> Iterator[bytes]:
     end = 0
     for low, high in ranges:
         yield _number(low - end)
@@ -291,9 +308,9 @@ def _main(arguments: Sequence[str]) -> int:
         return 2
     folder = Path(__file__).parent / "data"
     folder.mkdir(exist_ok=True)
-    for key, scan in ((_re_key(), _scan_re), (_regex_key(), _scan_regex)):
+    for key, found in ((_re_key(), _scan_re), (_regex_key(), _scan_regex)):
         path = folder / f"{key}.tables"
-        _disk.write(path, _file(key, scan()))
+        _disk.write(path, _file(key, found()))
         sys.stdout.write(f"{path} ({path.stat().st_size} bytes)\n")
     return 0
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from rellm._errors import VocabularyError
 from rellm._tokenizers import from_mistral, from_sentencepiece, from_tokenizers
 from rellm._tokenizers.notations import from_byte_level
 from rellm._tokenizers.tokenizer_facts import Reading, Tokens
+
+_Piece: TypeAlias = str | bytes
 
 
 def reading(tokenizer: Any) -> Reading:
@@ -36,17 +38,31 @@ def reading(tokenizer: Any) -> Reading:
 
 def _of_python(tokenizer: Any, special: frozenset[int]) -> Reading:
     """A slow tokenizer: Python code that turns ids into pieces and pieces into text."""
-    never_text = special | {token for token, about in tokenizer.added_tokens_decoder.items() if about.special}
+    added = tokenizer.added_tokens_decoder
+    never_text = special | {token for token, about in added.items() if about.special}
 
-    def pieces() -> list[str | None]:
-        size = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
+    def pieces() -> list[_Piece | None]:
+        size = max(len(tokenizer), 1 + max((*tokenizer.get_vocab().values(), *added), default=-1))
         return [_piece(tokenizer, token) for token in range(size)]
+
+    def specials() -> dict[str, int]:
+        names = {name: token for token in never_text if isinstance(name := _piece(tokenizer, token), str)}
+        found = pieces()
+        if _are_bytes(found):  # what is a string there was named beside the vocabulary
+            names |= {
+                piece: token
+                for token, piece in enumerate(found)
+                if isinstance(piece, str) and piece and token not in added
+            }
+        return names
 
     def tokens() -> Tokens:
         found = pieces()
+        if _are_bytes(found):
+            return _of_bytes(found, {*never_text, *specials().values()})
         ids = [token for token, piece in enumerate(found) if piece is not None and token not in never_text]
         table: Tokens = [None] * len(found)
-        for token, data in zip(ids, _bytes_of(tokenizer, [found[token] or "" for token in ids], ids), strict=True):
+        for token, data in zip(ids, _bytes_of(tokenizer, [str(found[token]) for token in ids], ids), strict=True):
             table[token] = data
         return table
 
@@ -60,19 +76,32 @@ def _of_python(tokenizer: Any, special: frozenset[int]) -> Reading:
         eos_token_ids=[],
         content=content,
         tokens=tokens,
-        special=lambda: {name: token for token in never_text if (name := _piece(tokenizer, token))},
+        special=specials,
         name=lambda token: repr(tokenizer.convert_ids_to_tokens(token)),
         encode=lambda _: [],
         decode=lambda _: "",
     )
 
 
-def _piece(tokenizer: Any, token: int) -> str | None:
+def _piece(tokenizer: Any, token: int) -> _Piece | None:
     try:
-        piece: str | None = tokenizer.convert_ids_to_tokens(token)
+        piece: _Piece | None = tokenizer.convert_ids_to_tokens(token)
     except (KeyError, IndexError, ValueError, OverflowError):
         return None  # a gap
     return piece
+
+
+def _are_bytes(pieces: list[_Piece | None]) -> bool:
+    """Whether the pieces of a vocabulary are bytes objects, as in the first Qwen and in GLM-4."""
+    return any(isinstance(piece, bytes) for piece in pieces)
+
+
+def _of_bytes(pieces: list[_Piece | None], special: set[int]) -> Tokens:
+    """The bytes of pieces that are bytes; a string among them is an added token, an empty one a gap."""
+    return [
+        None if token in special or not piece else piece if isinstance(piece, bytes) else piece.encode()
+        for token, piece in enumerate(pieces)
+    ]
 
 
 def _bytes_of(tokenizer: Any, pieces: list[str], ids: list[int]) -> list[bytes]:

@@ -69,6 +69,10 @@ pub trait Resolver: Send + Sync {
 
     /// The property that `\p{…}` or `[:…:]` names; `None` if the library knows none of that name.
     fn property(&self, query: PropertyQuery<'_>) -> Result<Option<Property>>;
+
+    /// How the library misreads a set that is written so and should match `members` and nothing else, in words; `None`
+    /// if it does not. `flags` are those in force where the set stands.
+    fn misreading(&self, set: &str, flags: u32, members: &CodePoints) -> Result<Option<String>>;
 }
 
 /// Knows nothing: for patterns that ask for nothing.
@@ -85,6 +89,10 @@ impl Resolver for NoResolver {
     }
 
     fn property(&self, _query: PropertyQuery<'_>) -> Result<Option<Property>> {
+        Ok(None)
+    }
+
+    fn misreading(&self, _set: &str, _flags: u32, _members: &CodePoints) -> Result<Option<String>> {
         Ok(None)
     }
 }

@@ -14,6 +14,7 @@ from rellm._engines.search.masks.tokens import VocabularyLike
 from rellm._engines.search.pattern.languages import language_of
 from rellm._engines.search.search_constraint import SearchConstraint
 from rellm._engines.search.search_matcher import SearchMatcher
+from rellm._engines.search.time_limit import one_call
 
 __all__ = ["SearchConstraint", "SearchMatcher", "compile_search"]
 
@@ -33,7 +34,8 @@ def compile_search(constraint: Any, vocabulary: VocabularyLike, limits: Any, rea
         UnsatisfiableError: no token can begin a match.
         LimitExceededError: the pattern or the first mask takes more than the limits.
     """
-    language = language_of(
-        constraint.pattern, int(constraint.flags), constraint.dialect, dict(constraint.named_lists), limits
-    )
-    return SearchConstraint(language, vocabulary, limits, reason)
+    with one_call(int(limits.fuel), 0):
+        language = language_of(
+            constraint.pattern, int(constraint.flags), constraint.dialect, dict(constraint.named_lists), limits
+        )
+        return SearchConstraint(language, vocabulary, limits, reason)

@@ -18,7 +18,7 @@ from rellm._engines.search.masks.viability import Partial
 from rellm._engines.search.pattern.alphabet import overlap
 from rellm._engines.search.pattern.languages import Language, stacks_of
 from rellm._engines.search.search_matcher import SearchMatcher
-from rellm._engines.search.time_limit import Budget
+from rellm._engines.search.time_limit import Budget, one_call
 from rellm._errors import LimitExceededError, UnsatisfiableError
 from rellm._fork import ForkSafeLock
 
@@ -63,7 +63,7 @@ class SearchConstraint:
             every = self._comparing.every
         elif alphabet is not None:
             every = [symbols.spell(symbol) for symbol in symbols.every]
-        self._viability = Partial(language.own, language.partial, language.kinds, every)
+        self._viability = Partial(language.own, language.partial, language.machine, language.kinds, every)
         stacks = None if is_shared else stacks_of(language, symbols, self._most_bytes // 2)
         self._walker: Walker | StackWalker = (
             self._by_library()
@@ -94,7 +94,8 @@ class SearchConstraint:
     # What the matcher asks. All of it follows from the text alone.
 
     def budget(self, text: str) -> Budget:
-        return Budget(int(self.limits.fuel), len(text))
+        with one_call(int(self.limits.fuel), len(text)) as budget:
+            return budget
 
     def matches(self, text: str) -> bool:
         with self._lock:

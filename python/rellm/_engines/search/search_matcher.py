@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from rellm._core import Rejection
 from rellm._engines.search.masks.row_buffers import row_of
 from rellm._engines.search.masks.tokens import becoming, decode
+from rellm._engines.search.time_limit import Budget, one_call
 from rellm._errors import DeadEndError, TokenRejectedError
 from rellm._fork import ForkSafeLock
 
@@ -49,6 +51,10 @@ class SearchMatcher:
         self._known: tuple[str, bytes, npt.NDArray[np.uint32]] | None = None
         self._lock = ForkSafeLock(reentrant=True)
 
+    def _call(self) -> AbstractContextManager[Budget]:
+        """One budget for all that a call of this matcher asks."""
+        return one_call(int(self._constraint.limits.fuel), len(self._text))
+
     @property
     def constraint(self) -> SearchConstraint:
         """The constraint that the text is written under."""
@@ -66,7 +72,7 @@ class SearchMatcher:
             DeadEndError: nothing may come next, and the text does not match.
             LimitExceededError: the tests took longer than `Limits.fuel` allows.
         """
-        with self._lock:
+        with self._lock, self._call():
             return self._mask()
 
     def fill_mask(self, out: Any, row: int = 0) -> None:
@@ -109,14 +115,14 @@ class SearchMatcher:
 
     def exclude(self, token_id: int) -> None:
         """Forbids a token here, because what it led to was a dead end."""
-        with self._lock:
+        with self._lock, self._call():
             here = len(self._steps)
             self._excluded[here] = self._excluded.get(here, frozenset()) | {operator.index(token_id)}
 
     def allows(self, token_id: int) -> bool:
         """Whether a token may come next. One that is out of range may not."""
         token = operator.index(token_id)
-        with self._lock:
+        with self._lock, self._call():
             return self._allows(token)
 
     def _allows(self, token: int) -> bool:
@@ -138,7 +144,7 @@ class SearchMatcher:
             TokenRejectedError: it is not allowed; its `rejection` says why. The text is as before.
         """
         token = operator.index(token_id)
-        with self._lock:
+        with self._lock, self._call():
             if not self._allows(token):
                 raise _rejected(self._explain(token))
             self._steps.append(_Step(len(self._text), self._tail, self._ended))
@@ -157,7 +163,7 @@ class SearchMatcher:
             remedy = ": encode it as UTF-8" if isinstance(data, str) else ""
             raise TypeError(f"data: expected bytes, not {type(data).__name__}{remedy}")
         data = bytes(data)
-        with self._lock:
+        with self._lock, self._call():
             if self._ended and data:
                 raise _rejected(self._rejection(None, data, 0))
             failed_at = self._fails_at(data)
@@ -181,7 +187,7 @@ class SearchMatcher:
         n = operator.index(n)
         if n < 0:
             raise ValueError("rollback: n must not be negative")
-        with self._lock:
+        with self._lock, self._call():
             if n > len(self._steps):
                 raise IndexError(f"cannot take back {n} calls of advance: there were only {len(self._steps)}")
             if n == 0:
@@ -194,14 +200,14 @@ class SearchMatcher:
 
     def reset(self) -> None:
         """Goes back to the empty text; nothing is excluded any more."""
-        with self._lock:
+        with self._lock, self._call():
             self._text, self._tail, self._ended = "", b"", False
             self._steps.clear()
             self._excluded.clear()
 
     def copy(self) -> SearchMatcher:
         """Another matcher of the same text."""
-        with self._lock:
+        with self._lock, self._call():
             other = SearchMatcher(self._constraint)
             other._text, other._tail, other._ended = self._text, self._tail, self._ended
             other._steps, other._excluded = list(self._steps), dict(self._excluded)
@@ -234,7 +240,7 @@ class SearchMatcher:
     @property
     def is_accepting(self) -> bool:
         """Whether the text so far matches: decided by the pattern's own library."""
-        with self._lock:
+        with self._lock, self._call():
             return self._accepts()
 
     def _accepts(self) -> bool:
@@ -243,7 +249,7 @@ class SearchMatcher:
     @property
     def is_finished(self) -> bool:
         """Whether EOS was taken, or the text matches and no token may follow."""
-        with self._lock:
+        with self._lock, self._call():
             return self._ended or (self._accepts() and not self._constraint.mask_after(self._text, self._tail).any())
 
     def forced_bytes(self) -> bytes:
@@ -269,7 +275,7 @@ class SearchMatcher:
 
     def next_characters(self) -> list[tuple[int, int]]:
         """Inclusive ranges of the code points that may come next, or that a begun character may become."""
-        with self._lock:
+        with self._lock, self._call():
             if self._ended:
                 return []
             within = [becoming(self._tail)] if self._tail else None
@@ -278,7 +284,7 @@ class SearchMatcher:
     def explain(self, token_id: int) -> Rejection | None:
         """Why a token may not come next; None if it may."""
         token = operator.index(token_id)
-        with self._lock:
+        with self._lock, self._call():
             if self._allows(token):
                 return None
             return self._explain(token)

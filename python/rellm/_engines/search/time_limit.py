@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from rellm._errors import LimitExceededError
 
-FUEL_PER_SECOND: Final = 10_000_000
-"""How much of `Limits.fuel` a second of processor time is: the default of 20,000,000 is two seconds a call."""
+FUEL_PER_SECOND: Final = 25_000_000
+"""How much of `Limits.fuel` a second of processor time is: the default of 20,000,000 is 0.8 seconds a call."""
 
 # A pattern that recurses without end takes about a gigabyte a second inside the library.
 _ONE_TEST: Final = 0.5
+
+
+_calls = threading.local()
+
+
+@contextmanager
+def one_call(fuel: int, text_length: int) -> Iterator[Budget]:
+    """What is asked inside shares one budget: that of the call that a user has made."""
+    inside: Budget | None = getattr(_calls, "budget", None)
+    if inside is not None:
+        yield inside
+        return
+    budget = _calls.budget = Budget(fuel, text_length)
+    try:
+        yield budget
+    finally:
+        _calls.budget = None
 
 
 class Budget:
@@ -34,6 +54,20 @@ class Budget:
         if left <= 0:
             raise self.exceeded()
         return min(left, _ONE_TEST)
+
+    def charge(self, fuel: int, what: str) -> None:
+        """Takes the fuel of what cannot be stopped once it has begun.
+
+        Raises:
+            LimitExceededError: so much is not left.
+        """
+        if fuel / FUEL_PER_SECOND > self._deadline - time.thread_time():
+            raise LimitExceededError(
+                f"{what} may take {fuel / FUEL_PER_SECOND:.3g} seconds, and one call may take "
+                f"{self._fuel / FUEL_PER_SECOND:g} (Limits.fuel = {self._fuel:,}): shorten it, or raise the limit",
+                limit="fuel",
+                allowed=self._fuel,
+            )
 
     def exceeded(self) -> LimitExceededError:
         """The error that says so."""

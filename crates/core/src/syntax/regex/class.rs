@@ -1,6 +1,7 @@
 //! Sets of characters of `regex`. Under IGNORECASE each member of a set is asked about all cases of the text's
 //! character; the answers are then combined as the set says.
 
+use super::flags;
 use super::tree::{Encoding, PropertyRef, Set, SetKind};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
@@ -23,11 +24,16 @@ pub struct Classes<'a> {
     pub dialect: &'a Dialect,
     /// Whether the pattern as a whole is ASCII.
     is_ascii: bool,
+    /// Whether the flags of the pattern as a whole fold case in full.
+    folds_in_full: bool,
 }
 
 impl<'a> Classes<'a> {
-    pub fn new(dialect: &'a Dialect, is_ascii: bool) -> Self {
-        Classes { dialect, is_ascii }
+    /// `flags`: those of the pattern as a whole.
+    pub fn new(dialect: &'a Dialect, flags: u32) -> Self {
+        let is_ascii = flags & flags::ASCII != 0;
+        let folds_in_full = !is_ascii && flags::case(flags) == flags::FULL_IGNORECASE;
+        Classes { dialect, is_ascii, folds_in_full }
     }
 
     /// The other cases of a character.
@@ -43,6 +49,17 @@ impl<'a> Classes<'a> {
 
     pub fn is_cased(&self, c: u32) -> bool {
         !self.other_cases(c).is_empty()
+    }
+
+    /// Whether a run of characters with `c` in it is compared with case ignored. Where the whole pattern folds in full,
+    /// the library takes `ﬀ` for cased, which has no other case, but folds to two characters.
+    pub fn is_cased_in_run(&self, c: u32) -> bool {
+        self.is_cased(c) || (self.folds_in_full && self.folded(c).len() > 1)
+    }
+
+    /// Whether a part folds in full that the pattern as a whole does not.
+    pub fn folds_in_parts_only(&self) -> bool {
+        !self.folds_in_full
     }
 
     /// Whether two characters are the same when case is ignored.
@@ -295,7 +312,7 @@ impl<'a> Classes<'a> {
 }
 
 /// The members of a set, with those of sets of the same kind inside of it, which the library opens.
-fn flattened<'s>(items: &'s [Set], inside: &impl Fn(&'s SetKind) -> Option<&'s Vec<Set>>) -> Vec<&'s Set> {
+pub fn flattened<'s>(items: &'s [Set], inside: &impl Fn(&'s SetKind) -> Option<&'s Vec<Set>>) -> Vec<&'s Set> {
     let mut flat = Vec::with_capacity(items.len());
     for item in items {
         match inside(&item.kind).filter(|_| item.positive) {

@@ -3,7 +3,7 @@
 //! full case folding (`ss` matches `ß`) and for properties with case ignored, the language depends on each of these
 //! steps, so they are taken here as the library takes them.
 
-use super::class::Classes;
+use super::class::{Classes, flattened};
 use super::flags::{FULL_IGNORECASE, IGNORECASE};
 use super::tree::{Any, Node, Place, Set, SetKind, sequence};
 use crate::error::Result;
@@ -51,6 +51,22 @@ fn optimise(node: Node, reverse: bool, classes: &Classes<'_>) -> Result<Node> {
     })
 }
 
+/// Whether something is compared with a text of another number of characters.
+pub fn folds_to_several(node: &Node, classes: &Classes<'_>) -> bool {
+    let any = |nodes: &[&Node]| nodes.iter().any(|node| folds_to_several(node, classes));
+    match node {
+        Node::Folded(_) => true,
+        Node::Char { c, case } => *case == FULL_IGNORECASE && classes.folded(*c).len() > 1,
+        Node::Sequence(items) | Node::Branch(items) => items.iter().any(|item| folds_to_several(item, classes)),
+        Node::Repeat { body, .. } | Node::Group { body, .. } | Node::Atomic(body) | Node::Look { body, .. } => {
+            folds_to_several(body, classes)
+        }
+        Node::Conditional { yes, no, .. } => any(&[yes, no]),
+        Node::LookConditional { test, yes, no, .. } => any(&[test, yes, no]),
+        _ => false,
+    }
+}
+
 /// A set together with the strings that its members fold to.
 fn with_foldings(set: Set, case: u32, at: Place, classes: &Classes<'_>) -> Result<Node> {
     if set.positive && is_everything(&set) {
@@ -81,12 +97,25 @@ fn with_foldings(set: Set, case: u32, at: Place, classes: &Classes<'_>) -> Resul
 }
 
 /// Whether the library sees that a set holds a property and its opposite.
-fn is_everything(set: &Set) -> bool {
+pub fn is_everything(set: &Set) -> bool {
     let SetKind::Union(items) = &set.kind else { return false };
+    let items = flattened(items, &|kind| match kind {
+        SetKind::Union(items) => Some(items),
+        _ => None,
+    });
     let opposite = |a: &Set| items.iter().any(|b| a.positive != b.positive && a.kind == b.kind);
-    items.iter().any(|item| {
-        (item.positive && is_everything(item)) || (matches!(item.kind, SetKind::Property(_)) && opposite(item))
-    })
+    items.iter().any(|item| matches!(item.kind, SetKind::Property(_)) && opposite(item))
+}
+
+/// Whether a part of a set holds a property and its opposite.
+pub fn has_opposites(set: &Set) -> bool {
+    match &set.kind {
+        SetKind::Union(items) => is_everything(set) || items.iter().any(has_opposites),
+        SetKind::Difference(items) | SetKind::Intersection(items) | SetKind::SymmetricDifference(items) => {
+            items.iter().any(has_opposites)
+        }
+        SetKind::Char(_) | SetKind::Range(..) | SetKind::Property(_) => false,
+    }
 }
 
 fn optimise_branches(branches: Vec<Node>, reverse: bool, classes: &Classes<'_>) -> Result<Node> {
@@ -276,7 +305,7 @@ fn pack_sequence(nodes: Vec<Node>, classes: &Classes<'_>) -> Node {
     for node in nodes {
         match node {
             Node::Char { c, case: its_case } => {
-                if its_case != case && (its_case != 0 || classes.is_cased(c)) {
+                if its_case != case && (its_case != 0 || classes.is_cased_in_run(c)) {
                     flush_characters(&mut characters, case, &mut items, classes);
                     case = its_case;
                 }
@@ -294,7 +323,7 @@ fn pack_sequence(nodes: Vec<Node>, classes: &Classes<'_>) -> Node {
 
 fn flush_characters(characters: &mut Vec<u32>, case: u32, items: &mut Vec<Node>, classes: &Classes<'_>) {
     let characters = std::mem::take(characters);
-    let cased = case & IGNORECASE != 0 && characters.iter().any(|&c| classes.is_cased(c));
+    let cased = case & IGNORECASE != 0 && characters.iter().any(|&c| classes.is_cased_in_run(c));
     if case != FULL_IGNORECASE || !cased {
         let case = if cased { case } else { 0 };
         items.extend(characters.into_iter().map(|c| Node::Char { c, case }));

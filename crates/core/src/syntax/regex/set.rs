@@ -1,11 +1,14 @@
 //! `[…]`, with nested sets and set operations under VERSION1, and `[:…:]`.
 
+use super::class::Classes;
+use super::flags;
+use super::fold::{has_opposites, is_everything};
 use super::parser::Parser;
 use super::source::as_char;
 use super::tree::{Encoding, NamedProperty, Node, Place, PropertyRef, Set, SetKind};
 use crate::error::Result;
 use crate::syntax::dialect::{PropertyEncoding, PropertyQuery};
-use crate::syntax::failure::{refused, shown};
+use crate::syntax::failure::{refused, shown, unsupported};
 
 const OPERATORS: [&str; 4] = ["||", "~~", "&&", "--"];
 
@@ -18,7 +21,29 @@ impl Parser<'_> {
         self.close_set(start)?;
         self.source.ignore_space = saved_ignore;
         let set = if negate { set.negated() } else { set };
+        self.refuse_misread(&set, start)?;
         Ok(self.set_node(set, start))
+    }
+
+    /// The library takes a set with a property and its opposite for everything, also where it is negated or stands
+    /// inside another one (`[^\s\S]`). It is asked about such sets, so that a version without the fault serves them.
+    fn refuse_misread(&mut self, set: &Set, start: usize) -> Result<()> {
+        if !has_opposites(set) || (set.positive && is_everything(set)) {
+            return Ok(());
+        }
+        let flags = self.flags & !(flags::VERBOSE | flags::GLOBAL) | self.flags & flags::VERSIONS;
+        let members = Classes::new(self.dialect, flags).set(set, flags & flags::IGNORECASE != 0)?;
+        // A lone surrogate is in no text, and in no string that can be handed over.
+        let points = &self.source.text[start..self.source.position];
+        let written: String = points.iter().filter_map(|&c| char::from_u32(c)).collect();
+        match self.dialect.resolver.misreading(&written, flags, &members)? {
+            None => Ok(()),
+            Some(fault) => Err(unsupported(
+                format!("the set {written}, which the library misreads: {fault}"),
+                Some(start),
+                r"write (?!) for nothing, [\s\S] for any character, or the set without what covers everything",
+            )),
+        }
     }
 
     /// A set as an item of the pattern: one character alone is that character.

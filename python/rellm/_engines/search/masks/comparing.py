@@ -19,8 +19,9 @@ import numpy.typing as npt
 import regex
 from regex import _regex
 
+from rellm._dialects import scan
 from rellm._engines.search.masks.tokens import Symbols, Texts, Trie, becoming
-from rellm._engines.search.pattern.alphabet import Alphabet, cased, overlap
+from rellm._engines.search.pattern.alphabet import Alphabet, folded, overlap
 
 _FRESH: Final = 64  # characters kept of each class: as many as a token may need
 
@@ -148,10 +149,10 @@ def _last_of(ranges: Sequence[tuple[int, int]], parts: Callable[[str], frozenset
 def _folds_of() -> dict[str, frozenset[str]]:
     """For each character with other cases, the characters that it and they fold to."""
     found = {}
-    for character in cased():
+    for character in scan.cased():
         point = ord(character)
         cases = {character, *map(chr, _regex.get_all_cases(int(regex.IGNORECASE), point))}
-        found[character] = frozenset("".join(case.casefold() for case in cases))
+        found[character] = frozenset("".join(map(folded, cases)))
     return found
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+from rellm._engines.search.masks.backtracking import Backtracking
 from rellm._engines.search.time_limit import Budget
 
 # Partial matching is not the last word on patterns with these.
@@ -55,11 +56,12 @@ class Partial:
         self,
         own: Any,
         partial: Any,
+        machine: Backtracking | None,
         kinds: frozenset[str],
         every: Sequence[str] | Callable[[str], list[str]] | None,
     ) -> None:
         self._own = own
-        self._own_is_regex = own is partial or type(own) is type(partial)
+        self._machine = machine
         self._partial = partial.fullmatch
         self.looks_ahead = every is not None and bool(kinds & _SHORT_SIGHTED)
         # Characters that stand for all others after a text; None where no few do. The last that kept a text alive
@@ -94,10 +96,16 @@ class Partial:
         return False
 
     def matches(self, text: str, budget: Budget) -> bool:
-        if not self._own_is_regex:
-            budget.seconds_left()
+        if self._machine is not None:
+            # The same pattern in the words of `regex`, which can be stopped, spares the machine most texts.
+            if not self._ask(self._partial, text, budget):
+                return False
+            self._machine.matches(text, budget)  # ends in time, so that `re` does
             return self._own.fullmatch(text) is not None
+        return self._ask(self._own.fullmatch, text, budget)
+
+    def _ask(self, fullmatch: Any, text: str, budget: Budget) -> bool:
         try:
-            return self._own.fullmatch(text, timeout=budget.seconds_left()) is not None
+            return fullmatch(text, timeout=budget.seconds_left()) is not None
         except (TimeoutError, MemoryError):
             raise budget.exceeded() from None

@@ -7,7 +7,6 @@ does, for a hundred letters). So one character stands for all of its class, and 
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
@@ -17,7 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+from rellm._dialects import scan
+from rellm._dialects.tables import regex_dialect
 from rellm._engines.search.pattern.reading import ASCII, FULL_CASE, IGNORE_CASE, Atom, Reading
+from rellm._engines.search.time_limit import Budget
 
 Ranges = tuple[tuple[int, int], ...]
 """Inclusive ranges of code points, ascending."""
@@ -95,10 +97,19 @@ class Alphabet:
         return self._of_piece[bisect_right(self._starts, ord(character)) - 1]
 
 
-def alphabet_of(reading: Reading, scan: Callable[[Atom], Ranges]) -> Alphabet | None:
-    """The classes of what was read, backreferences left aside; `None` if there are too many."""
+def alphabet_of(reading: Reading, ask: Callable[[Atom], Ranges], budget: Budget) -> Alphabet | None:
+    """The classes of what was read, backreferences left aside; `None` if there are too many.
+
+    Raises:
+        LimitExceededError: asking about them took longer than the budget.
+    """
     if len(reading.atoms) > _MOST_ATOMS:
         return None
+
+    def scan(atom: Atom) -> Ranges:
+        budget.seconds_left()
+        return ask(atom)
+
     classes: list[Ranges] = [scan(atom) for atom in reading.atoms]
     for atom in reading.atoms:
         if atom.is_property_with_case_ignored:
@@ -116,14 +127,22 @@ def alphabet_of(reading: Reading, scan: Callable[[Atom], Ranges]) -> Alphabet | 
 
 @lru_cache(maxsize=4096)
 def scan_regex(atom: Atom) -> Ranges:
-    """What one atom of a `regex` pattern matches, by asking the library about every code point."""
+    """What one atom of a `regex` pattern matches: as the core reads it, else as the library answers."""
     literal = _literal(atom.source)
     if literal is not None and not atom.flags & IGNORE_CASE:
         return ((ord(literal), ord(literal)),)
-    compiled = regex.compile(f"(?:{atom.source})+", atom.flags)
-    if literal is not None:
-        return singles(character for character in {literal, *cased()} if compiled.fullmatch(character))
-    return tuple((found.start(), found.end() - 1) for found in compiled.finditer(every_point()))
+    if not atom.is_property_with_case_ignored:
+        try:
+            known = regex_dialect().character_class(atom.source, atom.flags)
+        except ValueError:
+            known = None  # the library knows more
+        if known is not None:
+            return tuple(known)
+    repeated = regex.compile(f"(?:{atom.source})+", atom.flags)
+    if atom.flags & IGNORE_CASE:
+        exactly = regex.compile(f"(?:{atom.source})+", atom.flags & ~IGNORE_CASE)
+        return tuple(scan.ignoring_case(scan.members(exactly), repeated))
+    return tuple(scan.members(repeated))
 
 
 @lru_cache(maxsize=64)
@@ -142,53 +161,34 @@ def _literal(source: str) -> str | None:
     return None
 
 
-def singles(characters: Iterable[str]) -> Ranges:
-    """Characters as ranges."""
-    ranges: list[tuple[int, int]] = []
-    for point in sorted(map(ord, characters)):
-        if ranges and ranges[-1][1] == point - 1:
-            ranges[-1] = (ranges[-1][0], point)
-        else:
-            ranges.append((point, point))
-    return tuple(ranges)
-
-
-@cache
-def every_point() -> str:
-    """All code points in order, so that an index is a code point. For surrogates, never in a text, `U+0000` stands."""
-    points = np.arange(_POINTS, dtype="<u4")
-    points[0xD800:0xE000] = 0
-    return points.tobytes().decode("utf-32-le")
-
-
-@cache
-def cased() -> tuple[str, ...]:
-    """Every character that has other cases, to either library, and some more."""
-    return tuple(regex.findall(r"[\p{Cased}\p{CWCM}\p{CWCF}\p{CWL}\p{CWU}\p{CWT}\p{Mn}]", every_point()))
-
-
-def _folding_apart(atoms: Iterable[Atom], scan: Callable[[Atom], Ranges]) -> set[str]:
+def _folding_apart(atoms: Iterable[Atom], ask: Callable[[Atom], Ranges]) -> set[str]:
     """The characters that full case folding compares one by one: `ß` with `ss`, for a pattern that has `s` or `[ß]`."""
     compared: set[str] = set()
-    several = _folding_to_several()
+    several = {c: text for c, text in _folding().items() if len(text) > 1}
     for atom in atoms:
         literal = _literal(atom.source)
         if literal is not None:
-            compared.update(literal.casefold())
+            compared.update(folded(literal))
         elif atom.source[0] == "\\" and (atom.source[1] in "xuUN" or atom.source[1].isdigit()):
-            compared.update(*(chr(first).casefold() for first, _ in scan(atom)))
+            compared.update(*(folded(chr(first)) for first, _ in ask(atom)))
         elif atom.source[0] == "[" and (
             atom.source[1] != "^" or "[" in atom.source[1:]
         ):  # negated sets, `.` and properties match one character
-            members = scan(atom)
-            compared.update(*(c.casefold() for c in several if overlap(members, [(ord(c), ord(c))])))
-    compared &= {part for c in several for part in c.casefold()}
-    return compared | {c for c in cased() if compared & set(c.casefold())}
+            members = ask(atom)
+            compared.update(*(text for c, text in several.items() if overlap(members, [(ord(c), ord(c))])))
+    compared &= {part for text in several.values() for part in text}
+    return compared | {c for c in scan.cased() if compared & set(folded(c))}
 
 
 @cache
-def _folding_to_several() -> frozenset[str]:
-    return frozenset(c for c in cased() if len(c.casefold()) > 1)
+def _folding() -> dict[str, str]:
+    """What characters fold to in full, as the library has it: it knows more characters than Python may."""
+    return {chr(c): "".join(map(chr, points)) for c, points in scan.regex_cases()[1].items()}
+
+
+def folded(character: str) -> str:
+    """What a character folds to in full, as the library has it."""
+    return _folding().get(character) or character.casefold()
 
 
 def overlap(ranges: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -203,8 +203,3 @@ def overlap(ranges: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]
         else:
             j += 1
     return found
-
-
-def scan_re(compiled: re.Pattern[str]) -> Ranges:
-    """What one atom of an `re` pattern, repeated, matches."""
-    return tuple((found.start(), found.end() - 1) for found in compiled.finditer(every_point()))

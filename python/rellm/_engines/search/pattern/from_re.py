@@ -14,33 +14,32 @@ from typing import Any, Final
 
 import regex
 
-from rellm._engines.search.pattern.alphabet import Alphabet, Ranges, cased, scan_re, singles
-from rellm._engines.search.pattern.languages import Language
-from rellm._engines.search.pattern.refusals import refused, unsupported
+from rellm._dialects import scan
+from rellm._dialects.library import compiled
+from rellm._engines.search.masks.backtracking import Backtracking
+from rellm._engines.search.pattern.alphabet import Alphabet, Ranges
+from rellm._engines.search.pattern.languages import FUEL_OF_A_CHARACTER, Language
+from rellm._engines.search.pattern.refusals import unsupported
 from rellm._engines.search.pattern.rewording import NO_MORE, NO_MORE_BUT_NEWLINE, NO_MORE_ON_LINE, asking
-from rellm._errors import LimitExceededError
+from rellm._engines.search.time_limit import Budget
 
 _REWRITE: Final = 'write the pattern for regex (dialect="regex")'
 _ENCODINGS: Final = int(re.ASCII | re.UNICODE)
 
 
-def language_of_re(pattern: str, flags: int) -> Language:
+def language_of_re(pattern: str, flags: int, budget: Budget) -> Language:
     """A pattern of Python's `re`."""
-    try:
-        own = re.compile(pattern, flags)
-    except re.error as error:
-        raise refused(error.msg, pattern, error.pos) from None
-    except (RecursionError, MemoryError, OverflowError):
-        raise LimitExceededError(
-            "re cannot compile this pattern: it is nested too deeply or repeats too much: nest or repeat less",
-            limit="nesting",
-        ) from None
+    own = compiled(pattern, flags, "re", {})
     references = _References()
     tree = _parser.parse(pattern, own.flags, references)
-    writer = _Writer(pattern, references)
+    writer = _Writer(pattern, references, budget)
     source = writer.sequence(tree, own.flags)
-    partial = regex.compile(source, regex.VERSION0)
-    return Language(own, partial, frozenset(writer.kinds), Alphabet(writer.classes), None)
+    budget.charge(len(source) * FUEL_OF_A_CHARACTER["regex"] // 4, "putting the pattern in the words of regex")
+    partial = compiled(source, int(regex.VERSION1), "regex", {})
+    machine = Backtracking(
+        tree, int(own.flags), lambda op, argument, flags: class_ranges(repr((op, argument)), _Atom(op, argument), flags)
+    )
+    return Language(own, partial, frozenset(writer.kinds), Alphabet(writer.classes), None, machine=machine)
 
 
 class _References(_parser.State):  # type: ignore[misc]
@@ -62,8 +61,9 @@ class _References(_parser.State):  # type: ignore[misc]
 
 
 class _Writer:
-    def __init__(self, pattern: str, references: _References) -> None:
+    def __init__(self, pattern: str, references: _References, budget: Budget) -> None:
         self.pattern = pattern
+        self.budget = budget
         self.references = references
         self.kinds: set[str] = set()
         self.protecting = 0  # how many constructs around match once and for all
@@ -85,7 +85,8 @@ class _Writer:
         return written
 
     def character(self, op: Any, argument: Any, flags: int) -> str:
-        ranges = _scan(repr((op, argument)), _Atom(op, argument), flags)
+        self.budget.seconds_left()
+        ranges = class_ranges(repr((op, argument)), _Atom(op, argument), flags)
         self.classes.append(ranges)
         return _written(ranges)
 
@@ -194,16 +195,41 @@ class _Atom:
 
 
 @lru_cache(maxsize=4096)
-def _scan(key: str, atom: _Atom, flags: int) -> Ranges:
-    """What one item matches, by asking `re` about every code point."""
-    if str(atom.op) == "LITERAL" and not flags & re.IGNORECASE:
-        return ((atom.argument, atom.argument),)
+def class_ranges(key: str, atom: _Atom, flags: int) -> Ranges:
+    """What one item matches: what it says, and what `re` answers where case is ignored."""
     flags &= int(re.IGNORECASE | re.ASCII | re.UNICODE | re.DOTALL)
-    if str(atom.op) == "LITERAL":
-        compiled = _compiled((atom.op, atom.argument), flags)
-        return singles(c for c in {chr(atom.argument), *cased()} if compiled.fullmatch(c))
+    plain = _plain(atom.op, atom.argument, flags)
+    if not flags & re.IGNORECASE or str(atom.op) == "ANY":
+        return tuple(plain)
     item = _parser.SubPattern(_parser.State(), [(atom.op, atom.argument)])
-    return scan_re(_compiled((_constants.MAX_REPEAT, (1, _constants.MAXREPEAT, item)), flags))
+    repeated = _compiled((_constants.MAX_REPEAT, (1, _constants.MAXREPEAT, item)), flags)
+    return tuple(scan.ignoring_case(plain, repeated))
+
+
+def _plain(op: Any, argument: Any, flags: int) -> list[scan.Range]:
+    """What an item matches where case is not ignored."""
+    name = str(op)
+    if name == "ANY":
+        newline = [] if flags & re.DOTALL else [(10, 10)]
+        return scan.complement(newline)
+    if name in ("LITERAL", "NOT_LITERAL"):
+        single = [(argument, argument)]
+        return single if name == "LITERAL" else scan.complement(single)
+    if name == "RANGE":
+        return [argument]
+    if name == "CATEGORY":
+        return _category(str(argument), flags & _ENCODINGS)
+    items = list(argument)  # IN
+    negated = str(items[0][0]) == "NEGATE"
+    found = scan.union(part for op, argument in items[negated:] for part in _plain(op, argument, flags))
+    return scan.complement(found) if negated else found
+
+
+@lru_cache(maxsize=64)
+def _category(name: str, flags: int) -> list[scan.Range]:
+    item = [(_constants.IN, [(_constants.CATEGORY, getattr(_constants, name))])]
+    inside = _parser.SubPattern(_parser.State(), item)
+    return scan.members(_compiled((_constants.MAX_REPEAT, (1, _constants.MAXREPEAT, inside)), flags))
 
 
 def _compiled(item: tuple[Any, Any], flags: int) -> re.Pattern[str]:
@@ -218,5 +244,28 @@ def _written(ranges: Ranges) -> str:
         return "(?!)"
     if ranges == ((0, 0x10FFFF),):
         return "(?s:.)"
-    parts = (f"\\U{a:08X}" if a == b else f"\\U{a:08X}-\\U{b:08X}" for a, b in ranges)
-    return f"[{''.join(parts)}]"
+    if len(ranges) <= _SHORT:
+        return f"[{_listed(ranges)}]"
+    base, added, removed = _nearest(ranges)
+    return f"[[{base}{_listed(added)}]--[{_listed(removed)}]]" if removed else f"[{base}{_listed(added)}]"
+
+
+def _listed(ranges: Iterable[scan.Range]) -> str:
+    return "".join(f"\\U{a:08X}" if a == b else f"\\U{a:08X}-\\U{b:08X}" for a, b in ranges)
+
+
+@lru_cache(maxsize=256)
+def _nearest(ranges: Ranges) -> tuple[str, list[scan.Range], list[scan.Range]]:
+    """The class of `regex` that a class of `re` is nearest to, and what has to be added and removed.
+
+    `regex` takes 0.1 ms to read a range, and the two differ in a tenth of the ranges of `\\w`.
+    """
+    ways = []
+    for base in ("", *_CLASSES):
+        own = scan.members(regex.compile(f"{base}+")) if base else []
+        ways.append((base, scan.difference(ranges, own), scan.difference(own, ranges)))
+    return min(ways, key=lambda way: len(way[1]) + len(way[2]))
+
+
+_SHORT: Final = 16
+_CLASSES: Final = (r"\w", r"\d", r"\s", r"\W", r"\D", r"\S")

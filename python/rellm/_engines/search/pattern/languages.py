@@ -9,15 +9,20 @@ from typing import Any, Final
 
 import regex
 
+from rellm._dialects.library import compiled
+from rellm._engines.search.masks.backtracking import Backtracking
 from rellm._engines.search.masks.stacks import Stacks
 from rellm._engines.search.masks.tokens import Symbols
 from rellm._engines.search.pattern.alphabet import Alphabet, alphabet_of, scan_regex
 from rellm._engines.search.pattern.program import program_of, recurses_without_reading
 from rellm._engines.search.pattern.reading import IGNORE_CASE, Atom, Reading, UnreadableError, read
-from rellm._engines.search.pattern.refusals import refused, unsupported
+from rellm._engines.search.pattern.refusals import unsupported
+from rellm._engines.search.time_limit import Budget, one_call
 from rellm._errors import LimitExceededError
 
 _MOST_CLASSES: Final = 20_000
+# Compiling takes a library up to so long: microseconds at `FUEL_PER_SECOND`.
+FUEL_OF_A_CHARACTER: Final = {"re": 150, "regex": 1000}
 _MISREAD: Final = regex.compile(r"\\[bBmMzZ]|[$^]|\(\?(?:<?[=!]|\()|[0-9]<=?[deis]<")
 # Around these, matching more inside can be matching less outside.
 _NOT_MONOTONE: Final = frozenset({"lookaround", "atomic group", "possessive quantifier", "conditional", "verb"})
@@ -33,6 +38,7 @@ class Language:
     alphabet: Alphabet | None  # what it can tell apart, comparisons left aside; None: any two characters
     reading: Reading | None
     folds: bool = False  # a comparison may ignore case
+    machine: Backtracking | None = None  # whether `own` answers in time, where it is a pattern of `re`
 
     @property
     def compares(self) -> bool:
@@ -62,17 +68,25 @@ def language_of(
             limit="pattern_length",
             allowed=int(limits.pattern_length),
         )
+    with one_call(int(limits.fuel), 0) as budget:
+        return _language_of(pattern, flags, dialect, named_lists, budget)
+
+
+def _language_of(
+    pattern: str, flags: int, dialect: str, named_lists: Mapping[str, Iterable[str]], budget: Budget
+) -> Language:
+    budget.charge(len(pattern) * FUEL_OF_A_CHARACTER[dialect], "compiling the pattern by its own library")
     if dialect == "re":
         from rellm._engines.search.pattern.from_re import language_of_re
 
-        return language_of_re(pattern, flags)
-    return language_of_regex(pattern, flags, named_lists)
+        return language_of_re(pattern, flags, budget)
+    return language_of_regex(pattern, flags, named_lists, budget)
 
 
-def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterable[str]]) -> Language:
+def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterable[str]], budget: Budget) -> Language:
     """A pattern of the `regex` library."""
     lists = {name: list(texts) for name, texts in named_lists.items()}
-    own = compiled(pattern, flags, lists)
+    own = compiled(pattern, flags, "regex", lists)
     try:
         reading = read(own, flags)
     except UnreadableError as error:
@@ -126,28 +140,12 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
             at,
             "leave it out: a full match is no longer with it",
         )
-    partial = own if reading.rewording.is_empty else compiled(reading.rewording.of(pattern), flags, lists)
-    alphabet = alphabet_of(reading, scan_regex)
+    partial = own if reading.rewording.is_empty else compiled(reading.rewording.of(pattern), flags, "regex", lists)
+    alphabet = alphabet_of(reading, scan_regex, budget)
     if alphabet is not None and alphabet.size > _MOST_CLASSES:
         alphabet = None
     folds = any(atom.flags & IGNORE_CASE for atom in reading.atoms)
     return Language(own, partial, frozenset(reading.kinds), alphabet, reading, folds)
-
-
-def compiled(pattern: str, flags: int, named_lists: Mapping[str, list[str]]) -> regex.Pattern[str]:
-    """The pattern as the `regex` library compiles it."""
-    try:
-        return regex.compile(pattern, flags, ignore_unused=True, **named_lists)
-    except regex.error as error:
-        at = getattr(error, "pos", None)
-        message = getattr(error, "msg", str(error))
-        raise refused(message, pattern, at) from None
-    except (RecursionError, MemoryError, OverflowError):
-        raise LimitExceededError(
-            "the regex library cannot compile this pattern: it is nested too deeply or repeats too much: "
-            "nest or repeat less",
-            limit="nesting",
-        ) from None
 
 
 def stacks_of(language: Language, symbols: Symbols, memory_bytes: int) -> Stacks | None:
