@@ -85,6 +85,19 @@ def test_a_template_is_its_text_with_its_holes_filled(text, holes, right, wrong,
     assert list(value) == [name for name, _ in template.holes]
 
 
+def test_a_hole_takes_a_python_type():
+    import datetime
+
+    template = Template("Born {born}, {married}.", born=datetime.date, married=bool)
+    compiled = rellm.compile(template, VOCABULARY)
+    matcher = compiled.matcher()
+    matcher.advance_bytes(b"Born 1990-02-28, true.")
+    assert matcher.is_accepting
+    assert compiled.matcher().forced_bytes() == b"Born "
+    with pytest.raises(rellm.TokenRejectedError):
+        compiled.matcher().advance_bytes(b"Born 1990-02-30")
+
+
 @pytest.mark.parametrize(
     ("text", "holes", "position", "message"),
     [

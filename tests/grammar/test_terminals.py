@@ -131,3 +131,19 @@ def test_a_terminal_that_is_imported_by_way_of_another_file_stays_one(tmp_path):
     found = fragments(Grammar(tmp_path / "outer.lark"))
     assert found.accepts("12.")
     assert not found.accepts("1 2.")
+
+
+def test_a_schema_is_a_rule_of_a_grammar():
+    import rellm
+
+    grammar = Grammar(
+        'start: "call " %json {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}\n'
+    )
+    compiled = rellm.compile(
+        grammar, rellm.Vocabulary([*(bytes([byte]) for byte in range(256)), None], eos_token_ids=[256])
+    )
+    matcher = compiled.matcher()
+    matcher.advance_bytes(b'call {"a": 12}')
+    assert matcher.is_accepting
+    with pytest.raises(rellm.TokenRejectedError):
+        compiled.matcher().advance_bytes(b'call {"a": "x"')

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any, ClassVar
+
+import regex
 
 from rellm._constraints import expression
 from rellm._constraints.base import (
@@ -236,7 +237,9 @@ def _filled(value: Any, name: str) -> Constraint:
         return FreeText()
     if value is str:
         return FreeText(exclude="\n")
-    if isinstance(value, type) or hasattr(value, "__origin__"):
-        text: Constraint = import_module("rellm._constraints.python_types").text_of_type(value)
-        return text
+    if not isinstance(value, (Constraint, str, re.Pattern, regex.Pattern)):
+        from rellm._constraints.python_types import constraint_of, is_type
+
+        if is_type(value):
+            return constraint_of(value)
     return as_part(value, f"the hole {{{name}}}")

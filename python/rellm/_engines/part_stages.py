@@ -191,8 +191,10 @@ class Plan:
         own = _advanced(reading.own, token, data)
         ended = _advanced(reading.ended, token, data)
         if own is not None:
-            found.append(Reading(reading.stage, used, own, ended, whole))
-            if own.is_accepting:
+            accepting = own.is_accepting
+            if not accepting or not own.is_finished:
+                found.append(Reading(reading.stage, used, own, ended, whole))
+            if accepting:
                 found += self.enter(reading.stage.rest, reading.stage.limits, used)
         if data and ended is not None and ended.is_accepting:
             found += self._across(reading, data)

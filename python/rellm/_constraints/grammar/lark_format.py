@@ -478,6 +478,6 @@ def _renamed(body: Expr, names: dict[str, str]) -> Expr:
 
 
 def _schema(value: Any) -> Any:
-    import rellm
+    from rellm import JsonSchema
 
-    return getattr(rellm, "JsonSchema")(value)  # noqa: B009
+    return JsonSchema(value)
