@@ -101,6 +101,8 @@ def test_the_pattern_may_be_text_or_compiled_by_re_or_regex(pattern):
 def test_any_other_constraint_may_stand_in_its_place():
     assert model(constraint=rellm.Literal("Ω literal")).invoke("Hello") == "Ω literal"
     assert model(constraint=rellm.Choice(["azure", "crimson"])).invoke("Red, of course: ") in {"azure", "crimson"}
+    parts = "Ω " + rellm.Choice(["azure", "crimson"]).named("colour") + rellm.Regex("[!?]").optional()
+    assert re.fullmatch("Ω (azure|crimson)[!?]?", model(constraint=parts).invoke("Red, of course: "))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_any_other_constraint_may_stand_in_its_place():
         ({}, "give RELLM a regex or a constraint, one of the two"),
         ({"regex": "a", "constraint": rellm.Literal("a")}, "give RELLM a regex or a constraint, one of the two"),
         ({"regex": 7}, "regex is int: pass a str or a pattern compiled by re or regex"),
-        ({"constraint": "a"}, "constraint is str: pass rellm.Regex, rellm.Choice or rellm.Literal"),
+        ({"constraint": "a"}, "constraint is str: pass rellm.Regex, rellm.Choice or another rellm.Constraint"),
         ({"regex": b"a"}, "regex is bytes"),
         ({"regex": "a", "max_new_tokens": 0}, "greater than or equal to 1"),
         ({"regex": "a", "temperature": 0.5}, "Extra inputs are not permitted"),

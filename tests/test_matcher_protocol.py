@@ -9,87 +9,28 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rellm
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "by-hand.md"
 VOCABULARY = rellm.Vocabulary([bytes([byte]) for byte in range(128)] + [b"ab", None], eos_token_ids=[129])
 AUTOMATON = rellm.compile(r"a(b|c)*", VOCABULARY)
 SEARCH = rellm.compile(rellm.Regex(r"a(?:b|(?R))*c", dialect="regex"), VOCABULARY)
 
 
-class Countdown:
-    """A matcher of one's own: so many letters `a`, then the end. Here every token is one byte, or EOS."""
+def documented() -> dict[str, Any]:
+    """What the page defines: a matcher of a user's own, over single bytes and an end."""
+    code = PAGE.read_text(encoding="utf-8").rsplit("```python\n", 1)[1].partition("```")[0]
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    return namespace
 
-    def __init__(self, count: int, taken: int = 0, ended: bool = False) -> None:
-        self._count = count
-        self._taken = taken
-        self._ended = ended
 
-    @property
-    def text(self) -> bytes:
-        return b"a" * self._taken
-
-    @property
-    def is_accepting(self) -> bool:
-        return self._taken == self._count
-
-    @property
-    def is_finished(self) -> bool:
-        return self.is_accepting
-
-    def mask(self):
-        mask = np.zeros(5, dtype=np.uint32)
-        self.fill_mask(mask)
-        return mask
-
-    def fill_mask(self, out, row=0):
-        words = np.atleast_2d(out)[row]
-        words[:] = 0
-        token = 129 if self.is_accepting else ord("a")
-        words[token // 32] |= np.uint32(1 << token % 32).astype(words.dtype)
-
-    def fill_mask_within(self, out, row, tokens_left):
-        self.fill_mask(out, row)
-
-    def allows(self, token_id: int) -> bool:
-        return token_id == (129 if self.is_accepting else ord("a"))
-
-    def advance(self, token_id: int) -> None:
-        rejection = self.explain(token_id)
-        if rejection is not None:
-            raise rellm.TokenRejectedError(rejection.message, rejection=rejection)
-        self._taken += token_id != 129
-
-    def advance_bytes(self, data: bytes) -> None:
-        self._taken += len(data)
-
-    def rollback(self, n: int) -> None:
-        self._taken -= n
-
-    def reset(self) -> None:
-        self._taken = 0
-
-    def copy(self) -> Countdown:
-        return Countdown(self._count, self._taken)
-
-    def validate(self, token_ids) -> int:
-        return sum(token == ord("a") for token in token_ids)
-
-    def forced_bytes(self) -> bytes:
-        return b"a" * (self._count - self._taken)
-
-    def shortest_completion(self) -> bytes:
-        return self.forced_bytes()
-
-    def explain(self, token_id: int) -> rellm.Rejection | None:
-        if self.allows(token_id):
-            return None
-        return rellm.Rejection(
-            token_id, bytes([token_id]), 0, self.text.decode(), 'an "a"', f"token {token_id} is no a"
-        )
+Countdown = documented()["Countdown"]
 
 
 def test_both_engines_and_a_class_of_ones_own_are_matchers() -> None:
@@ -219,6 +160,7 @@ def test_the_example_of_plain_numpy_is_short_and_right(capsys: pytest.CaptureFix
     assert "is not allowed after" in out[3]
 
 
+@pytest.mark.slow
 def test_the_types_of_a_user_pass_the_type_checker(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(
@@ -242,3 +184,10 @@ def test_the_types_of_a_user_pass_the_type_checker(tmp_path: Path) -> None:
     )
     assert 'Revealed type is "bytes"' in done.stdout, done.stdout + done.stderr
     assert "error:" not in done.stdout, done.stdout
+    # The user's own class of the documentation, too.
+    code = PAGE.read_text(encoding="utf-8").rsplit("```python\n", 1)[1].partition("```")[0]
+    (tmp_path / "own.py").write_text(code, encoding="utf-8")
+    own = subprocess.run(
+        [sys.executable, "-m", "mypy", "own.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert own.returncode == 0, own.stdout

@@ -156,22 +156,21 @@ def validate(constraint: ConstraintLike, limits: Limits | None = None) -> Report
         UnsupportedError: it is right, but no engine reads one of its constructs.
         UnsatisfiableError: no text matches.
         LimitExceededError: it takes more than the limits.
-        VocabularyError: it has a special token by name, which only a vocabulary has.
         TypeError: it is no constraint.
     """
     constraint = as_constraint(constraint)
-    compile(constraint, _single_bytes(), limits)
+    over_single_bytes(constraint, limits)
     return constraint.report()
 
 
-def over_single_bytes(constraint: Any) -> CompiledConstraint:
+def over_single_bytes(constraint: Any, limits: Limits | None = None) -> CompiledConstraint:
     """The constraint over a vocabulary of single bytes, which spells any text: what can be known without a tokenizer.
 
     Raises:
         PatternError, UnsupportedError, UnsatisfiableError, LimitExceededError: as `compile`.
     """
     constraint = as_constraint(constraint)
-    return compile(constraint, _single_bytes(_special_names(constraint)))
+    return compile(constraint, _single_bytes(_special_names(constraint)), limits)
 
 
 def _special_names(constraint: Constraint) -> tuple[str, ...]:

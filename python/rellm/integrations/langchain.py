@@ -8,6 +8,7 @@ every form of LangChain (`invoke`, `generate`, `batch`, `stream` and their async
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections import deque
@@ -33,13 +34,11 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from rellm import Choice, IncompleteError, Literal, Regex, compile
+from rellm import Choice, Constraint, IncompleteError, Literal, Regex, compile
 from rellm._engines.compile import over_single_bytes
 from rellm._generate.generator import Generator
 
 __all__ = ["RELLM"]
-
-Constraint = Regex | Choice | Literal
 
 
 class RELLM(BaseLLM):
@@ -128,9 +127,10 @@ class RELLM(BaseLLM):
                 f"regex is {type(self.regex).__name__}: pass a str or a pattern compiled by re or regex, "
                 "and any other constraint as constraint="
             )
-        if self.constraint is not None and not isinstance(self.constraint, (Regex, Choice, Literal)):
+        if self.constraint is not None and not isinstance(self.constraint, Constraint):
             raise ValueError(
-                f"constraint is {type(self.constraint).__name__}: pass rellm.Regex, rellm.Choice or rellm.Literal"
+                f"constraint is {type(self.constraint).__name__}: pass rellm.Regex, rellm.Choice or another "
+                "rellm.Constraint"
             )
         if self.pipeline is None and self.model_id is None:
             raise ValueError("RELLM needs a model: pass pipeline=transformers.pipeline(…) or model_id=…")
@@ -518,21 +518,14 @@ def _settings(pipeline: Any) -> dict[str, Any]:
 
 
 def _constraint_to_json(constraint: Constraint) -> dict[str, Any]:
-    if isinstance(constraint, Choice):
-        return {"type": "choice", "texts": list(constraint.texts)}
-    if isinstance(constraint, Literal):
-        return {"type": "literal", "text": constraint.text}
-    return {
-        "type": "regex",
-        "pattern": constraint.pattern,
-        "flags": int(constraint.flags),
-        "dialect": constraint.dialect,
-        "named_lists": {name: list(texts) for name, texts in constraint.named_lists},
-    }
+    data: dict[str, Any] = json.loads(constraint.to_json())
+    return data
 
 
 def _constraint_from_json(value: Mapping[str, Any]) -> Constraint:
-    try:
+    if "type" not in value:
+        return Constraint.from_json(value)
+    try:  # as rellm 1.0 wrote it
         match value["type"]:
             case "choice":
                 return Choice(value["texts"])
