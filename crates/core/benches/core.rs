@@ -5,7 +5,7 @@
 #![allow(missing_docs)]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rellm_core::automaton::{Automaton, StateId};
+use rellm_core::automaton::{Automaton, Completion, StateId};
 use rellm_core::codepoints::CodePoints;
 use rellm_core::error::Result;
 use rellm_core::lazy_dfa;
@@ -98,8 +98,8 @@ impl Automaton for Everything {
     fn is_accepting(&mut self, _state: StateId) -> bool {
         true
     }
-    fn shortest_completion(&mut self, _state: StateId) -> Result<Vec<u8>> {
-        Ok(Vec::new())
+    fn shortest_completion(&mut self, _state: StateId, _work: u64) -> Result<Completion> {
+        Ok(Completion::default())
     }
     fn next_characters(&mut self, _state: StateId) -> Result<CodePoints> {
         Ok(CodePoints::scalars())

@@ -3,7 +3,7 @@
 //!
 //! Its texts are balanced brackets with `日` between them, and `!` behind the last: `(日())!`. A state is a depth.
 
-use rellm_core::automaton::{Automaton, StateId};
+use rellm_core::automaton::{Automaton, Completion, StateId};
 use rellm_core::batch::fill_masks;
 use rellm_core::codepoints::CodePoints;
 use rellm_core::error::{Error, Result};
@@ -90,18 +90,18 @@ impl Automaton for Brackets {
         self.place(state) == Place::End
     }
 
-    fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
+    fn shortest_completion(&mut self, state: StateId, _work: u64) -> Result<Completion> {
         let text = match self.place(state) {
             Place::Start => "()!".to_owned(),
             Place::Inside(depth, 0) => ")".repeat(depth as usize) + "!",
             Place::Inside(depth, written) => {
-                let rest = [&INSIDE.as_bytes()[written..], ")".repeat(depth as usize).as_bytes(), b"!"].concat();
-                return Ok(rest);
+                let text = [&INSIDE.as_bytes()[written..], ")".repeat(depth as usize).as_bytes(), b"!"].concat();
+                return Ok(Completion { text, is_shortest: true, is_only: false });
             }
             Place::Closed => "!".to_owned(),
             Place::End => String::new(),
         };
-        Ok(text.into_bytes())
+        Ok(Completion { text: text.into_bytes(), is_shortest: true, is_only: false })
     }
 
     fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {

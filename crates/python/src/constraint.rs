@@ -37,6 +37,17 @@ pub(crate) struct Constraint {
     vocabulary: Py<Vocabulary>,
 }
 
+/// Whether texts can fit into the memory that a constraint may take: asked before they are copied.
+fn check_texts(texts: &[Bound<'_, PyString>], limits: &Limits) -> PyResult<()> {
+    let mut characters = 0;
+    for text in texts {
+        characters += text.len()? as u64;
+    }
+    let Some(first) = texts.first() else { return Ok(()) };
+    let checked = limits.inner.check_texts(texts.len() as u64, characters);
+    checked.map_err(|error| exception(first.py(), &error, None))
+}
+
 #[pymethods]
 impl Constraint {
     #[staticmethod]
@@ -66,6 +77,7 @@ impl Constraint {
         vocabulary: Py<Vocabulary>,
         limits: Limits,
     ) -> PyResult<Self> {
+        check_texts(&texts, &limits)?;
         let texts: Vec<Vec<u32>> = texts.iter().map(code_points).collect::<PyResult<_>>()?;
         let inner = detached(py, || compile::choice(&texts, Arc::clone(&vocabulary.get().inner), &limits.inner))?
             .map_err(|error| exception(py, &error, None))?;
@@ -82,6 +94,7 @@ impl Constraint {
         vocabulary: Py<Vocabulary>,
         limits: Limits,
     ) -> PyResult<Self> {
+        check_texts(&strings, &limits)?;
         let points: Vec<Vec<u32>> = strings.iter().map(code_points).collect::<PyResult<_>>()?;
         let inner = detached(py, || {
             let dialects: Vec<&syntax::Dialect> = dialects.iter().map(|dialect| &dialect.get().inner).collect();

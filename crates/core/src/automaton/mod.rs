@@ -15,6 +15,17 @@ impl StateId {
     pub const DEAD: StateId = StateId(0);
 }
 
+/// A text that leads from a state to a match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// The text.
+    pub text: Vec<u8>,
+    /// Whether no other is shorter, in bytes.
+    pub is_shortest: bool,
+    /// Whether there is no other.
+    pub is_only: bool,
+}
+
 /// A lazily built deterministic automaton over bytes (the UTF-8 of texts of Unicode scalar values).
 ///
 /// Methods take `&mut self` because states and transitions are made when they are asked for. After an error the
@@ -29,8 +40,9 @@ pub trait Automaton: Send {
     /// Whether the text of this state is in the language.
     fn is_accepting(&mut self, state: StateId) -> bool;
 
-    /// A shortest text, in bytes, that leads from `state` to an accepting one. `state` is not `DEAD`.
-    fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>>;
+    /// A way from `state`, which is not `DEAD`, to an accepting one: a shortest, in bytes, where about `work` units of fuel
+    /// are enough to find it, else one that is known. It never fails for want of work or memory.
+    fn shortest_completion(&mut self, state: StateId, work: u64) -> Result<Completion>;
 
     /// The characters with which some continuation begins, for people to read; in the middle of a character, those of
     /// the kinds that it may still become.

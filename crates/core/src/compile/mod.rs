@@ -49,9 +49,13 @@ fn over(
 /// # Errors
 /// As [`compile`].
 pub fn choice(texts: &[Vec<u32>], vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<CompiledConstraint>> {
+    limits.check_texts(texts.len() as u64, texts.iter().map(|text| text.len() as u64).sum())?;
     // A lone surrogate is no character of any text: what contains one can never be written.
-    let written = |text: &Vec<u32>| text.iter().map(|&c| char::from_u32(c).map(Node::Char)).collect::<Option<_>>();
-    let root =
-        Node::Alternation(texts.iter().map(|text| written(text).map_or(Node::Nothing, Node::Sequence)).collect());
+    let written = |text: &Vec<u32>| match text.iter().map(|&c| char::from_u32(c)).collect::<Option<Arc<[char]>>>() {
+        Some(characters) if characters.is_empty() => Node::Empty,
+        Some(characters) => Node::Literal(characters),
+        None => Node::Nothing,
+    };
+    let root = Node::Alternation(texts.iter().map(written).collect());
     compile(&Pattern { root, groups: 0 }, vocabulary, limits)
 }

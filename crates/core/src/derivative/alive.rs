@@ -45,6 +45,12 @@ pub trait Graph {
     fn life(&self, at: u32) -> Life;
     /// Takes note of what became known.
     fn set_life(&mut self, at: u32, life: Life);
+    /// Whether it is alive because another situation is, of fewer texts, that stands for many and that is known.
+    fn is_alive_by_another(&mut self, _at: u32) -> Result<bool> {
+        Ok(false)
+    }
+    /// Takes note that a way to an end leads from `at` over a character to `next`, of which one is known.
+    fn set_way(&mut self, _at: u32, _character: u32, _next: u32) {}
     /// Whether the text may end there.
     fn ends(&mut self, at: u32) -> Result<bool>;
     /// Where a character leads, whether anything can match there or not.
@@ -58,10 +64,14 @@ pub fn is_alive(graph: &mut impl Graph, start: u32) -> Result<bool> {
         Life::Dead => return Ok(false),
         Life::Unknown => {}
     }
-    let mut parents: FxHashMap<u32, u32> = FxHashMap::default();
+    if graph.is_alive_by_another(start)? {
+        graph.set_life(start, Life::Alive);
+        return Ok(true);
+    }
+    let mut parents: FxHashMap<u32, (u32, u32)> = FxHashMap::default();
     let mut queue = BinaryHeap::new();
     let promise = |graph: &mut _, at| promise(graph, at);
-    parents.insert(start, start);
+    parents.insert(start, (start, 0));
     queue.push((Reverse(promise(graph, start)), 0u32, start));
     let mut terms: FxHashSet<ExprId> = FxHashSet::default();
     let mut found = None;
@@ -85,7 +95,7 @@ pub fn is_alive(graph: &mut impl Graph, start: u32) -> Result<bool> {
         for (m, c) in graph.calculus().candidates(situation, (0, MAX)) {
             let next = graph.next(at, m, c)?;
             if next != 0 && !parents.contains_key(&next) {
-                parents.insert(next, at);
+                parents.insert(next, (at, c));
                 order += 1;
                 // Captures make the situations infinite in number: there the way so far counts, too, and situations that
                 // differ only in what was captured wait until the first of them has failed.
@@ -104,10 +114,11 @@ pub fn is_alive(graph: &mut impl Graph, start: u32) -> Result<bool> {
     match found {
         Some(mut at) => loop {
             graph.set_life(at, Life::Alive);
-            let parent = parents[&at];
+            let (parent, character) = parents[&at];
             if parent == at {
                 return Ok(true);
             }
+            graph.set_way(parent, character, at);
             at = parent;
         },
         None => {

@@ -10,6 +10,10 @@
 //! minterm, those that it would compare with stand for themselves, and one other for all the rest: an automorphism of
 //! the alphabet maps any of these to any other and leaves the state as it is.
 //!
+//! A text may also be left open (`OPAQUE`): of it only its least length is known, and a backreference to it takes any text of
+//! the group's characters that is as long. That is too much where more may match, and just right for a bound from below
+//! where the backreference stands in what must not match: one state then stands for all texts (`Calculus::lowered`).
+//!
 //! Costs: a group is captured only where something in its tail asks for its text. While it is open, each text is a state
 //! of its own; k groups side by side can be open or closed at each of n characters in n^k ways, but texts that are asked
 //! for side by side are joined to one, so that it does not matter where they were divided, and about kn ways are left.
@@ -18,11 +22,16 @@
 use crate::codepoints::CodePoints;
 use crate::derivative::derive::{Calculus, STEP};
 use crate::error::Result;
-use crate::expression::arena::{ANYTHING, Expr, ExprId, MANY, NOTHING, UNBOUND};
+use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, MANY, NOTHING, UNBOUND};
 use crate::expression::facts::flag;
 use crate::expression::minterms::{ALL, Bits};
 use crate::syntax::ast::CaseMapping;
 use rustc_hash::FxHashMap;
+
+/// Stands for a character that is not known, in texts that are left open.
+const OPAQUE: u32 = 0x11_0000;
+/// Texts that are left open are counted up to so many characters.
+const MOST_OPAQUE: u32 = 16;
 
 /// Backreferences of the pattern, texts that were captured, and texts that are being captured.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +94,35 @@ impl Captures {
         self.buffer_ids.insert((buffer, c), id);
         self.memory += 32;
         id
+    }
+
+    /// The buffer after the character that was read; of one that is left open, only the length is known.
+    pub(crate) fn extend(&mut self, buffer: u32, c: u32) -> u32 {
+        if !self.is_opaque(buffer) {
+            return self.push(buffer, c);
+        }
+        if self.buffer_len(buffer) < MOST_OPAQUE { self.push(buffer, OPAQUE) } else { buffer }
+    }
+
+    /// The buffer without its first characters.
+    pub(crate) fn without_first(&mut self, buffer: u32, count: u32) -> u32 {
+        self.read(buffer, count).into_iter().fold(0, |buffer, c| self.push(buffer, c))
+    }
+
+    /// Whether a buffer's characters are left open.
+    pub(crate) fn is_opaque(&self, buffer: u32) -> bool {
+        buffer != 0 && self.buffers[buffer as usize - 1].1 == OPAQUE
+    }
+
+    /// A buffer that stands for one of so many characters, or more, whichever they are.
+    pub(crate) fn opaque(&mut self, length: u32) -> u32 {
+        (0..length.clamp(1, MOST_OPAQUE)).fold(0, |buffer, _| self.push(buffer, OPAQUE))
+    }
+
+    /// The least length of a text that is left open; `None`: it is not.
+    fn opaque_length(&self, content: u32) -> Option<u32> {
+        let text = self.text(content);
+        (text.first() == Some(&OPAQUE)).then_some(text.len() as u32 - 1)
     }
 
     /// The characters of a buffer.
@@ -216,8 +254,8 @@ impl Calculus {
         self.one_of(&bits)
     }
 
-    /// Any text of the characters that a group's text can be of, compared as the reference tells.
-    fn any_text(&mut self, reference: u32) -> ExprId {
+    /// Any text of at least so many characters that a group's text can be of, compared as the reference tells.
+    fn any_text(&mut self, reference: u32, least: u32) -> ExprId {
         let (group, case) = self.captures.references[reference as usize].clone();
         let mut bits = self.captures.letters.get(&group).unwrap_or_else(|| self.partition.bits(ALL)).clone();
         if let CaseMapping::Sets(sets) = case {
@@ -227,7 +265,7 @@ impl Calculus {
             }
         }
         let one = self.one_of(&bits);
-        self.arena.repeat(one, 0, MANY, false)
+        self.arena.repeat(one, least, MANY, false)
     }
 
     /// `tail`, with the group's end told where the capture begins, if anything in it asks for the text.
@@ -247,7 +285,7 @@ impl Calculus {
                 let end = self.arena.concat(close, next);
                 return heads.into_iter().rev().fold(end, |tail, head| self.arena.concat(head, tail));
             }
-            if next == crate::expression::arena::EMPTY {
+            if next == EMPTY {
                 return tail;
             }
             heads.push(head);
@@ -260,7 +298,11 @@ impl Calculus {
         let content = if start == UNBOUND {
             UNBOUND
         } else {
-            let characters = self.captures.read(self.context.buffer, start);
+            let mut characters = self.captures.read(self.context.buffer, start);
+            if self.captures.is_opaque(self.context.buffer) {
+                // Also of no length, it is told from a text by its first character.
+                characters.push(OPAQUE);
+            }
             self.spend(STEP + characters.len() as u64)?;
             self.captures.content(characters)
         };
@@ -292,7 +334,7 @@ impl Calculus {
         }
         let mut rest = id;
         let mut found = false;
-        while !found && rest != crate::expression::arena::EMPTY {
+        while !found && rest != EMPTY {
             let (head, tail) = self.arena.split(rest);
             found = match *self.arena.get(head) {
                 Expr::Union(ref ids) | Expr::Ordered(ref ids) | Expr::Inter(ref ids) => {
@@ -324,7 +366,7 @@ impl Calculus {
         let mut heads = Vec::new();
         let mut rest = id;
         // The spine is walked, not recursed into: it may be long.
-        while rest != crate::expression::arena::EMPTY && self.arena.is(rest, flag::GROUPS) {
+        while rest != EMPTY && self.arena.is(rest, flag::GROUPS) {
             let (head, tail) = self.arena.split(rest);
             heads.push(self.bind_one(head, to, done)?);
             rest = tail;
@@ -363,7 +405,7 @@ impl Calculus {
         self.spend(STEP)?;
         let mut heads = Vec::new();
         let mut rest = id;
-        while rest != crate::expression::arena::EMPTY && self.arena.is(rest, flag::GROUPS) {
+        while rest != EMPTY && self.arena.is(rest, flag::GROUPS) {
             let (head, tail) = self.arena.split(rest);
             let Some(head) = self.loosened_item(head, done)? else { return Ok(None) };
             heads.push(head);
@@ -383,19 +425,15 @@ impl Calculus {
             ids.iter().map(|&id| this.loosened(id, done)).collect()
         };
         Ok(match item {
-            Expr::Open(_) | Expr::Close { .. } => Some(crate::expression::arena::EMPTY),
-            Expr::Backref { reference, .. } => Some(self.any_text(reference)),
+            Expr::Open(_) | Expr::Close { .. } => Some(EMPTY),
+            Expr::Backref { reference, .. } => Some(self.any_text(reference, 0)),
             Expr::Text { reference, content, left } => {
                 let text = self.captures.text(content);
                 let characters = text[text.len() - left as usize..].to_vec();
                 self.spend(u64::from(left))?;
                 let like = |this: &mut Self, c| this.one_like(reference, c);
                 let ones: Vec<ExprId> = characters.into_iter().map(|c| like(self, c)).collect();
-                Some(
-                    ones.into_iter()
-                        .rev()
-                        .fold(crate::expression::arena::EMPTY, |tail, one| self.arena.concat(one, tail)),
-                )
+                Some(ones.into_iter().rev().fold(EMPTY, |tail, one| self.arena.concat(one, tail)))
             }
             Expr::Union(ids) => each(self, &ids)?.map(|ids| self.arena.union(ids, &mut self.partition)),
             Expr::Ordered(ids) => each(self, &ids)?.map(|ids| self.arena.ordered(ids)),
@@ -479,16 +517,15 @@ impl Calculus {
         if content == UNBOUND {
             return None;
         }
+        if let Some(least) = self.captures.opaque_length(content) {
+            return Some(self.any_text(reference, least));
+        }
         let left = self.captures.text(content).len() as u32;
         Some(self.text(reference, content, left))
     }
 
     fn text(&mut self, reference: u32, content: u32, left: u32) -> ExprId {
-        if left == 0 {
-            crate::expression::arena::EMPTY
-        } else {
-            self.arena.intern(Expr::Text { reference, content, left })
-        }
+        if left == 0 { EMPTY } else { self.arena.intern(Expr::Text { reference, content, left }) }
     }
 
     /// What is left of a text after the character that is being read, if it agrees.
@@ -502,7 +539,11 @@ impl Calculus {
         let mut characters = Vec::new();
         if self.arena.is(term, flag::FRONT_CAPTURE) {
             // A group that closes now may be asked for at once: any of its characters may be the first.
-            let text = self.captures.read(buffer, 0);
+            let mut text = self.captures.read(buffer, 0);
+            let read = text.len();
+            text.sort_unstable();
+            text.dedup();
+            self.unpaid.set(self.unpaid.get() + (read + text.len() * self.captures.references.len()) as u64);
             for reference in 0..self.captures.references.len() as u32 {
                 for &c in &text {
                     if let Some(class) = self.captures.class(reference, c) {
@@ -531,8 +572,203 @@ impl Calculus {
                 other => other.children(&mut stack),
             }
         }
+        self.unpaid.set(self.unpaid.get() + (seen.len() + characters.len()) as u64);
         characters.sort_unstable();
         characters.dedup();
+        characters.retain(|&c| c != OPAQUE);
         characters
+    }
+
+    /// Where in the buffer the first group begins that a term captures.
+    pub(crate) fn first_start(&mut self, term: ExprId) -> u32 {
+        if let Some(&known) = self.first_starts.get(&term) {
+            return known;
+        }
+        let mut least = u32::MAX;
+        let mut stack = vec![term];
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(id) = stack.pop() {
+            if !self.arena.is(id, flag::CAPTURING) || !seen.insert(id) {
+                continue;
+            }
+            match self.arena.get(id) {
+                Expr::Concat(head, tail) => stack.extend([*head, *tail]),
+                Expr::Union(ids) | Expr::Ordered(ids) | Expr::Inter(ids) => stack.extend(ids),
+                Expr::Not(body) | Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { body, .. } => {
+                    stack.push(*body);
+                }
+                Expr::Cond { yes, no, .. } => stack.extend([*yes, *no]),
+                Expr::Atomic(threads) => stack.extend(threads.iter().flat_map(|t| [t.0, t.1])),
+                Expr::Close { start, .. } => least = least.min(*start),
+                // Nothing is known of it.
+                _ => least = 0,
+            }
+        }
+        let least = if least == u32::MAX { 0 } else { least };
+        self.first_starts.insert(term, least);
+        least
+    }
+
+    /// A term whose groups begin so much earlier in the buffer.
+    pub(crate) fn started_later(
+        &mut self,
+        id: ExprId,
+        by: u32,
+        done: &mut FxHashMap<ExprId, ExprId>,
+    ) -> Result<ExprId> {
+        if !self.arena.is(id, flag::CAPTURING) {
+            return Ok(id);
+        }
+        if let Some(&known) = done.get(&id) {
+            return Ok(known);
+        }
+        self.spend(STEP)?;
+        let mut heads = Vec::new();
+        let mut rest = id;
+        // The spine is walked, not recursed into: it may be long.
+        while rest != EMPTY && self.arena.is(rest, flag::CAPTURING) {
+            let (head, tail) = self.arena.split(rest);
+            heads.push(if self.arena.is(head, flag::CAPTURING) {
+                self.item_started_later(head, by, done)?
+            } else {
+                head
+            });
+            rest = tail;
+        }
+        let moved = heads.into_iter().rev().fold(rest, |tail, head| self.arena.concat(head, tail));
+        done.insert(id, moved);
+        Ok(moved)
+    }
+
+    fn item_started_later(&mut self, id: ExprId, by: u32, done: &mut FxHashMap<ExprId, ExprId>) -> Result<ExprId> {
+        let mut each = |this: &mut Self, ids: &[ExprId]| -> Result<Vec<ExprId>> {
+            ids.iter().map(|&id| this.started_later(id, by, done)).collect()
+        };
+        Ok(match self.arena.get(id).clone() {
+            Expr::Close { group, start } if start != UNBOUND => {
+                self.arena.intern(Expr::Close { group, start: start - by })
+            }
+            Expr::Union(ids) => {
+                let ids = each(self, &ids)?;
+                self.arena.union(ids, &mut self.partition)
+            }
+            Expr::Ordered(ids) => {
+                let ids = each(self, &ids)?;
+                self.arena.ordered(ids)
+            }
+            Expr::Inter(ids) => {
+                let ids = each(self, &ids)?;
+                self.arena.inter(ids)
+            }
+            Expr::Not(inner) => {
+                let inner = self.started_later(inner, by, done)?;
+                self.arena.not(inner)
+            }
+            Expr::Repeat { body, min, max, lazy } => {
+                let body = self.started_later(body, by, done)?;
+                self.arena.repeat(body, min, max, lazy)
+            }
+            Expr::Mark { body, min, max, lazy, dead } => {
+                let body = self.started_later(body, by, done)?;
+                self.arena.intern(Expr::Mark { body, min, max, lazy, dead })
+            }
+            Expr::Ahead { negated, body } => {
+                let body = self.started_later(body, by, done)?;
+                self.arena.intern(Expr::Ahead { negated, body })
+            }
+            Expr::Cond { groups, yes, no } => {
+                let both = each(self, &[yes, no])?;
+                self.arena.intern(Expr::Cond { groups, yes: both[0], no: both[1] })
+            }
+            Expr::Atomic(threads) => {
+                let mut moved = Vec::with_capacity(threads.len());
+                for &(condition, thread) in &threads {
+                    moved.push((self.started_later(condition, by, done)?, self.started_later(thread, by, done)?));
+                }
+                self.arena.intern(Expr::Atomic(moved.into_boxed_slice()))
+            }
+            _ => id,
+        })
+    }
+
+    /// A term that has no text that `term` has not, once the texts that are being captured are left open; and whether
+    /// something was left out of it. `None`: there is none of use.
+    ///
+    /// A text that is left open is compared too generously, so only what must not match may ask for it. An alternative in
+    /// which something else does is left out.
+    pub(crate) fn lowered(&mut self, term: ExprId) -> Option<(ExprId, bool)> {
+        let lowered = self.lowered_part(term, false)?;
+        Some((lowered, lowered != term)).filter(|_| lowered != NOTHING)
+    }
+
+    fn lowered_part(&mut self, id: ExprId, negated: bool) -> Option<ExprId> {
+        if !self.arena.is(id, flag::CAPTURING) {
+            return Some(id);
+        }
+        match self.arena.get(id).clone() {
+            Expr::Union(ids) => {
+                let mut parts = Vec::with_capacity(ids.len());
+                for &id in &ids {
+                    match self.lowered_part(id, negated) {
+                        Some(part) => parts.push(part),
+                        None if negated => return None,
+                        None => {}
+                    }
+                }
+                Some(self.any(parts))
+            }
+            Expr::Inter(ids) => {
+                let parts: Option<Vec<ExprId>> = ids.iter().map(|&id| self.lowered_part(id, negated)).collect();
+                parts.map(|parts| self.arena.inter(parts))
+            }
+            Expr::Not(inner) => self.lowered_part(inner, !negated).map(|inner| self.arena.not(inner)),
+            _ => self.may_be_left_open(id, negated).then_some(id),
+        }
+    }
+
+    /// Whether all that asks for the texts that a sequence captures stands where it must not match; the sequence itself
+    /// stands there if `negated`.
+    fn may_be_left_open(&self, sequence: ExprId, negated: bool) -> bool {
+        let mut rest = sequence;
+        while rest != EMPTY {
+            let (head, tail) = self.arena.split(rest);
+            match *self.arena.get(head) {
+                Expr::Close { group, start } if start != UNBOUND && !self.all_ask(tail, group, !negated) => {
+                    return false;
+                }
+                Expr::Close { .. } => {}
+                _ if self.arena.is(head, flag::CAPTURING) => return false,
+                _ => {}
+            }
+            rest = tail;
+        }
+        true
+    }
+
+    /// Whether whatever asks for a group's text in a sequence is `negated`, or whether none of it is.
+    fn all_ask(&self, sequence: ExprId, group: u32, negated: bool) -> bool {
+        if !self.asks(sequence, group, &mut FxHashMap::default()) {
+            return true;
+        }
+        let mut rest = sequence;
+        while rest != EMPTY {
+            let (head, tail) = self.arena.split(rest);
+            let agrees = match *self.arena.get(head) {
+                Expr::Union(ref ids) | Expr::Inter(ref ids) => ids.iter().all(|&id| self.all_ask(id, group, negated)),
+                Expr::Not(body) | Expr::Ahead { negated: true, body } => self.all_ask(body, group, !negated),
+                Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { negated: false, body } => {
+                    self.all_ask(body, group, negated)
+                }
+                Expr::Cond { yes, no, .. } => self.all_ask(yes, group, negated) && self.all_ask(no, group, negated),
+                Expr::Backref { reference, .. } => self.captures.group(reference) != group || !negated,
+                // Of ways in an order, more may mean less.
+                _ => !self.asks(head, group, &mut FxHashMap::default()),
+            };
+            if !agrees {
+                return false;
+            }
+            rest = tail;
+        }
+        true
     }
 }

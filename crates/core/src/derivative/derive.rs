@@ -25,6 +25,7 @@ use crate::expression::arena::{ANYTHING, Arena, Expr, ExprId, MANY, NOTHING, STA
 use crate::expression::facts::flag;
 use crate::expression::minterms::{Bits, Minterm, Partition, folded};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::Cell;
 
 /// What a derivative may ask of the state that is being left.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +66,10 @@ pub struct Calculus {
     /// The fuel of the last refuelling, for the message.
     pub fuel_limit: u64,
     memo: Memo,
+    /// Work that was done where nothing could be paid; it is, with the next.
+    pub(crate) unpaid: Cell<u64>,
+    /// By term: where the first group begins that it captures.
+    pub(crate) first_starts: FxHashMap<ExprId, u32>,
     /// By sequence, the minterms that it has anywhere.
     pub(crate) anywhere: FxHashMap<ExprId, Bits>,
     depth: u32,
@@ -127,6 +132,8 @@ impl Calculus {
             fuel: u64::MAX,
             fuel_limit: u64::MAX,
             memo: Memo { rows: Vec::with_capacity(EXPECTED), derived: Vec::with_capacity(EXPECTED) },
+            unpaid: Cell::new(0),
+            first_starts: FxHashMap::default(),
             anywhere: FxHashMap::default(),
             depth: 0,
         }
@@ -141,27 +148,33 @@ impl Calculus {
             + self.tracker_sets.memory_bytes()
             + self.parts.memory_bytes()
             + self.cheapest.memory_bytes()
+            + self.first_starts.capacity() * 9
             + self.anywhere.len() * (self.partition.len() / 8 + 64)
     }
 
     /// Pays for work, and for the unions that have been made.
     #[inline]
     pub fn spend(&mut self, units: u64) -> Result<()> {
-        let units = units + std::mem::take(&mut self.arena.work);
+        let units = units + std::mem::take(&mut self.arena.work) + self.unpaid.take();
         if self.fuel < units {
             self.fuel = 0;
-            return Err(Error::Limit {
-                limit: "fuel",
-                allowed: self.fuel_limit,
-                message: format!(
-                    "the pattern needs more than fuel={} units of work for one step: simplify it, or raise \
-                     Limits(fuel=...)",
-                    self.fuel_limit
-                ),
-            });
+            return Err(self.spent());
         }
         self.fuel -= units;
         Ok(())
+    }
+
+    /// The error that says that no fuel is left.
+    pub(crate) fn spent(&self) -> Error {
+        Error::Limit {
+            limit: "fuel",
+            allowed: self.fuel_limit,
+            message: format!(
+                "the pattern needs more than fuel={} units of work for one step: simplify it, or raise \
+                 Limits(fuel=...)",
+                self.fuel_limit
+            ),
+        }
     }
 
     pub(crate) fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {

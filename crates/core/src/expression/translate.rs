@@ -32,6 +32,9 @@ pub struct Translation {
     pub captures: bool,
 }
 
+/// So many characters of a string that follows a repetition are looked at.
+const MOST_FOLLOWING: usize = 64;
+
 /// Translates a tree over an alphabet.
 pub fn translate(root: &Node, rules: &[Node], alphabet: &CodePoints, fuel: u64) -> Result<Translation> {
     let mut unproductive = FxHashSet::default();
@@ -85,6 +88,7 @@ fn translate_without(
         looking_from: None,
         unproductive,
         asking: asking_rules(rules),
+        following: Vec::new(),
     };
     for (number, rule) in (0u32..).zip(rules) {
         if !unproductive.contains(&number) {
@@ -338,6 +342,8 @@ struct Translator<'a> {
     unproductive: &'a FxHashSet<u32>,
     /// By rule: whether it asks for what surrounds it.
     asking: Vec<bool>,
+    /// The string with which all goes on behind the node that is being translated, as far as it is one.
+    following: Vec<ClassId>,
 }
 
 impl Translator<'_> {
@@ -387,12 +393,15 @@ impl Translator<'_> {
             Node::Alternation(nodes) => self.alternation(nodes, mode)?,
             Node::Repeat { node, min, max, kind } => {
                 let max = max.unwrap_or(MANY);
+                let following = std::mem::take(&mut self.following);
                 if *kind == RepeatKind::Possessive {
-                    let greedy = self.possessive(node, *min, max, mode)?;
+                    let greedy = self.possessive(node, *min, max, mode, &following)?;
+                    self.following = following;
                     return Ok(greedy);
                 }
                 let lazy = mode.ordered && *kind == RepeatKind::Lazy;
                 let body = self.node(node, mode)?;
+                self.following = following;
                 self.calculus.arena.repeat(body, *min, max, lazy)
             }
             Node::Group { index, node } => {
@@ -413,7 +422,9 @@ impl Translator<'_> {
             Node::Look { direction, negated, node, position } => {
                 let outer = self.looking_from;
                 self.looking_from = position.or(outer);
+                let following = std::mem::take(&mut self.following);
                 let look = self.look(*direction, *negated, node)?;
+                self.following = following;
                 self.looking_from = outer;
                 look
             }
@@ -430,7 +441,9 @@ impl Translator<'_> {
             Node::LookConditional { test, yes, no } => {
                 let Node::Look { direction, negated, node, position } = &**test else { return self.node(yes, mode) };
                 self.looking_from = *position;
+                let following = std::mem::take(&mut self.following);
                 let (holds, fails) = (self.look(*direction, *negated, node)?, self.look(*direction, !*negated, node)?);
+                self.following = following;
                 let (yes, no) = (self.node(yes, mode)?, self.node(no, mode)?);
                 // A lookbehind is read from its end: there, the test comes before what stands to its left.
                 let ways = if mode.behind {
@@ -521,11 +534,48 @@ impl Translator<'_> {
                 ids.push(self.string(classes));
             }
             if let Some(node) = nodes.get(i) {
-                ids.push(self.node(node, mode)?);
                 i += 1;
+                let outer = std::mem::take(&mut self.following);
+                self.following = self.string_at(&nodes[i..], &outer);
+                ids.push(self.node(node, mode)?);
+                self.following = outer;
             }
         }
         Ok(self.sequence(ids))
+    }
+
+    /// The string with which a sequence begins; `outer` stands behind it.
+    fn string_at(&mut self, nodes: &[Node], outer: &[ClassId]) -> Vec<ClassId> {
+        let mut classes = Vec::new();
+        for node in nodes.iter().take(MOST_FOLLOWING) {
+            match node {
+                Node::Char(c) => match self.char_class(*c) {
+                    Some(class) => classes.push(class),
+                    None => return classes,
+                },
+                _ => return classes,
+            }
+        }
+        classes.extend(&outer[..outer.len().min(MOST_FOLLOWING - classes.len())]);
+        classes
+    }
+
+    /// Whether no iteration of a body can begin where the string begins that follows the repetition: then it ends where it
+    /// has to, and taking as many iterations as there are excludes no text.
+    fn ends_by_itself(&mut self, body: ExprId, following: &[ClassId]) -> Result<bool> {
+        let info = *self.calculus.arena.info(body);
+        if info.front != 0 || info.trackers != 0 || self.calculus.arena.is(body, flag::GROUPS) {
+            return Ok(false);
+        }
+        let mut rest = self.calculus.arena.concat(body, ANYTHING);
+        for &class in following {
+            let Some(m) = self.calculus.partition.bits(class).only() else { return Ok(false) };
+            rest = self.calculus.derive(rest, m)?;
+            if rest == NOTHING {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn string(&mut self, classes: Vec<ClassId>) -> ExprId {
@@ -600,7 +650,13 @@ impl Translator<'_> {
         Some(Some(classes))
     }
 
-    fn possessive(&mut self, node: &Node, min: u32, max: u32, mode: Mode) -> Result<ExprId> {
+    fn possessive(&mut self, node: &Node, min: u32, max: u32, mode: Mode, following: &[ClassId]) -> Result<ExprId> {
+        if !mode.behind && !mode.ordered && !following.is_empty() && iteration_length(node).is_some() {
+            let body = self.node(node, mode)?;
+            if self.ends_by_itself(body, following)? {
+                return Ok(self.calculus.arena.repeat(body, min, max, false));
+            }
+        }
         // `X*+` of one class is `X*(?!X)`.
         if let Node::Char(_) | Node::Class(_) = node {
             let body = self.node(node, mode)?;
@@ -637,7 +693,14 @@ impl Translator<'_> {
             // All ways end at the same place.
             return self.node(node, mode);
         }
+        let following = std::mem::take(&mut self.following);
+        if let Node::Repeat { node: inner, min, max, kind: RepeatKind::Greedy } = node {
+            let made = self.possessive(inner, *min, max.unwrap_or(MANY), mode, &following)?;
+            self.following = following;
+            return Ok(made);
+        }
         let body = self.node(node, Mode { ordered: true, ..mode })?;
+        self.following = following;
         self.confine(body, false, mode)
     }
 
@@ -784,6 +847,30 @@ impl Translator<'_> {
         let more = self.calculus.arena.intern(Expr::Next { class: crate::expression::minterms::ALL, negated: false });
         let some = self.either(vec![inside, more], mode);
         self.calculus.arena.concat(some, assertion)
+    }
+}
+
+/// The number of characters of every iteration of a body that has no order of ways, if it is one number and not zero.
+fn iteration_length(node: &Node) -> Option<u64> {
+    match node {
+        Node::Group { node, .. } => iteration_length(node),
+        Node::Sequence(nodes) => {
+            let mut sum = 0u64;
+            for node in nodes {
+                sum = sum.checked_add(match node {
+                    Node::Assertion(_) | Node::Look { .. } => 0,
+                    node => iteration_length(node)?,
+                })?;
+            }
+            Some(sum).filter(|&sum| sum > 0)
+        }
+        Node::Alternation(nodes) => {
+            let mut lengths = nodes.iter().map(iteration_length);
+            let first = lengths.next()??;
+            lengths.all(|length| length == Some(first)).then_some(first)
+        }
+        Node::Char(_) | Node::Class(_) => Some(1),
+        _ => None,
     }
 }
 

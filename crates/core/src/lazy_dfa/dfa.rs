@@ -9,7 +9,7 @@
 //!
 //! A state is dead exactly where nothing can match (`liveness.rs`).
 
-use crate::automaton::{Automaton, StateId};
+use crate::automaton::{Automaton, Completion, StateId};
 use crate::codepoints::CodePoints;
 use crate::derivative::alive::Life;
 use crate::derivative::derive::Calculus;
@@ -20,13 +20,14 @@ use crate::expression::translate::translate;
 use crate::lazy_dfa::hints::char_loop::CharLoops;
 use crate::lazy_dfa::hints::saturate_counts::Saturated;
 use crate::lazy_dfa::hints::words::WordTables;
+use crate::lazy_dfa::known_way::Ways;
 use crate::lazy_dfa::mid_char::{append, character};
 use crate::lazy_dfa::shortest::Way;
 use crate::lazy_dfa::states::{CharState, DEAD, State, UNPROVEN};
 use crate::lazy_dfa::utf8::{Decoder, Target};
 use crate::limits::Limits;
 use crate::syntax::ast::{Node, Pattern, Tree};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Ids from here on are in the middle of a character.
 pub(crate) const MIDDLE: u32 = 1 << 31;
@@ -57,6 +58,12 @@ pub struct RegexAutomaton {
     pub(crate) words: WordTables,
     /// By character state: the shortest ways to a match that are known.
     pub(crate) nearest: FxHashMap<CharState, Way>,
+    /// By term: the one with captured texts left open, see [`Calculus::lowered`].
+    pub(crate) lower_terms: FxHashMap<ExprId, Option<(ExprId, bool)>>,
+    /// States that stand for many, of which it could not be told with a share of the work whether they are alive.
+    pub(crate) undecided: FxHashSet<CharState>,
+    /// Ways to a match that the structure of the term does not show.
+    pub(crate) ways: Ways,
 }
 
 /// Compiles a pattern over the characters that a vocabulary can spell.
@@ -99,6 +106,9 @@ fn build(root: &Node, rules: &[Node], alphabet: &CodePoints, limits: &Limits) ->
         saturated: Saturated::default(),
         words: WordTables::default(),
         nearest: FxHashMap::default(),
+        lower_terms: FxHashMap::default(),
+        undecided: FxHashSet::default(),
+        ways: Ways::default(),
     };
     let partition = &automaton.calculus.partition;
     automaton.shift = (partition.len().max(2) as u32).next_power_of_two().trailing_zeros();
@@ -193,8 +203,8 @@ impl Automaton for RegexAutomaton {
         middle.is_none() && self.accepting(at).unwrap_or(false)
     }
 
-    fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
-        self.completion(state)
+    fn shortest_completion(&mut self, state: StateId, work: u64) -> Result<Completion> {
+        self.completion(state, work)
     }
 
     fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {
@@ -215,6 +225,9 @@ impl Automaton for RegexAutomaton {
             + self.saturated.memory_bytes()
             + self.words.memory_bytes()
             + self.nearest.capacity() * (size_of::<Way>() + 5)
+            + self.ways.memory_bytes()
+            + self.lower_terms.capacity() * 17
+            + self.undecided.capacity() * 5
             + self.extra_memory
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod dfa;
 pub(crate) mod hints;
+pub(crate) mod known_way;
 pub(crate) mod liveness;
 pub(crate) mod mid_char;
 pub(crate) mod rebuild;

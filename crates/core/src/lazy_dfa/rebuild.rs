@@ -1,12 +1,13 @@
 //! Starting over with the states in use: their expressions are copied into a fresh arena, and all others are dropped.
 
 use crate::automaton::StateId;
-use crate::derivative::alive::Graph;
+use crate::derivative::alive::{Graph, Life};
 use crate::derivative::captures::Captures;
 use crate::derivative::derive::Calculus;
 use crate::derivative::situation::Situation;
 use crate::expression::arena::{Expr, ExprId, NOTHING, UNBOUND};
 use crate::lazy_dfa::dfa::RegexAutomaton;
+use crate::lazy_dfa::known_way::Ways;
 use crate::lazy_dfa::states::{CharState, DEAD, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -144,7 +145,9 @@ impl RegexAutomaton {
         for &at in &wanted {
             let State { life, accepting, .. } = self.states[at as usize];
             let situation = copy.situation(&self.calculus, Graph::situation_of(self, at));
-            fresh.push((situation, life, accepting));
+            // It is alive because a way is known, which the structure may not show.
+            let way = if life == Life::Alive { self.known_way(at).ok().flatten() } else { None };
+            fresh.push((situation, life, accepting, way));
         }
         let fuel = (self.calculus.fuel, self.calculus.fuel_limit);
         self.calculus = copy.finish();
@@ -158,15 +161,21 @@ impl RegexAutomaton {
         self.middle_ids.clear();
         self.char_loops.clear();
         self.saturated.clear();
-        self.nearest.clear();
+        self.nearest = FxHashMap::default();
+        self.ways = Ways::default();
+        self.lower_terms = FxHashMap::default();
+        self.undecided = FxHashSet::default();
         self.extra_memory = 0;
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());
-        for (situation, life, accepting) in fresh {
+        for (situation, life, accepting, way) in fresh {
             let id = self.intern(situation);
             if id != DEAD {
                 self.states[id as usize].life = life;
                 self.states[id as usize].accepting = accepting;
+                if let Some(way) = way {
+                    self.ways.keep(id, &way);
+                }
             }
             new.push(id);
         }

@@ -1,15 +1,16 @@
 //! The shortest text to a match.
 //!
-//! A plain term is taken apart (`cheapest.rs`). Anything else is searched by states, those first
-//! that promise the shortest whole (A*). A search costs one derivative a state and character that it looks at; how many
+//! A plain term is taken apart (`cheapest.rs`). Anything else has a way that is known
+//! (`known_way.rs`), and is searched by states for a shorter one, those first that promise the shortest whole (A*), as long
+//! as the work that is allowed lasts. A search costs one derivative a state and character that it looks at; how many
 //! states, the bound decides by which they are ordered: behind a group that a backreference asks for, the text that is
 //! captured so far has to be written once more, so closing the group early is not taken for the end of the work. Of
 //! equally promising states the one nearest to its end comes first. The states along the way that is found keep theirs, and
-//! later searches end where they meet one.
+//! later searches end where they meet one, or a plain term.
 
-use crate::automaton::{Automaton, StateId};
+use crate::automaton::{Automaton, Completion, StateId};
 use crate::derivative::derive::STEP;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
 use crate::expression::facts::flag;
 use crate::expression::minterms::Minterm;
@@ -23,6 +24,9 @@ use std::collections::BinaryHeap;
 
 /// Items that are looked at for the bound of one state.
 const MOST_LOOKED_AT: u32 = 10_000;
+
+/// What a search may add to the memory held: one part of so many of the limit.
+const SHARE_OF_MEMORY: u64 = 16;
 
 /// The first step of a shortest way from a state to a match.
 #[derive(Debug, Clone, Copy)]
@@ -43,45 +47,151 @@ fn push(character: u32, text: &mut Vec<u8>) {
     }
 }
 
+/// How a state was reached: the bytes so far, the state before, the character between.
+type Reached = FxHashMap<CharState, (u32, CharState, u32)>;
+
+/// Where a way begins, and its text.
+type Rest = (CharState, Vec<u8>);
+
+/// The best end of a way that a search has come to: the bytes of the whole way, and the state from which the rest is known.
+type Goal = Option<(u32, CharState)>;
+
 impl RegexAutomaton {
-    /// A shortest text, in bytes, from a state to an accepting one; of a plain term without stepping.
-    pub(crate) fn completion(&mut self, state: StateId) -> Result<Vec<u8>> {
+    /// See [`Automaton::shortest_completion`]; of a plain term without stepping.
+    pub(crate) fn completion(&mut self, state: StateId, work: u64) -> Result<Completion> {
         let (sources, mut all_plain) = (self.finishes(state)?, true);
         for &(from, _) in &sources {
             all_plain &= self.calculus.arena.is(self.states[from as usize].term, flag::PLAIN);
-        }
-        if sources.is_empty() {
-            return Ok(Vec::new());
         }
         if all_plain {
             let mut nearest = (u64::MAX, 0);
             for (index, &(from, _)) in sources.iter().enumerate().filter(|_| sources.len() > 1) {
                 nearest = nearest.min((self.calculus.cost(self.states[from as usize].term)?, index));
             }
-            let (from, character) = sources[nearest.1];
-            let mut result = self.rest_of_character(state, character)?;
-            self.calculus.write_cheapest(self.states[from as usize].term, &mut result)?;
-            return Ok(result);
+            let Some(&(from, character)) = sources.get(nearest.1) else { return Ok(Completion::default()) };
+            let mut text = self.rest_of_character(state, character)?;
+            self.calculus.write_cheapest(self.states[from as usize].term, &mut text)?;
+            let is_only = self.parts(state).1.is_none() && self.is_one_text(self.states[from as usize].term);
+            return Ok(Completion { text, is_shortest: true, is_only });
         }
-        let mut best: FxHashMap<CharState, (u32, CharState, u32)> = FxHashMap::default();
+        let mut known: Option<(Vec<u8>, (Minterm, u32))> = None;
+        let mut least = u32::MAX;
+        for &(from, character) in &sources {
+            least = least.min(self.remaining(from)?);
+            if let Some(way) = self.known_way(from)?
+                && known.as_ref().is_none_or(|(best, _)| way.len() < best.len())
+            {
+                known = Some((way, character));
+            }
+        }
+        let most = known.as_ref().map_or(u32::MAX, |(way, _)| u32::try_from(way.len()).unwrap_or(u32::MAX));
+        let mut is_shortest = most <= least;
+        if !is_shortest {
+            let work = if known.is_some() { work } else { self.calculus.fuel };
+            let (found, is_exhaustive) = self.search_within(&sources, most, work)?;
+            is_shortest = is_exhaustive;
+            if let Some((from, rest)) = found {
+                let character = sources.iter().find(|source| source.0 == from).map_or((0, 0), |source| source.1);
+                known = Some((rest, character));
+            }
+        }
+        let Some((way, character)) = known else { return Err(self.calculus.spent()) };
+        let mut text = self.rest_of_character(state, character)?;
+        text.extend(way);
+        Ok(Completion { text, is_shortest, is_only: false })
+    }
+
+    /// Looks for a way of fewer bytes than `most` with a share of the work and of the memory: where it begins, and its text.
+    /// And whether there is surely no shorter one.
+    fn search_within(
+        &mut self,
+        sources: &[(CharState, (Minterm, u32))],
+        most: u32,
+        work: u64,
+    ) -> Result<(Option<Rest>, bool)> {
+        let fuel = self.calculus.fuel;
+        self.calculus.fuel = work.min(fuel);
+        let share = self.calculus.fuel;
+        let mut reached = Reached::default();
+        let mut goal = None;
+        let done = self.search(sources, most, &mut reached, &mut goal);
+        self.calculus.fuel = fuel - (share - self.calculus.fuel.min(share));
+        let is_exhaustive = match done {
+            Ok(is_exhaustive) => is_exhaustive,
+            Err(Error::Limit { .. }) => false,
+            Err(other) => return Err(other),
+        };
+        let Some((_, to)) = goal else { return Ok((None, is_exhaustive)) };
+        let Some(rest) = self.known_way(to)? else { return Ok((None, false)) };
+        let mut characters = Vec::new();
+        let mut at = to;
+        let mut bytes = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+        let from = loop {
+            let (_, parent, character) = reached[&at];
+            if parent == at {
+                break at;
+            }
+            bytes = bytes.saturating_add(width(character));
+            characters.push(character);
+            if is_exhaustive {
+                self.nearest.insert(parent, Way { character, next: at, bytes });
+            }
+            at = parent;
+        };
+        let mut text = Vec::with_capacity(bytes as usize);
+        characters.iter().rev().for_each(|&character| push(character, &mut text));
+        text.extend(rest);
+        if !is_exhaustive {
+            self.ways.keep(from, &text);
+        }
+        Ok((Some((from, text)), is_exhaustive))
+    }
+
+    /// A*: whether all ways of fewer bytes than `most` were followed; `goal` is the best end so far.
+    fn search(
+        &mut self,
+        sources: &[(CharState, (Minterm, u32))],
+        most: u32,
+        reached: &mut Reached,
+        goal: &mut Goal,
+    ) -> Result<bool> {
+        let memory = self.memory_bytes() as u64;
+        let memory = (memory + self.limits.memory_bytes / SHARE_OF_MEMORY).min(self.limits.memory_bytes / 8 * 7);
+        let mut best = most;
         let mut queue = BinaryHeap::new();
         let mut order = 0u32;
-        for &(from, _) in &sources {
-            best.insert(from, (0, from, 0));
+        for &(from, _) in sources {
+            reached.insert(from, (0, from, 0));
             order += 1;
             let least = self.remaining(from)?;
             queue.push((Reverse(least), Reverse(least), Reverse(order), from, 0u32));
         }
-        while let Some((_, _, _, at, cost)) = queue.pop() {
-            if best[&at].0 < cost {
+        while let Some((Reverse(promise), _, _, at, cost)) = queue.pop() {
+            if promise >= best {
+                return Ok(true);
+            }
+            if reached[&at].0 < cost {
                 continue;
             }
-            if self.nearest.contains_key(&at) || self.accepting(at)? {
-                let from = self.remember(at, &best);
-                let character = sources.iter().find(|source| source.0 == from).map_or((0, 0), |source| source.1);
-                let mut result = self.rest_of_character(state, character)?;
-                self.follow(from, &mut result)?;
-                return Ok(result);
+            let term = self.states[at as usize].term;
+            let rest = match self.nearest.get(&at).map(|way| way.bytes) {
+                Some(bytes) => Some(bytes),
+                None if self.accepting(at)? => Some(0),
+                None if self.calculus.arena.is(term, flag::PLAIN) => {
+                    Some(u32::try_from(self.calculus.cost(term)?).unwrap_or(u32::MAX))
+                }
+                None => None,
+            };
+            if let Some(rest) = rest {
+                let whole = cost.saturating_add(rest);
+                if whole < best {
+                    best = whole;
+                    *goal = Some((whole, at));
+                }
+                continue;
+            }
+            if self.memory_bytes() as u64 > memory {
+                return Ok(false);
             }
             let candidates = self.candidates(at);
             self.calculus.spend(STEP / 2 * (candidates.len() as u64 + 1))?;
@@ -91,40 +201,55 @@ impl RegexAutomaton {
                     continue;
                 }
                 let cost = cost + width(c);
-                if best.get(&next).is_none_or(|known| cost < known.0) {
-                    best.insert(next, (cost, at, c));
-                    order += 1;
+                if reached.get(&next).is_none_or(|known| cost < known.0) {
                     let least = self.remaining(next)?;
-                    queue.push((Reverse(cost.saturating_add(least)), Reverse(least), Reverse(order), next, cost));
+                    let promise = cost.saturating_add(least);
+                    if promise < best {
+                        reached.insert(next, (cost, at, c));
+                        order += 1;
+                        queue.push((Reverse(promise), Reverse(least), Reverse(order), next, cost));
+                    }
                 }
             }
         }
-        Ok(Vec::new())
+        Ok(true)
     }
 
-    /// Remembers the way that was found to a state, which accepts or has a way that is known. Returns where it begins.
-    fn remember(&mut self, to: CharState, best: &FxHashMap<CharState, (u32, CharState, u32)>) -> CharState {
-        let mut at = to;
-        let mut bytes = self.nearest.get(&to).map_or(0, |way| way.bytes);
-        loop {
-            let (_, parent, character) = best[&at];
-            if parent == at {
-                return at;
+    /// Whether a plain term has no choice: one text matches, and no other.
+    fn is_one_text(&self, term: ExprId) -> bool {
+        let arena = &self.calculus.arena;
+        let partition = &self.calculus.partition;
+        let mut rest = term;
+        while rest != EMPTY {
+            let (head, tail) = arena.split(rest);
+            let is_one = match *arena.get(head) {
+                Expr::Class(class) => partition.single(class).is_some(),
+                Expr::Str { at, len } => {
+                    arena.pool[at as usize..(at + len) as usize].iter().all(|&class| partition.single(class).is_some())
+                }
+                _ => false,
+            };
+            if !is_one {
+                return false;
             }
-            bytes += width(character);
-            self.nearest.insert(parent, Way { character, next: at, bytes });
-            at = parent;
+            rest = tail;
         }
+        true
     }
 
     /// Appends the text of the way that is known from a state.
-    fn follow(&mut self, from: CharState, text: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn follow(&mut self, from: CharState, text: &mut Vec<u8>) -> Result<()> {
         let mut at = from;
         while let Some(way) = self.nearest.get(&at) {
             push(way.character, text);
             at = way.next;
         }
-        self.calculus.spend(text.len() as u64)
+        self.calculus.spend(text.len() as u64)?;
+        let term = self.states[at as usize].term;
+        if !self.accepting(at)? && self.calculus.arena.is(term, flag::PLAIN) {
+            self.calculus.write_cheapest(term, text)?;
+        }
+        Ok(())
     }
 
     /// So many characters at least lead from a state to a match.

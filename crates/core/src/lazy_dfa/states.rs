@@ -116,9 +116,10 @@ impl RegexAutomaton {
         }
         let situation = self.calculus.step(Graph::situation_of(self, state), m, c)?;
         let capturing = self.calculus.arena.is(situation.term, flag::CAPTURING);
+        let is_open = capturing && self.calculus.captures.is_opaque(situation.buffer);
         let compares = self.states[state as usize].compares;
         let next = self.intern(situation);
-        if capturing || compares {
+        if capturing && !is_open || compares {
             self.by_character.insert((state, c), next);
             self.extra_memory += 24;
         } else {

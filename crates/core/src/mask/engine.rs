@@ -1,11 +1,11 @@
 //! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
 
 use super::bits::{set, unset};
-use super::budget::distance::{Distances, Ground};
+use super::budget::distance::{Distances, Ground, WORK};
 use super::cache::{Mask, MaskCache};
 use super::class_masks::{Maker, Plans, set_duplicates};
 use super::token_liveness::Liveness;
-use super::trie_walk::{Fuel, Path, walk_all};
+use super::trie_walk::{Fuel, Path, step_bytes, walk_all};
 use crate::automaton::StateId;
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::mask::hints::{MaskHints, TokenBounds};
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::occurrences::Occurrences;
-use crate::vocabulary::slices::{COUNTED, Slices};
+use crate::vocabulary::slices::{COUNTED, Slices, members};
 use crate::vocabulary::trie::MAX_DEPTH;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many bytes are stepped over with one filling of fuel.
 pub(crate) const CHUNK: usize = 256;
 
-/// By how many tokens the budget has to exceed a known way to a match before a token is let through whose own way is not
-/// known.
-const ROOM: u32 = 16;
+/// So many tokens at most are decided one by one where two states that others share do not agree on them.
+const MOST_BETWEEN: u32 = 2_000;
 
 /// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +60,10 @@ pub(crate) struct Engine {
     fast: FastPaths,
     liveness: Liveness,
     distances: Distances,
-    /// Whether the states that tokens lead to were once more than the limits allow.
-    too_many_states: bool,
     /// Whether nothing can be written after an accepting state.
     ends: FxHashMap<StateId, bool>,
+    /// By two states that others lie between: the tokens that may follow the one and not the other; `None`: they are many.
+    between: FxHashMap<(StateId, StateId), Option<Arc<[u32]>>>,
     slots: Vec<StateId>,
     free: Vec<u32>,
     /// Places that were given back while the engine was busy.
@@ -92,8 +91,8 @@ impl Engine {
             fast: FastPaths::default(),
             liveness: Liveness::default(),
             distances: Distances::default(),
-            too_many_states: false,
             ends: FxHashMap::default(),
+            between: FxHashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
             closed,
@@ -113,7 +112,11 @@ impl Engine {
     }
 
     fn own_bytes(&self) -> usize {
-        self.liveness.bytes() + self.distances.bytes() + self.ends.capacity() * 6 + self.slots.capacity() * 4
+        self.liveness.bytes()
+            + self.distances.bytes()
+            + self.ends.capacity() * 6
+            + self.slots.capacity() * 4
+            + self.between.values().flatten().map(|tokens| tokens.len() * 4 + 64).sum::<usize>()
     }
 
     /// The number of times that states were renumbered. A state id of an earlier generation means nothing.
@@ -185,8 +188,9 @@ impl Engine {
         self.masks.clear();
         self.plans.clear();
         self.liveness.clear();
-        self.distances.clear();
+        let bounds = std::mem::take(&mut self.distances).bounds;
         self.ends = FxHashMap::default();
+        self.between = FxHashMap::default();
         let mut roots: Vec<StateId> = self.slots.iter().copied().filter(|&state| state != StateId::DEAD).collect();
         roots.sort_unstable();
         roots.dedup();
@@ -196,6 +200,12 @@ impl Engine {
         for state in self.slots.iter_mut().filter(|state| **state != StateId::DEAD) {
             if let Ok(index) = roots.binary_search(state) {
                 *state = renumbered[index];
+            }
+        }
+        // Masks were made by these: whoever was let in by them must not be turned away.
+        for (old, new) in roots.iter().zip(&renumbered) {
+            if let Some(&known) = bounds.get(old) {
+                self.distances.bounds.insert(*new, known);
             }
         }
     }
@@ -279,21 +289,77 @@ impl Engine {
             return self.make_own(state, row, vocabulary);
         };
         let runs = |byte| vocabulary.runs(occurrences, byte);
-        let coarse = self.automaton.saturate(state, &TokenBounds { characters: COUNTED as u32, runs: &runs })?;
-        if coarse == state {
+        let bounds = TokenBounds { characters: COUNTED as u32, runs: &runs };
+        let Some(coarse) = self.automaton.saturate(state, &bounds)? else {
             return self.make_own(state, row, vocabulary);
-        }
+        };
         // PERF: tokens of up to COUNTED characters cannot tell the two apart, and few are longer: in a form with strings of
         // up to 120 characters the median cold step takes 3 µs instead of 14.
-        if !self.masks.write(coarse, row, vocabulary.eos_token_ids()) {
-            self.make_own(coarse, row, vocabulary)?;
-        }
-        let without = self.maker(vocabulary, slices, occurrences).too_long(state, row)?;
-        self.fuel.spend(slices.longer().len() as u64)?;
+        let without = match coarse.low {
+            None => {
+                self.write_shared(coarse.high, row, vocabulary)?;
+                let without = self.maker(vocabulary, slices, occurrences).too_long(state, row)?;
+                self.fuel.spend(slices.longer().len() as u64)?;
+                without
+            }
+            Some(low) => {
+                let Some(between) = self.between(low, coarse.high, row, vocabulary)? else {
+                    return self.make_own(state, row, vocabulary);
+                };
+                self.write_shared(coarse.high, row, vocabulary)?;
+                let mut without = Vec::new();
+                for &token in between.iter() {
+                    let is_allowed = if vocabulary.is_eos(token) {
+                        self.automaton.is_accepting(state)
+                    } else {
+                        let (end, steps) = step_bytes(&mut *self.automaton, state, vocabulary.bytes_of(token))?;
+                        self.fuel.spend(steps as u64)?;
+                        end != StateId::DEAD
+                    };
+                    if !is_allowed {
+                        without.push(token);
+                    }
+                }
+                without
+            }
+        };
         without.iter().for_each(|&token| unset(row, token));
         let budget = self.mask_budget();
-        self.masks.insert(state, Mask::Like { of: coarse, without: without.into() }, budget);
+        self.masks.insert(state, Mask::Like { of: coarse.high, without: without.into() }, budget);
         Ok(())
+    }
+
+    /// Writes the mask of a state that others share.
+    fn write_shared(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
+        if state == StateId::DEAD {
+            row.fill(0);
+            return Ok(());
+        }
+        if !self.masks.write(state, row, vocabulary.eos_token_ids()) {
+            self.make_own(state, row, vocabulary)?;
+        }
+        Ok(())
+    }
+
+    /// The tokens that may follow `high` and not `low`, if they are few. `row` is room for a mask.
+    fn between(
+        &mut self,
+        low: StateId,
+        high: StateId,
+        row: &mut [u32],
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<Arc<[u32]>>> {
+        if let Some(known) = self.between.get(&(low, high)) {
+            return Ok(known.clone());
+        }
+        self.write_shared(low, row, vocabulary)?;
+        let below = row.to_vec();
+        self.write_shared(high, row, vocabulary)?;
+        let words: Vec<u32> = row.iter().zip(&below).map(|(high, low)| high & !low).collect();
+        let count: u32 = words.iter().map(|word| word.count_ones()).sum();
+        let few = (count <= MOST_BETWEEN).then(|| members(&words).collect());
+        self.between.insert((low, high), few.clone());
+        Ok(few)
     }
 
     fn fast_ways<'a>(&self, vocabulary: &'a Vocabulary) -> Option<(&'a Slices, &'a Occurrences)> {
@@ -363,6 +429,7 @@ impl Engine {
     /// Which ways masks are made in; drops those that are ready.
     pub(crate) fn set_fast_paths(&mut self, fast: FastPaths) {
         self.fast = fast;
+        self.between = FxHashMap::default();
         self.masks.clear();
     }
 
@@ -385,44 +452,28 @@ impl Engine {
     }
 
     /// Writes the mask of the tokens after which a match needs at most `tokens_left - 1` more.
-    ///
-    /// A token may lead to more states than fit into the limits (each may be another captured text). Then there is no
-    /// telling token from token: with room to spare the mask is the plain one, and without it the shortest way is gone.
     pub(crate) fn fill_within(&mut self, slot: Slot, out: &mut [u32], tokens_left: u32) -> Result<()> {
-        let Some(limit) = tokens_left.checked_sub(1) else {
-            out.fill(0);
-            let state = self.state(slot);
-            self.complete(state, out);
-            return Ok(());
-        };
-        if self.distances.all_within(self.state(slot), limit) {
-            return self.fill(slot, out);
-        }
-        if !self.too_many_states {
-            out.fill(0);
-            match self.measured(|distances, ground, state| distances.fill_within(ground, state, limit, out), slot) {
-                Err(Error::Limit { .. }) => self.too_many_states = true,
-                done => {
-                    let state = self.state(slot);
-                    self.complete(state, out);
-                    return done;
-                }
+        if let Some(limit) = tokens_left.checked_sub(1) {
+            if self.distances.all_within(self.state(slot), limit) {
+                return self.fill(slot, out);
             }
+            self.measured(
+                |distances, ground, state| {
+                    out.fill(0);
+                    distances.fill_within(ground, state, limit, out)
+                },
+                slot,
+            )?;
+        } else {
+            out.fill(0);
         }
-        if let Some(roomy) = tokens_left.checked_sub(ROOM)
-            && self.measured(|distances, ground, state| distances.is_surely_within(ground, state, roomy), slot)?
-        {
-            return self.fill(slot, out);
-        }
-        out.fill(0);
-        self.measured(|distances, ground, state| distances.fill_first(ground, state, limit, out), slot)?;
         let state = self.state(slot);
         self.complete(state, out);
         Ok(())
     }
 
-    /// What `question` says of the state of `slot`. Distances may keep a quarter of the memory between calls, and a search
-    /// may add as much.
+    /// What `question` says of the state of `slot`, within the work of one call. Distances may keep a quarter of the memory
+    /// between calls, and a search may add as much.
     fn measured<T>(
         &mut self,
         mut question: impl FnMut(&mut Distances, &mut Ground<'_>, StateId) -> Result<T>,
@@ -430,8 +481,12 @@ impl Engine {
     ) -> Result<T> {
         let whole = self.limits.memory_bytes as usize;
         self.distances.shrink(whole / 4);
+        if self.automaton.memory_bytes() + self.own_bytes() > whole / 4 * 3 {
+            self.reclaim();
+        }
         self.attempt(|engine| {
             let state = engine.state(slot);
+            engine.refuel(engine.limits.fuel.min(WORK));
             let Engine { automaton, vocabulary, path, fuel, distances, .. } = engine;
             distances.begin();
             let memory = (automaton.memory_bytes() + whole / 4).clamp(whole / 2, whole / 8 * 7);
@@ -473,7 +528,7 @@ impl Engine {
     pub(crate) fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
         let Engine { automaton, vocabulary, path, fuel, liveness, .. } = self;
         if vocabulary.is_regular() {
-            return automaton.shortest_completion(state);
+            return Ok(automaton.shortest_completion(state, WORK)?.text);
         }
         let found = liveness.shortest_completion(&mut **automaton, vocabulary, state, path, fuel)?;
         found.ok_or_else(|| Error::Unsatisfiable { message: "no sequence of tokens leads to a match".to_owned() })

@@ -46,13 +46,22 @@ pub trait MaskHints: Automaton {
         Ok(None)
     }
 
-    /// The representative of `state` among the states that tokens within `bounds` cannot tell apart: the same of these
-    /// tokens keep both alive, and both accept or neither does. Other tokens may live after the representative and be
-    /// dead after `state`, never the other way round. States whose repetition counters differ only above what a token
-    /// can reach share a mask by it. `bounds` is the same in all calls.
-    fn saturate(&mut self, state: StateId, _bounds: &TokenBounds<'_>) -> Result<StateId> {
-        Ok(state)
+    /// The states that stand for `state` and for all that differ from it only in repetition counters above what a token
+    /// can reach: these share masks by them. `None`: there are none of use. `bounds` is the same in all calls.
+    fn saturate(&mut self, _state: StateId, _bounds: &TokenBounds<'_>) -> Result<Option<Representatives>> {
+        Ok(None)
     }
+}
+
+/// States that stand for others with saturated repetition counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Representatives {
+    /// An upper bound: every text that is alive after a state that this one stands for is alive after it, and every text
+    /// that such a state accepts, it accepts.
+    pub high: StateId,
+    /// A lower bound, the other way round. `None`: tokens within the bounds cannot tell the states from `high`: the same of
+    /// these keep both alive, and both accept or neither does.
+    pub low: Option<StateId>,
 }
 
 /// A character loop: a class of characters that keep a state alive.

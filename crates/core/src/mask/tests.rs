@@ -1,5 +1,6 @@
 use super::*;
 use crate::automaton::Automaton;
+use crate::automaton::Completion;
 use crate::codepoints::CodePoints;
 use crate::mask::hints::{CharLoop, CharLoopSets, MaskHints};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -138,12 +139,12 @@ impl Automaton for Table {
         self.accepting[self.row(state)]
     }
 
-    fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
+    fn shortest_completion(&mut self, state: StateId, _work: u64) -> Result<Completion> {
         let mut seen = BTreeSet::from([state]);
         let mut queue = VecDeque::from([(state, Vec::new())]);
         while let Some((state, text)) = queue.pop_front() {
             if self.is_accepting(state) {
-                return Ok(text);
+                return Ok(Completion { text, is_shortest: true, is_only: false });
             }
             for byte in 0..=255 {
                 let next = self.step(state, byte)?;

@@ -12,6 +12,9 @@ use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// What looking for a completion that tokens may spell may take.
+const WORK_OF_GUESS: u64 = 20_000;
+
 /// What is known of states: `true`, some sequence of tokens, perhaps none, leads to a match.
 #[derive(Default)]
 pub(crate) struct Liveness {
@@ -37,8 +40,8 @@ impl Liveness {
         if let Some(&live) = self.known.get(&state) {
             return Ok(Some(live));
         }
-        let live =
-            automaton.is_accepting(state) || is_spelled(vocabulary, &automaton.shortest_completion(state)?, fuel)?;
+        let live = automaton.is_accepting(state)
+            || is_spelled(vocabulary, &automaton.shortest_completion(state, WORK_OF_GUESS)?.text, fuel)?;
         if live {
             self.known.insert(state, true);
         }
@@ -98,7 +101,7 @@ impl Liveness {
         path: &mut Path,
         fuel: &mut Fuel,
     ) -> Result<Option<Vec<u8>>> {
-        let shortest = automaton.shortest_completion(state)?;
+        let shortest = automaton.shortest_completion(state, WORK_OF_GUESS)?.text;
         if is_spelled(vocabulary, &shortest, fuel)? {
             return Ok(Some(shortest));
         }
@@ -138,14 +141,6 @@ pub(crate) const FAR: u32 = u32::MAX;
 /// Whether tokens spell `text`.
 fn is_spelled(vocabulary: &Vocabulary, text: &[u8], fuel: &mut Fuel) -> Result<bool> {
     Ok(tokens_to_end(vocabulary, text, |_| None, fuel)?[0] != FAR)
-}
-
-/// The first of the fewest tokens that spell `text`, the longest of several, and how many they are; `None` if none do, or
-/// the text is empty.
-pub(crate) fn first_of_fewest(vocabulary: &Vocabulary, text: &[u8], fuel: &mut Fuel) -> Result<Option<(u32, u32)>> {
-    let counts = tokens_to_end(vocabulary, text, |_| None, fuel)?;
-    let fewest = prefixes(vocabulary, text).min_by_key(|&(length, _)| (counts[length], usize::MAX - length));
-    Ok(fewest.filter(|_| counts[0] != FAR).map(|(_, token)| (token, counts[0])))
 }
 
 /// For each place in `text`, its end included, the least number of tokens that spell what follows, [`FAR`] if none do;

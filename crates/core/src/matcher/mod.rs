@@ -10,6 +10,7 @@ use crate::automaton::StateId;
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::mask::{CHUNK, CompiledConstraint, Engine, Slot, Step};
+use crate::vocabulary::slices::may_become;
 use std::sync::Arc;
 
 /// How many bytes [`Matcher::forced_bytes`] looks ahead.
@@ -338,8 +339,8 @@ impl Matcher {
         if self.ended {
             return Ok(Vec::new());
         }
-        let started = cut_bytes(&self.text);
-        self.constraint.engine().attempt(|engine| forced(engine, engine.state(self.slot), started))
+        let begun = begun_bytes(&self.text);
+        self.constraint.engine().attempt(|engine| forced(engine, engine.state(self.slot), begun))
     }
 
     /// A shortest text, spelled by tokens, with which the text matches; empty if it does already.
@@ -361,7 +362,8 @@ impl Matcher {
         if self.ended {
             return Ok(CodePoints::empty());
         }
-        self.constraint.engine().attempt(|engine| engine.next_characters(engine.state(self.slot)))
+        let begun = begun_bytes(&self.text);
+        self.constraint.engine().attempt(|engine| next_characters(engine, engine.state(self.slot), begun))
     }
 
     /// Why `token` is not allowed; `None` if it is.
@@ -405,12 +407,13 @@ impl Matcher {
         let expected = if self.ended {
             self.expected_after_end()
         } else {
-            let started = cut_bytes(&self.text);
+            let begun = begun_bytes(&self.text);
             let alphabet = vocabulary.alphabet();
             self.constraint.engine().attempt(|engine| {
                 let state = engine.state(self.slot);
                 let accepting = engine.is_accepting(state);
-                Ok(describe::expectation(&engine.next_characters(state)?, alphabet, started > 0, accepting))
+                let next = next_characters(engine, state, begun)?;
+                Ok(describe::expectation(&next, alphabet, !begun.is_empty(), accepting))
             })?
         };
         let text_before = self.text_before();
@@ -436,7 +439,8 @@ impl Matcher {
                     }
                 }
                 let accepting = engine.is_accepting(from);
-                let next = engine.next_characters(from)?;
+                let begun = if started > 0 { begun_bytes(&written) } else { &[] };
+                let next = next_characters(engine, from, begun)?;
                 let alphabet = self.constraint.vocabulary().alphabet();
                 (index, describe::expectation(&next, alphabet, started > 0, accepting))
             }
@@ -495,11 +499,27 @@ fn cut_bytes(text: &[u8]) -> usize {
     0
 }
 
-/// The bytes that every continuation of `state` begins with; `started` bytes of a character are already written.
-fn forced(engine: &mut Engine, mut state: StateId, mut started: usize) -> Result<Vec<u8>> {
+/// The bytes at the end of `text` that begin a character which is not complete.
+fn begun_bytes(text: &[u8]) -> &[u8] {
+    &text[text.len() - cut_bytes(text)..]
+}
+
+/// The characters that may come next after `begun`, the first bytes of one of them.
+fn next_characters(engine: &mut Engine, state: StateId, begun: &[u8]) -> Result<CodePoints> {
+    let next = engine.next_characters(state)?;
+    if begun.is_empty() {
+        return Ok(next);
+    }
+    // What the automaton tells apart may be less than what is written.
+    Ok(next.intersection(&CodePoints::from_ranges([may_become(begun)])))
+}
+
+/// The bytes that every continuation of `state` begins with; those of `begun` are already written of a character.
+fn forced(engine: &mut Engine, mut state: StateId, begun: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let (mut begun, mut started) = (begun, begun.len());
     while bytes.len() < FORCED_AT_MOST && !engine.is_accepting(state) {
-        let next = engine.next_characters(state)?;
+        let next = next_characters(engine, state, begun)?;
         let (Some(&(first, _)), Some(&(_, last))) = (next.ranges().first(), next.ranges().last()) else { break };
         let (Some(first), Some(last)) = (char::from_u32(first), char::from_u32(last)) else { break };
         let (mut low, mut high) = ([0; 4], [0; 4]);
@@ -513,7 +533,7 @@ fn forced(engine: &mut Engine, mut state: StateId, mut started: usize) -> Result
         if first != last {
             break;
         }
-        (state, started) = (after, 0);
+        (state, begun, started) = (after, &[], 0);
     }
     Ok(bytes)
 }

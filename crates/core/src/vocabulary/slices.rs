@@ -417,7 +417,7 @@ fn is_inside(class: &CodePoints, bytes: &[u8]) -> bool {
 }
 
 /// The first and the last character that begin with these bytes, the proper prefix of a character.
-fn may_become(cut: &[u8]) -> (u32, u32) {
+pub(crate) fn may_become(cut: &[u8]) -> (u32, u32) {
     let length = match cut[0] {
         0xC0..=0xDF => 2,
         0xE0..=0xEF => 3,

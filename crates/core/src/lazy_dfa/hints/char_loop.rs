@@ -11,22 +11,37 @@ use crate::derivative::derive::Calculus;
 use crate::error::{Error, Result};
 use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, MANY, UNBOUND};
 use crate::expression::facts::flag;
-use crate::expression::minterms::{ALL, Bits, Minterm, Partition};
+use crate::expression::minterms::{ALL, Bits, Minterm, Partition, folded};
 use crate::lazy_dfa::dfa::RegexAutomaton;
-use crate::lazy_dfa::states::CharState;
+use crate::lazy_dfa::states::{CharState, DEAD};
 use crate::mask::hints::{CharLoop, CharLoopSets};
 use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// States that a closure by meaning may go through.
 const MOST_STATES: usize = 12;
+/// The same with captured texts left open, which are counted up to some length.
+const MOST_OPEN_STATES: usize = 160;
+/// Kinds of characters that are tried for one.
+const MOST_KINDS: usize = 24;
+/// What looking for one may take: one part of so many of the fuel.
+const SHARE_OF_OPEN_TEXTS: u64 = 32;
 /// Characters that are looked at where no closure holds for ever.
 const MOST_CHARACTERS: u32 = 16;
 /// A class with so many ASCII letters, or so many other characters, is wide.
 const WIDE_LETTERS: u32 = 13;
 const WIDE_OTHERS: u64 = 500;
 
+/// Whether so many tokens can be of a class that copying them is cheaper than walking. Numbers are few characters, and many
+/// tokens where a vocabulary has them in runs of three.
 fn is_wide(partition: &Partition, bits: &Bits) -> bool {
+    let ascii = bits.iter().fold(0, |ascii, m| ascii | partition.ascii_bytes(m));
+    ascii & DIGITS == DIGITS || has_many(partition, bits)
+}
+
+/// Whether a class has many characters.
+fn has_many(partition: &Partition, bits: &Bits) -> bool {
     let others: u64 = bits.iter().map(|m| u64::from(partition.size(m))).sum();
     if others >= WIDE_OTHERS {
         return true;
@@ -35,6 +50,8 @@ fn is_wide(partition: &Partition, bits: &Bits) -> bool {
     (ascii & LETTERS).count_ones() >= WIDE_LETTERS
 }
 
+/// The digits of ASCII, one bit each.
+const DIGITS: u128 = 0x3FF << 48;
 /// The letters of ASCII, one bit each.
 const LETTERS: u128 = 0x07FF_FFFE_07FF_FFFE << 64;
 
@@ -199,7 +216,8 @@ impl RegexAutomaton {
         } else {
             match self.by_structure(term, self.states[state as usize].buffer) {
                 Some(found) => found,
-                None if self.calculus.arena.is(term, flag::GROUPS) || (!plain && !self.begins_widely(state)) => None,
+                None if !plain && !self.begins_widely(state) => None,
+                None if self.calculus.arena.is(term, flag::GROUPS) => self.by_open_texts(state)?,
                 None => self.by_meaning(state)?,
             }
         };
@@ -293,7 +311,7 @@ impl RegexAutomaton {
         }
         let mut exits = others.clone();
         first.iter().filter(|&m| !bits.has(m)).for_each(|m| exits.add(m));
-        if is_wide(&calculus.partition, &exits) {
+        if has_many(&calculus.partition, &exits) {
             // Too much is left to be walked: what follows may be one class with this one.
             return None;
         }
@@ -322,6 +340,86 @@ impl RegexAutomaton {
         Ok(live)
     }
 
+    /// Of a state whose term captures: characters that keep to a few states, all alive, once the captured texts are left open,
+    /// keep it alive whatever they are.
+    fn by_open_texts(&mut self, state: CharState) -> Result<Option<CharLoop>> {
+        let fuel = self.calculus.fuel;
+        let share = fuel / SHARE_OF_OPEN_TEXTS;
+        self.calculus.fuel = share;
+        let found = self.look_at_open_texts(state);
+        self.calculus.fuel = fuel - (share - self.calculus.fuel.min(share));
+        match found {
+            Err(Error::Limit { limit: "fuel", .. }) => Ok(None),
+            found => found,
+        }
+    }
+
+    fn look_at_open_texts(&mut self, state: CharState) -> Result<Option<CharLoop>> {
+        let Some(start) = self.lower_state(state)?.filter(|lower| !lower.is_partial) else { return Ok(None) };
+        let mut live: Vec<Minterm> = Vec::new();
+        for (m, c) in self.candidates(start.state) {
+            if !live.contains(&m) && self.open_step(start.state, m, c)?.is_some() {
+                live.push(m);
+            }
+        }
+        if live.len() > MOST_KINDS {
+            return Ok(None);
+        }
+        // Most tokens are of letters: what goes with these is best.
+        let partition = &self.calculus.partition;
+        live.sort_by_key(|&m| Reverse(((partition.ascii_bytes(m) & LETTERS).count_ones(), partition.size(m))));
+        let mut class = Bits::default();
+        let mut inside = vec![start.state];
+        for m in live {
+            let mut candidate = class.clone();
+            candidate.add(m);
+            if let Some(states) = self.kept_open(start.state, &candidate)? {
+                (class, inside) = (candidate, states);
+            }
+        }
+        if !is_wide(&self.calculus.partition, &class) {
+            return Ok(None);
+        }
+        let mut exits = Bits::default();
+        for at in inside {
+            let first = self.calculus.arena.info(self.states[at as usize].term).first;
+            let others = (1..self.calculus.partition.len() as Minterm).filter(|&m| first & folded(m) != 0);
+            others.filter(|&m| !class.has(m)).for_each(|m| exits.add(m));
+        }
+        Ok(Some(self.loop_of(&class, MANY, &exits, false)))
+    }
+
+    /// The state after a character with captured texts left open, if it is alive.
+    fn open_step(&mut self, state: CharState, m: Minterm, c: u32) -> Result<Option<CharState>> {
+        let next = self.go(state, m, c)?;
+        if next == DEAD {
+            return Ok(None);
+        }
+        let Some(lower) = self.lower_state(next)?.filter(|lower| !lower.is_partial) else { return Ok(None) };
+        Ok(if self.alive(lower.state)? { Some(lower.state) } else { None })
+    }
+
+    fn kept_open(&mut self, state: CharState, class: &Bits) -> Result<Option<Vec<CharState>>> {
+        let mut states = vec![state];
+        let mut next = 0;
+        while next < states.len() {
+            for (m, c) in self.candidates(states[next]) {
+                if !class.has(m) {
+                    continue;
+                }
+                let Some(target) = self.open_step(states[next], m, c)? else { return Ok(None) };
+                if !states.contains(&target) {
+                    if states.len() == MOST_OPEN_STATES {
+                        return Ok(None);
+                    }
+                    states.push(target);
+                }
+            }
+            next += 1;
+        }
+        Ok(Some(states))
+    }
+
     fn by_meaning(&mut self, state: CharState) -> Result<Option<CharLoop>> {
         let live = self.targets(state)?;
         let mut groups: Vec<(u64, CharState, Bits)> = Vec::new();
@@ -339,7 +437,7 @@ impl RegexAutomaton {
                 }
             }
         }
-        groups.sort_by_key(|g| std::cmp::Reverse(g.0));
+        groups.sort_by_key(|g| Reverse(g.0));
         let mut class = Bits::default();
         let mut inside = vec![state];
         for (_, _, bits) in groups.iter().take(6) {
@@ -355,14 +453,17 @@ impl RegexAutomaton {
         }
         let mut all = Bits::default();
         groups.iter().for_each(|(_, _, bits)| all.extend(bits));
-        for bits in [Some(&all), groups.first().map(|group| &group.2)].into_iter().flatten() {
+        let mut best: Option<CharLoop> = None;
+        for bits in [groups.first().map(|group| &group.2), Some(&all)].into_iter().flatten() {
             if is_wide(&self.calculus.partition, bits)
-                && let Some(counted) = self.counted(state, bits)?
+                && best.as_ref().is_none_or(|best| best.reach < MOST_CHARACTERS && !best.beyond_is_dead)
+                && let Some(closure) = self.counted(state, bits)?
+                && best.as_ref().is_none_or(|best| best.reach < closure.reach)
             {
-                return Ok(Some(counted));
+                best = Some(closure);
             }
         }
-        Ok(None)
+        Ok(best)
     }
 
     /// The states that the characters of `class` lead to from `state`, if they are few and all alive.
@@ -401,36 +502,42 @@ impl RegexAutomaton {
 
     fn counted(&mut self, state: CharState, class: &Bits) -> Result<Option<CharLoop>> {
         let mut level = vec![state];
-        let mut before = vec![state];
+        let mut before = Vec::new();
         let mut reach = 0;
-        'levels: while reach < MOST_CHARACTERS {
+        let mut beyond_is_dead = false;
+        while reach < MOST_CHARACTERS {
             let mut next = Vec::new();
+            let mut is_dead = false;
             for &at in &level {
                 for m in class.iter() {
                     let target = self.walk_any(at, m)?;
-                    if target == 0 {
-                        break 'levels;
-                    }
+                    is_dead |= target == 0;
                     if !next.contains(&target) {
                         next.push(target);
                     }
                 }
                 if next.len() > MOST_STATES {
-                    break 'levels;
+                    break;
                 }
             }
-            reach += 1;
-            if reach < MOST_CHARACTERS {
-                before.extend(&next);
+            if is_dead || next.len() > MOST_STATES {
+                beyond_is_dead = next == [0];
+                break;
             }
+            reach += 1;
+            before.extend(level);
             level = next;
         }
         if reach < 2 {
             return Ok(None);
         }
+        if beyond_is_dead {
+            // What leaves after the last is dead, or leaves by an exit: nothing else stays alive.
+            before.extend(level);
+        }
         before.sort_unstable();
         before.dedup();
         let exits = self.exits(&before, class)?;
-        Ok(Some(self.loop_of(class, reach, &exits, false)))
+        Ok(Some(self.loop_of(class, reach, &exits, beyond_is_dead)))
     }
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::expression::facts::flag;
 use crate::lazy_dfa::dfa::{MIDDLE, RegexAutomaton};
 use crate::lazy_dfa::states::{DEAD, State, UNKNOWN};
-use crate::mask::hints::{CharLoop, Literal, MaskHints, TokenBounds, Words};
+use crate::mask::hints::{CharLoop, Literal, MaskHints, Representatives, TokenBounds, Words};
 
 impl MaskHints for RegexAutomaton {
     fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
@@ -75,10 +75,10 @@ impl MaskHints for RegexAutomaton {
         }
     }
 
-    fn saturate(&mut self, state: StateId, bounds: &TokenBounds<'_>) -> Result<StateId> {
+    fn saturate(&mut self, state: StateId, bounds: &TokenBounds<'_>) -> Result<Option<Representatives>> {
         match self.parts(state) {
-            (_, Some(_)) => Ok(state),
-            (at, None) => Ok(StateId(self.saturate_counts(at, bounds)?)),
+            (_, Some(_)) => Ok(None),
+            (at, None) => self.saturate_counts(at, bounds),
         }
     }
 }

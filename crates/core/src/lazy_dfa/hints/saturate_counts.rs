@@ -9,49 +9,170 @@
 //! repetitions of what is never empty, so that it may be done in all parts of a `PLAIN` term at once. And since every
 //! replacement has all the texts of what it replaces, so has the whole.
 //!
+//! A term with conditions has no such proof: whether a text is alive may depend on what comes long after it. But less can only
+//! match less: of the same term with fewer repetitions allowed and with more, the one has a part of its texts and the other
+//! all of them, and both are shared by all counts that are large enough (`Side`; under a complement, the sides change). What
+//! their masks agree on is decided, and little else is left.
+//!
 //! In `"[^"]{0,120}"` and in `(, x{8}){0,9}` nearly all states so share one mask; and since few tokens have a space behind
 //! anything else, in `\w{1,64}( \w{1,64}){0,9}`, too.
 
+use crate::automaton::StateId;
 use crate::derivative::derive::STEP;
 use crate::error::Result;
 use crate::expression::arena::{Expr, ExprId, MANY};
 use crate::expression::facts::flag;
 use crate::expression::minterms::{BEYOND, Minterm};
 use crate::lazy_dfa::dfa::RegexAutomaton;
-use crate::lazy_dfa::states::{CharState, DEAD};
-use crate::mask::hints::TokenBounds;
+use crate::lazy_dfa::states::{CharState, DEAD, State};
+use crate::mask::hints::{Representatives, TokenBounds};
 use rustc_hash::FxHashMap;
 
-/// What has been made coarse so far.
+/// Whether a term is to become one of fewer texts, or of more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Side {
+    Fewer,
+    More,
+}
+
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Side::Fewer => Side::More,
+            Side::More => Side::Fewer,
+        }
+    }
+}
+
+/// So many iterations more than a short text touches are left in a term of fewer texts, enough to end what it has begun: as
+/// many as there are tokens' characters where there are as many, else a few.
+const TO_END: [u32; 2] = [142, 14];
+/// A least number of iterations is raised to a multiple of this in a term of fewer texts.
+const ROUND: u32 = 64;
+
+/// What has been saturated so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Saturated {
     terms: FxHashMap<ExprId, ExprId>,
+    sides: FxHashMap<(ExprId, Side), ExprId>,
 }
 
 impl Saturated {
     pub(crate) fn clear(&mut self) {
-        self.terms = FxHashMap::default();
+        *self = Saturated::default();
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.terms.capacity() * 9
+        self.terms.capacity() * 9 + self.sides.capacity() * 13
     }
 }
 
 impl RegexAutomaton {
     /// See [`crate::mask::hints::MaskHints::saturate`].
-    pub(crate) fn saturate_counts(&mut self, state: CharState, bounds: &TokenBounds<'_>) -> Result<CharState> {
-        let term = self.states[state as usize].term;
-        if state == DEAD || !self.calculus.arena.is(term, flag::COUNTS) || !self.calculus.arena.is(term, flag::PLAIN) {
-            return Ok(state);
+    pub(crate) fn saturate_counts(
+        &mut self,
+        state: CharState,
+        bounds: &TokenBounds<'_>,
+    ) -> Result<Option<Representatives>> {
+        let State { term, before, trackers, buffer, .. } = self.states[state as usize];
+        if state == DEAD || !self.calculus.arena.is(term, flag::COUNTS) {
+            return Ok(None);
         }
-        let saturated = self.saturated_term(term, bounds)?;
-        if saturated == term {
-            return Ok(state);
+        if self.calculus.arena.is(term, flag::PLAIN) {
+            let saturated = self.saturated_term(term, bounds)?;
+            if saturated == term {
+                return Ok(None);
+            }
+            let high = StateId(self.intern_bare(saturated));
+            self.check_memory()?;
+            return Ok(Some(Representatives { high, low: None }));
         }
-        let saturated = self.intern_bare(saturated);
+        let (low, high) = (self.side_of(term, Side::Fewer, bounds)?, self.side_of(term, Side::More, bounds)?);
+        if low == term || high == term {
+            return Ok(None);
+        }
+        let trackers = self.calculus.tracker_sets.get(trackers).to_vec();
+        let mut made = [DEAD; 2];
+        for (made, term) in made.iter_mut().zip([low, high]) {
+            let situation = self.calculus.situation(term, before, &trackers, buffer);
+            let at = self.intern(situation);
+            if self.alive(at)? {
+                self.accepting(at)?;
+                *made = at;
+            }
+        }
         self.check_memory()?;
-        Ok(saturated)
+        Ok(Some(Representatives { high: StateId(made[1]), low: Some(StateId(made[0])) }))
+    }
+
+    /// The term with its counts saturated, so that it has fewer texts, or more.
+    fn side_of(&mut self, term: ExprId, side: Side, bounds: &TokenBounds<'_>) -> Result<ExprId> {
+        // Sequences nest to the right, as deep as they are long.
+        let mut heads: Vec<(ExprId, ExprId)> = Vec::new();
+        let mut rest = term;
+        let mut made = loop {
+            if !self.calculus.arena.is(rest, flag::COUNTS) {
+                break rest;
+            }
+            if let Some(&known) = self.saturated.sides.get(&(rest, side)) {
+                break known;
+            }
+            self.calculus.spend(STEP)?;
+            match *self.calculus.arena.get(rest) {
+                Expr::Concat(head, tail) => {
+                    heads.push((rest, head));
+                    rest = tail;
+                }
+                _ => {
+                    let made = self.side_of_part(rest, side, bounds)?;
+                    self.saturated.sides.insert((rest, side), made);
+                    break made;
+                }
+            }
+        };
+        for (whole, head) in heads.into_iter().rev() {
+            let head = self.side_of(head, side, bounds)?;
+            made = self.calculus.arena.concat(head, made);
+            self.saturated.sides.insert((whole, side), made);
+        }
+        Ok(made)
+    }
+
+    fn side_of_part(&mut self, part: ExprId, side: Side, bounds: &TokenBounds<'_>) -> Result<ExprId> {
+        match self.calculus.arena.get(part).clone() {
+            Expr::Repeat { body, min, max, lazy: false } => {
+                let touched = bounds.characters / self.calculus.arena.info(body).min_len.max(1) + 1;
+                let body = self.side_of(body, side, bounds)?;
+                let (least, most) = match side {
+                    Side::More => (min.min(touched), if max >= touched { MANY } else { max }),
+                    Side::Fewer => {
+                        let round = min.div_ceil(ROUND).saturating_mul(ROUND);
+                        let least = if min > touched && round <= max { round } else { min };
+                        let left = |more| least.saturating_add(touched + more);
+                        (least, TO_END.into_iter().map(left).find(|&left| left <= max).unwrap_or(max))
+                    }
+                };
+                Ok(self.calculus.arena.repeat(body, least, most, false))
+            }
+            Expr::Union(ids) => {
+                let ids = self.sides_of(&ids, side, bounds)?;
+                Ok(self.calculus.any(ids))
+            }
+            Expr::Inter(ids) => {
+                let ids = self.sides_of(&ids, side, bounds)?;
+                Ok(self.calculus.arena.inter(ids))
+            }
+            Expr::Not(inner) => {
+                let inner = self.side_of(inner, side.other(), bounds)?;
+                Ok(self.calculus.arena.not(inner))
+            }
+            // Of ways in an order, more may mean less.
+            _ => Ok(part),
+        }
+    }
+
+    fn sides_of(&mut self, ids: &[ExprId], side: Side, bounds: &TokenBounds<'_>) -> Result<Vec<ExprId>> {
+        ids.iter().map(|&id| self.side_of(id, side, bounds)).collect()
     }
 
     fn saturated_term(&mut self, term: ExprId, bounds: &TokenBounds<'_>) -> Result<ExprId> {

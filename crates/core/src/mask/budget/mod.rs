@@ -1,3 +1,5 @@
 //! Masks within a budget of tokens.
 
 pub(crate) mod distance;
+pub(crate) mod fill;
+pub(crate) mod spelling;

@@ -40,6 +40,8 @@ pub(super) struct Parser<'a> {
     /// Groups that conditions ask for, and where.
     conditions: Vec<(u64, usize)>,
     depth: u32,
+    /// How many groups were begun.
+    begun: u64,
 }
 
 fn point(c: char) -> u32 {
@@ -61,6 +63,7 @@ impl<'a> Parser<'a> {
             lookbehind_groups: None,
             conditions: Vec::new(),
             depth: 0,
+            begun: 0,
         }
     }
 
@@ -164,6 +167,8 @@ impl<'a> Parser<'a> {
         if self.depth > self.limits.nesting.min(MAX_NESTING).saturating_add(1) {
             return Err(too_deep(self.limits, self.index));
         }
+        self.begun += 1;
+        self.limits.check_groups(self.begun)?;
         let mut branches = Vec::new();
         loop {
             branches.push(self.sequence(verbose, outermost && branches.is_empty())?);

@@ -1,5 +1,7 @@
 //! Text → tree, as the library's own parser reads it.
 
+use std::collections::HashSet;
+
 use super::flags;
 use super::groups::Groups;
 use super::source::{Source, as_char, as_text};
@@ -12,6 +14,9 @@ use crate::syntax::{Dialect, NamedLists};
 
 /// What the library takes for infinite; a count as large is refused.
 const UNLIMITED: u64 = 0xFFFF_FFFF;
+
+/// What looking a property up costs: a scan of all characters takes about 15 ms.
+const FUEL_OF_PROPERTY: u64 = 300_000;
 
 /// A pattern that is being read.
 pub(super) struct Parser<'a> {
@@ -26,6 +31,10 @@ pub(super) struct Parser<'a> {
     pub encoding_at: Option<usize>,
     pub groups: Groups,
     depth: u32,
+    /// How many groups were begun.
+    begun: u64,
+    /// The properties that were asked for: looking one up may take a scan of all characters.
+    properties: HashSet<String>,
     /// The first construct that no automaton holds.
     pub not_regular: Option<Error>,
     /// Where the first item ends that folds its case in full.
@@ -94,6 +103,8 @@ impl<'a> Parser<'a> {
             encoding_at: None,
             groups: Groups::default(),
             depth: 0,
+            begun: 0,
+            properties: HashSet::new(),
             not_regular: None,
             folds_in_full: None,
             shape_matters: false,
@@ -143,12 +154,32 @@ impl<'a> Parser<'a> {
         Err(refused(format!("missing {text}"), self.source.position, remedy))
     }
 
+    /// Pays for a property that is looked up, unless it was before.
+    pub fn pay_for_property(&mut self, name: Option<&str>, value: &str) -> Result<()> {
+        self.properties.insert(format!("{}={value}", name.unwrap_or_default()));
+        if (self.properties.len() as u64).saturating_mul(FUEL_OF_PROPERTY) <= self.limits.fuel {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            limit: "fuel",
+            allowed: self.limits.fuel,
+            message: format!(
+                "the pattern asks for {} different properties, and looking them up takes more than Limits.fuel = {}: \
+                 ask for fewer, or raise it, for instance Limits(fuel={})",
+                self.properties.len(),
+                self.limits.fuel,
+                self.limits.fuel.saturating_mul(4)
+            ),
+        })
+    }
+
     pub fn enter(&mut self, position: usize) -> Result<()> {
         self.depth += 1;
         if self.depth > self.limits.nesting.min(MAX_NESTING) {
             return Err(too_deep(self.limits, position));
         }
-        Ok(())
+        self.begun += 1;
+        self.limits.check_groups(self.begun)
     }
 
     pub fn leave(&mut self) {

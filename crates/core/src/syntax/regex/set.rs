@@ -225,6 +225,7 @@ impl Parser<'_> {
         let asked = if encoding == Encoding::Ascii { PropertyEncoding::AsciiPart } else { PropertyEncoding::Unicode };
         // An empty name before `:` counts as none.
         let name = name.filter(|n| !n.is_empty());
+        self.pay_for_property(name, value)?;
         let query = PropertyQuery { name, value, posix, encoding: asked };
         let Some(found) = self.dialect.resolver.property(query)? else {
             let full = name.map_or_else(|| value.to_string(), |name| format!("{name}={value}"));

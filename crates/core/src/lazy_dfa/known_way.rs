@@ -1,0 +1,225 @@
+//! Ways to a match that are known without a search for the shortest.
+//!
+//! A state that is alive has a way: its structure shows one, or it was found when the state was proven alive (`liveness.rs`),
+//! and is kept then. So a text can always be ended, whatever a search for a shorter way would take.
+
+use crate::derivative::captures::Captures;
+use crate::error::Result;
+use crate::expression::arena::{EMPTY, Expr, ExprId, NOTHING, UNBOUND};
+use crate::expression::facts::flag;
+use crate::lazy_dfa::dfa::RegexAutomaton;
+use crate::lazy_dfa::states::{CharState, State};
+use rustc_hash::FxHashMap;
+
+/// Items of a sequence that are looked at for a way that the structure shows.
+const MOST_ITEMS: u32 = 400;
+/// Iterations of a repetition with groups that are written one by one.
+const MOST_ITERATIONS: u32 = 64;
+
+/// How a way goes on from a state.
+#[derive(Debug, Clone)]
+enum Onward {
+    /// By a character to a state whose way is known.
+    Step { character: u32, next: CharState },
+    /// By these bytes to a match.
+    Text(Box<[u8]>),
+    /// As from another state, which has no text that this one has not.
+    Like(CharState),
+}
+
+/// The ways that were found by searching, by state.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ways {
+    onward: FxHashMap<CharState, Onward>,
+    texts: usize,
+}
+
+impl Ways {
+    /// Remembers that `character` leads from `state` to `next`, which is nearer to its end.
+    pub(crate) fn step(&mut self, state: CharState, character: u32, next: CharState) {
+        self.onward.entry(state).or_insert(Onward::Step { character, next });
+    }
+
+    /// Remembers that every text that leads from `other` to a match does so from `state`.
+    pub(crate) fn like(&mut self, state: CharState, other: CharState) {
+        self.onward.entry(state).or_insert(Onward::Like(other));
+    }
+
+    /// Remembers that `text` leads from `state` to a match.
+    pub(crate) fn keep(&mut self, state: CharState, text: &[u8]) {
+        self.texts += text.len();
+        self.onward.insert(state, Onward::Text(text.into()));
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.onward.capacity() * (size_of::<(CharState, Onward)>() + 1) + self.texts
+    }
+}
+
+/// A way that is being written down from a term's structure.
+#[derive(Clone)]
+struct Draft {
+    text: Vec<u8>,
+    /// The texts of the groups that are closed.
+    closed: Vec<(u32, Vec<u8>)>,
+    /// Where in `text` groups were opened.
+    opened: Vec<(u32, usize)>,
+}
+
+fn push_all(characters: &[u32], text: &mut Vec<u8>) {
+    for character in characters.iter().filter_map(|&c| char::from_u32(c)) {
+        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+}
+
+/// The bytes that an open group has captured since position `start` of a buffer.
+fn captured(captures: &Captures, buffer: u32, start: u32) -> Vec<u8> {
+    let mut text = Vec::new();
+    push_all(&captures.read(buffer, start), &mut text);
+    text
+}
+
+impl RegexAutomaton {
+    /// The text of a way that is known; `None`: none is.
+    pub(crate) fn known_way(&mut self, state: CharState) -> Result<Option<Vec<u8>>> {
+        let (mut at, mut text) = (state, Vec::new());
+        loop {
+            self.calculus.spend(1)?;
+            if self.accepting(at)? {
+                return Ok(Some(text));
+            }
+            if self.nearest.contains_key(&at) {
+                self.follow(at, &mut text)?;
+                return Ok(Some(text));
+            }
+            let State { term, buffer, .. } = self.states[at as usize];
+            if self.calculus.arena.is(term, flag::PLAIN) {
+                self.calculus.write_cheapest(term, &mut text)?;
+                return Ok(Some(text));
+            }
+            if let Some(rest) = self.structural_way(term, buffer)? {
+                text.extend(rest);
+                return Ok(Some(text));
+            }
+            match self.ways.onward.get(&at) {
+                Some(&Onward::Step { character, next }) => {
+                    push_all(&[character], &mut text);
+                    at = next;
+                }
+                Some(&Onward::Like(other)) => at = other,
+                Some(Onward::Text(rest)) => {
+                    text.extend_from_slice(rest);
+                    return Ok(Some(text));
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// A way that the structure shows: no conditions but on groups that are closed by then.
+    fn structural_way(&mut self, term: ExprId, buffer: u32) -> Result<Option<Vec<u8>>> {
+        if !self.calculus.captures_texts && !self.calculus.arena.is(term, flag::GROUPS) {
+            return Ok(None);
+        }
+        let mut draft = Draft { text: Vec::new(), closed: Vec::new(), opened: Vec::new() };
+        let mut budget = MOST_ITEMS;
+        let found = self.write_sequence(term, EMPTY, buffer, &mut draft, &mut budget)?;
+        Ok(found.then_some(draft.text))
+    }
+
+    /// Writes a shortest text of a sequence followed by another, as far as single parts show it; whether there is one.
+    fn write_sequence(
+        &mut self,
+        sequence: ExprId,
+        behind: ExprId,
+        buffer: u32,
+        draft: &mut Draft,
+        budget: &mut u32,
+    ) -> Result<bool> {
+        let (mut rest, mut behind) = (sequence, behind);
+        loop {
+            if rest == EMPTY {
+                if behind == EMPTY {
+                    return Ok(true);
+                }
+                (rest, behind) = (behind, EMPTY);
+            }
+            if *budget == 0 {
+                return Ok(false);
+            }
+            *budget -= 1;
+            self.calculus.spend(1)?;
+            let (head, tail) = self.calculus.arena.split(rest);
+            match self.calculus.arena.get(head).clone() {
+                _ if self.calculus.arena.is(head, flag::PLAIN) && head != NOTHING => {
+                    self.calculus.write_cheapest(head, &mut draft.text)?;
+                }
+                Expr::Repeat { min: 0, .. } => {}
+                Expr::Repeat { body, min, .. } => {
+                    if min > MOST_ITERATIONS {
+                        return Ok(false);
+                    }
+                    for _ in 0..min {
+                        if !self.write_sequence(body, EMPTY, buffer, draft, budget)? {
+                            return Ok(false);
+                        }
+                    }
+                }
+                Expr::Union(ids) | Expr::Ordered(ids) => {
+                    if behind != EMPTY {
+                        return Ok(false);
+                    }
+                    let mut best: Option<Draft> = None;
+                    for &id in &ids {
+                        let mut one = draft.clone();
+                        let least = self.calculus.arena.info(id).min_len as usize + draft.text.len();
+                        let is_worse = best.as_ref().is_some_and(|best| best.text.len() <= least);
+                        if !is_worse
+                            && self.write_sequence(id, tail, buffer, &mut one, budget)?
+                            && best.as_ref().is_none_or(|best| one.text.len() < best.text.len())
+                        {
+                            best = Some(one);
+                        }
+                    }
+                    let Some(best) = best else { return Ok(false) };
+                    *draft = best;
+                    return Ok(true);
+                }
+                Expr::Open(group) => draft.opened.push((group, draft.text.len())),
+                Expr::Close { group, start } => {
+                    let text = if start != UNBOUND {
+                        let mut text = captured(&self.calculus.captures, buffer, start);
+                        text.extend_from_slice(&draft.text);
+                        Some(text)
+                    } else {
+                        let opened = draft.opened.iter().rev().find(|opened| opened.0 == group);
+                        opened.map(|&(_, from)| draft.text[from..].to_vec())
+                    };
+                    draft.closed.retain(|closed| closed.0 != group);
+                    if let Some(text) = text {
+                        draft.closed.push((group, text));
+                    }
+                }
+                Expr::Backref { reference, content } => {
+                    let group = self.calculus.captures.group(reference);
+                    if let Some((_, text)) = draft.closed.iter().find(|closed| closed.0 == group) {
+                        draft.text.extend_from_slice(text);
+                    } else if content != UNBOUND {
+                        push_all(self.calculus.captures.text(content), &mut draft.text);
+                    } else {
+                        return Ok(false);
+                    }
+                }
+                Expr::Part(number) if self.calculus.is_proven(number) => {
+                    self.calculus.write_cheapest(head, &mut draft.text)?;
+                }
+                Expr::Text { content, left, .. } => {
+                    let text = self.calculus.captures.text(content);
+                    push_all(&text[text.len() - left as usize..], &mut draft.text);
+                }
+                _ => return Ok(false),
+            }
+            rest = tail;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The mask of the tokens after which a match is near enough.
+//!
+//! The states that tokens lead to are told apart, each is decided by its bounds, and what these leave open is searched, the
+//! nearest first, as long as the work of the call lasts. A token is allowed if a way within the budget is known to go on from
+//! it; a token that is left out was shown to have none, or could not be decided by a search and has no known way that fits.
+
+use super::distance::{Distances, Ground, WORK};
+use crate::automaton::StateId;
+use crate::error::{Error, Result};
+use crate::mask::bits::set;
+use crate::mask::token_liveness::FAR;
+use crate::mask::trie_walk::walk_all;
+use rustc_hash::FxHashMap;
+
+/// What is kept for deciding by known ways alone when the work of a call is used up.
+const RESERVE: u64 = WORK / 4;
+/// The part of the work that is left that one search may take.
+const SHARE: u64 = 4;
+
+/// The tokens that may follow a state, by the state that they lead to.
+#[derive(Default)]
+struct Groups {
+    targets: Vec<StateId>,
+    /// Tokens, with the place of their target.
+    tokens: Vec<(u32, u32)>,
+    /// Whether there are no others.
+    are_all: bool,
+}
+
+/// What is known of a target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Near {
+    Yes,
+    No,
+    /// The bounds leave it open; the lower one.
+    Perhaps(u32),
+}
+
+/// `Ok(None)` in place of an error that says that a limit was reached.
+fn within_limits<T>(done: Result<T>) -> Result<Option<T>> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(Error::Limit { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+impl Distances {
+    /// Whether every token that may follow `state` leaves at most `limit` tokens to a match, as far as is known.
+    pub(crate) fn all_within(&self, state: StateId, limit: u32) -> bool {
+        self.farthest.get(&state).is_some_and(|&farthest| farthest <= limit)
+    }
+
+    /// Sets the bits of the tokens after which at most `limit` more lead to a match.
+    pub(crate) fn fill_within(
+        &mut self,
+        ground: &mut Ground<'_>,
+        state: StateId,
+        limit: u32,
+        row: &mut [u32],
+    ) -> Result<()> {
+        // The rest of the way that is known here is known of the states along it.
+        within_limits(self.anchor(ground, state))?;
+        let groups = Self::find_groups(ground, state)?;
+        let mut near = Vec::with_capacity(groups.targets.len());
+        let mut open = Vec::new();
+        let mut farthest = if groups.are_all { 0 } else { FAR };
+        for (place, &target) in groups.targets.iter().enumerate() {
+            let one = self.near(ground, target, limit)?;
+            if let Near::Perhaps(at_least) = one {
+                open.push((at_least, place));
+            }
+            farthest = farthest.max(self.bounds.get(&target).map_or(FAR, |bounds| bounds.at_most));
+            near.push(one);
+        }
+        open.sort_unstable();
+        for (_, place) in open {
+            let share = ground.fuel.left / SHARE;
+            if self.is_found_within(ground, groups.targets[place], limit, share)? {
+                near[place] = Near::Yes;
+            }
+            if self.exhausted {
+                break;
+            }
+        }
+        if farthest != FAR {
+            self.farthest.insert(state, farthest);
+        }
+        for &(place, token) in &groups.tokens {
+            if near[place as usize] == Near::Yes {
+                set(row, token);
+            }
+        }
+        if !groups.are_all || !near.contains(&Near::Yes) {
+            self.replenish(ground);
+            if let Some(Some((first, _))) = within_limits(self.first_token(ground, state, limit.saturating_add(1)))? {
+                set(row, first);
+            }
+        }
+        Ok(())
+    }
+
+    fn replenish(&mut self, ground: &mut Ground<'_>) {
+        ground.automaton.refuel(RESERVE.min(ground.fuel.allowed));
+        ground.fuel.left = ground.fuel.left.max(RESERVE.min(ground.fuel.allowed));
+    }
+
+    fn near(&mut self, ground: &mut Ground<'_>, target: StateId, limit: u32) -> Result<Near> {
+        if self.is_further(ground, target, limit) {
+            return Ok(Near::No);
+        }
+        let mut bounds = within_limits(self.bounds(ground, target))?;
+        if bounds.is_none() && !self.exhausted {
+            // What is left is decided by ways that take no search.
+            self.exhausted = true;
+            self.replenish(ground);
+            bounds = within_limits(self.bounds(ground, target))?;
+        }
+        Ok(match bounds {
+            Some(bounds) if bounds.at_most <= limit => Near::Yes,
+            Some(bounds) if bounds.at_least <= limit => Near::Perhaps(bounds.at_least),
+            _ => Near::No,
+        })
+    }
+
+    /// The tokens that may follow `state`, as many as the work of the call is enough to find.
+    fn find_groups(ground: &mut Ground<'_>, state: StateId) -> Result<Groups> {
+        let mut groups = Groups::default();
+        let mut places: FxHashMap<StateId, u32> = FxHashMap::default();
+        let mut last = (StateId::DEAD, 0);
+        let found = walk_all(ground.automaton, ground.vocabulary, state, ground.path, ground.fuel, |token, target| {
+            if last.0 != target {
+                let place = *places.entry(target).or_insert_with(|| {
+                    groups.targets.push(target);
+                    (groups.targets.len() - 1) as u32
+                });
+                last = (target, place);
+            }
+            groups.tokens.push((last.1, token));
+            Ok(())
+        });
+        groups.are_all = within_limits(found)?.is_some();
+        if !groups.are_all {
+            ground.automaton.refuel(RESERVE.min(ground.fuel.allowed));
+        }
+        Ok(groups)
+    }
+}
