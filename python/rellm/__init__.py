@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from rellm._constraints.template import Template
     from rellm._generate.completion import Completion
     from rellm._generate.generator import Generator
+    from rellm._generate.in_event_loop import AsyncTextStream
     from rellm._generate.prompts import Prompt
+    from rellm._generate.run_limits import RunLimits
+    from rellm._generate.stream import TextStream
     from rellm._rellm_0 import LogitsMask, ReTokenFilter, complete_re
     from rellm._trace.trace import Trace
 
@@ -44,6 +47,7 @@ __version__ = "1.0.0"
 
 __all__ = [
     "AnyOf",
+    "AsyncTextStream",
     "BudgetError",
     "Choice",
     "CompiledConstraint",
@@ -74,11 +78,13 @@ __all__ = [
     "Repeat",
     "Report",
     "ReportEntry",
+    "RunLimits",
     "SchemaError",
     "Sequence",
     "SpecialToken",
     "Template",
     "TemplateError",
+    "TextStream",
     "TokenRejectedError",
     "Trace",
     "UnsatisfiableError",
@@ -106,7 +112,10 @@ _LAZY: dict[str, str] = {
     "LogitsMask": "rellm._rellm_0",
     "Maybe": "rellm._constraints.combine",
     "Named": "rellm._constraints.combine",
+    "AsyncTextStream": "rellm._generate.in_event_loop",
     "Prompt": "rellm._generate.prompts",
+    "RunLimits": "rellm._generate.run_limits",
+    "TextStream": "rellm._generate.stream",
     "ReTokenFilter": "rellm._rellm_0",
     "Repeat": "rellm._constraints.combine",
     "Sequence": "rellm._constraints.combine",

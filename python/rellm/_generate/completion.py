@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rellm._constraints.pieces import Pieces
+from rellm._errors import IncompleteError, ValueRejectedError
+
 FinishReason = Literal["complete", "stop", "length"]
 
 
@@ -16,13 +19,15 @@ class Completion:
         text: all that was written, without the end-of-sequence token and without the stop string; never the prompt.
         bytes: the same in UTF-8; where a text was cut off inside a character, `text` has U+FFFD for what is left of it.
         token_ids: the tokens that were written; with a stop string, those that lie wholly before it.
-        finish_reason: "complete" (an end-of-sequence token, or nothing can follow), "stop" (a stop string, the first
-            match with `stop_after_match=True`, or a stopping criterion of the caller's), or "length".
+        finish_reason: "complete" (an end-of-sequence token, nothing can follow, or the first match with
+            `stop_after_match=True`), "stop" (a stop string, or a stopping criterion of the caller's), or "length".
         is_complete: the text before any cut matches in full. Without a constraint: it was not cut off by the budget.
         constraint: what it was written under, or None.
         uncut: the text before the cut at a stop string.
         forward_passes: how often the model was asked; None where `generate` itself ran the loop.
         trace: what the constraint did, if it was asked for.
+        pieces: the text before any cut, with its special tokens and marked parts: what `value` is read from.
+        was_steered: whether the budget took tokens away that the constraint alone would have allowed.
     """
 
     text: str
@@ -34,6 +39,40 @@ class Completion:
     uncut: str = field(default="", repr=False)
     forward_passes: int | None = field(default=None, repr=False, compare=False)
     trace: Any = field(default=None, repr=False, compare=False)
+    pieces: Pieces = field(default=Pieces(b""), repr=False, compare=False)
+    was_steered: bool = field(default=False, repr=False, compare=False)
+
+    @property
+    def value(self) -> Any:
+        """What was written, as the constraint reads it: the text of a pattern, a dict of named parts, an object.
+
+        Without a constraint, the text.
+
+        Raises:
+            IncompleteError: the text was cut off before it matched.
+            ValueRejectedError: it matches, and the type that was asked for refuses it.
+        """
+        if self.constraint is None:
+            return self.text
+        if not self.is_complete:
+            raise IncompleteError(
+                f"the text {self.text!r} was cut off before it matched, so that it has no value: "
+                "raise max_new_tokens, or ask value_or(None)",
+                text=self.text,
+            )
+        try:
+            return self.constraint.parse(self.pieces)
+        except ValueRejectedError:
+            raise
+        except ValueError as error:
+            raise ValueRejectedError(f"the text {self.text!r} has no value: {error}", text=self.text) from error
+
+    def value_or(self, default: Any) -> Any:
+        """The value, or `default` where there is none."""
+        try:
+            return self.value
+        except (IncompleteError, ValueRejectedError):
+            return default
 
     @property
     def match(self) -> Any:

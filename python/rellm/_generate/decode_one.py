@@ -27,6 +27,7 @@ class Decoder:
     Args:
         model: as `generate` hands it to its decoding method.
         input_ids: `(1, length)`.
+        prefixes: a `PrefixCache` of texts before this one.
         propose: called with the ids so far; tokens to append unasked, and tokens to try after them, which are kept as
             far as the choice from the masked scores agrees.
     """
@@ -42,6 +43,7 @@ class Decoder:
         model_kwargs: dict[str, Any],
         propose: Callable[[list[int]], tuple[list[int], list[int]]],
         streamer: Any = None,
+        prefixes: Any = None,
     ) -> None:
         self.model = model
         self.input_ids = input_ids
@@ -64,6 +66,11 @@ class Decoder:
             raise TakePlainLoop("this release prepares the inputs of its passes in another way")
         # Without a cache there is nothing to take back; a recurrent state cannot be taken back.
         self._can_draft = self._cache is None or self._cache.can_crop
+        self._prefixes = prefixes if self._is_plain and self._cache is not None and self._cache.can_hold_holes else None
+        if self._prefixes is not None and self._cache is not None:
+            found = self._prefixes.take(input_ids[0].tolist())
+            if found is not None:
+                self._cache.cache, self._fed = found
         if self._cache is not None and self._can_draft:
             self._cache.begin()
 
@@ -121,6 +128,8 @@ class Decoder:
 
     def _end(self, emitted: list[int]) -> list[int]:
         self.done = True
+        if self._prefixes is not None and self._cache is not None:
+            self._prefixes.keep(self.input_ids[0, : self._fed].tolist(), self._cache.cache)
         if self._streamer is not None:
             self._streamer.end()
         return emitted

@@ -7,19 +7,24 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Generator as Stream
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
-from rellm._errors import DeadEndError
+from rellm._constraints.pieces import Pieces
+from rellm._errors import BudgetError, DeadEndError
 from rellm._generate.completion import Completion, FinishReason
 from rellm._generate.decode_batch import BatchDecoder, BatchRow, RowsTurn
 from rellm._generate.decode_one import Decoder
 from rellm._generate.drafts import Forced
+from rellm._generate.in_event_loop import AsyncTextStream, Cancelled, generated
 from rellm._generate.key_value_cache import NotForBatches, TakePlainLoop
 from rellm._generate.plain_stream import PlainSteps
+from rellm._generate.prefix_cache import PrefixCache
 from rellm._generate.processor import ConstraintLogitsProcessor, compiled_over
-from rellm._generate.prompts import encode_prompts, split_prompts
+from rellm._generate.prompts import Prompt as OnePrompt
+from rellm._generate.prompts import PromptOptions, encode_prompts, split_prompts
 from rellm._generate.random_state import RandomState
-from rellm._generate.stream import Pieces
+from rellm._generate.run_limits import RunLimits
+from rellm._generate.stream import TextPieces, TextStream
 from rellm._generate.text_state import ABANDONED, LIVE, Row, TextEnd, find_stop, stop_strings
 from rellm._generate.token_budget import check_budget
 from rellm._generate.transformers_quirks import (
@@ -33,6 +38,7 @@ from rellm._vocabulary import Vocabulary
 ForcedText = Literal["verified", "forced", "off"]
 
 _DEFAULT_MAX_NEW_TOKENS = 200
+_NOT_SERVED = ("return_dict_in_generate", "output_scores", "output_logits", "output_attentions", "output_hidden_states")
 _MOST_RETREATS = 64  # out of dead ends of the search engine, a call
 
 
@@ -41,28 +47,33 @@ class Generator:
 
     Args:
         model: anything with transformers' `generate`: decoder-only or encoder–decoder, PEFT-wrapped, any device.
-        tokenizer: the model's tokenizer. Neither is changed.
+        tokenizer: the model's tokenizer, or a processor that has one. Neither is changed; a copy of the tokenizer is
+            kept, so that padding and truncation that are set on it elsewhere change no prompt.
         vocabulary: the tokenizer's `Vocabulary`, if it is at hand; otherwise it is built here, once.
+        prefix_cache: keep the model's cache of the last text, and read only what a prompt adds to the tokens that it
+            has in common with it: a long system prompt is read once. It serves calls for one text of ordinary decoders.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, vocabulary: Vocabulary | None = None) -> None:
-        if not hasattr(model, "generate") or not hasattr(model, "generation_config"):
-            wrong = f"the model is {type(model).__name__}"
-            load = repr(model) if isinstance(model, str) else "…"
-            raise TypeError(
-                f"{wrong}, which has no generate: pass a transformers model, loaded with "
-                f"transformers.AutoModelForCausalLM.from_pretrained({load})"
-            )
+    def __init__(
+        self, model: Any, tokenizer: Any, *, vocabulary: Vocabulary | None = None, prefix_cache: bool = False
+    ) -> None:
+        model = _with_generate(model)
         self.model = model
         self.tokenizer = tokenizer
+        # A processor of text and images holds the tokenizer of its texts.
+        inner = tokenizer if hasattr(tokenizer, "convert_ids_to_tokens") else getattr(tokenizer, "tokenizer", tokenizer)
+        if not callable(inner):
+            raise TypeError(
+                f"the tokenizer is {type(tokenizer).__name__}: load it with AutoTokenizer.from_pretrained(…)"
+            )
         self._defaults: dict[str, Any] = {}
         if vocabulary is None:
-            vocabulary = Vocabulary.from_tokenizer(
-                tokenizer, eos_token_ids=_eos_ids(model, tokenizer), size=_width(model)
-            )
+            vocabulary = Vocabulary.from_tokenizer(inner, eos_token_ids=_eos_ids(model, inner), size=_width(model))
         self.vocabulary = vocabulary
-        self._forced = Forced(tokenizer, vocabulary)
+        self._own_tokenizer = _own_copy(inner)
+        self._forced = Forced(self._own_tokenizer, vocabulary)
         self._plain_only = False
+        self._prefixes = PrefixCache() if prefix_cache else None
 
     @classmethod
     def from_pipeline(cls, pipeline: Any) -> Generator:
@@ -86,24 +97,40 @@ class Generator:
         generator._defaults = {name: value for name, value in given.items() if name in known}
         return generator
 
+    @overload
+    def __call__(
+        self, prompt: OnePrompt, constraint: Any, max_new_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None, stop_after_match: bool = False, *,
+        forced_text: ForcedText = "verified", trace: bool = False, run_limits: RunLimits | None = None,
+        **generate_kwargs: Any,
+    ) -> Completion: ...  # fmt: skip
+
+    @overload
+    def __call__(
+        self, prompt: Sequence[OnePrompt], constraint: Any, max_new_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None, stop_after_match: bool = False, *,
+        forced_text: ForcedText = "verified", trace: bool = False, run_limits: RunLimits | None = None,
+        **generate_kwargs: Any,
+    ) -> list[Completion]: ...  # fmt: skip
+
     def __call__(
         self,
-        prompt: Any,
-        constraint: Any,
+        prompt: Any = None,
+        constraint: Any = None,
         max_new_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         stop_after_match: bool = False,
         *,
         forced_text: ForcedText = "verified",
         trace: bool = False,
-        max_whitespace: int | None = None,
-        max_repetition: int | None = None,
+        run_limits: RunLimits | None = None,
         **generate_kwargs: Any,
     ) -> Any:
         """Write after `prompt` a text that matches `constraint`.
 
         Args:
-            prompt: a str, a list of chat messages, or a list of these.
+            prompt: a str, a list of chat messages, token ids, what a tokenizer made, or a list of these. A chat that
+                ends with a message of the assistant's is continued.
             constraint: a constraint, a pattern or a compiled constraint; None for no constraint. With a list of
                 prompts, one for all of them or a list of one each.
             max_new_tokens: the most tokens to write (200 by default); the text closes within them. The end-of-sequence
@@ -114,9 +141,10 @@ class Generator:
                 forward pass and keep what the model agrees with, so that the text is the same as with "off";
                 "forced": append it unasked, cut into tokens as the tokenizer would; "off": ask token by token.
             trace: record what the constraint did to each token, as `Completion.trace`.
-            max_whitespace: the longest run of whitespace, in characters.
-            max_repetition: how often one token may stand in a row.
-            **generate_kwargs: anything that `model.generate` takes.
+            run_limits: how much whitespace, and how often the same token, may stand in a row.
+            **generate_kwargs: anything that `model.generate` takes; `tools`, `chat_template_kwargs`, `enable_thinking`,
+                `continue_final_message` and `add_special_tokens` for prompts; `inputs`, what a processor made of text,
+                images and sound, in place of a prompt.
 
         Returns:
             A `Completion`; a list of them for a list of prompts or with `num_return_sequences` (a list of lists with
@@ -128,15 +156,9 @@ class Generator:
         """
         call = _Call(
             self, prompt, constraint, max_new_tokens, stop, stop_after_match, forced_text, trace,
-            max_whitespace, max_repetition, self._with_defaults(generate_kwargs),
+            run_limits, self._with_defaults(generate_kwargs),
         )  # fmt: skip
-        completions = call.run()
-        per_prompt = call.returns
-        if call.is_single:
-            return completions if per_prompt > 1 else completions[0]
-        if per_prompt == 1:
-            return completions
-        return [completions[i : i + per_prompt] for i in range(0, len(completions), per_prompt)]
+        return call.answer()
 
     def _with_defaults(self, generate_kwargs: dict[str, Any]) -> dict[str, Any]:
         if "generation_config" in generate_kwargs:  # as in a pipeline, it stands in place of them
@@ -145,36 +167,51 @@ class Generator:
 
     def stream(
         self,
-        prompt: Any,
-        constraint: Any,
+        prompt: OnePrompt | None = None,
+        constraint: Any = None,
         max_new_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         stop_after_match: bool = False,
         *,
         forced_text: ForcedText = "verified",
         trace: bool = False,
-        max_whitespace: int | None = None,
-        max_repetition: int | None = None,
+        run_limits: RunLimits | None = None,
         **generate_kwargs: Any,
-    ) -> Stream[str, None, Completion]:
+    ) -> TextStream:
         """The same for one prompt, as pieces of text while they are written.
 
-        A piece never splits a character, and never holds part of a stop string. The generator's return value (that of
-        `yield from`) is the `Completion`, whose text the pieces join to. The model is only asked while pieces are
-        taken; beams, several returns and assisted decoding cannot be streamed.
+        The model is only asked while pieces are taken; beams, several returns and assisted decoding cannot be
+        streamed.
+
+        Returns:
+            A `TextStream`: iterate over it, then read `.completion`.
         """
         call = _Call(
             self, prompt, constraint, max_new_tokens, stop, stop_after_match, forced_text, trace,
-            max_whitespace, max_repetition, self._with_defaults(generate_kwargs),
+            run_limits, {"_cancelled": Cancelled(), **self._with_defaults(generate_kwargs)},
         )  # fmt: skip
         if not call.is_single:
             raise TypeError("stream takes one prompt: call the generator itself for a list of them")
         if not call.runs_own_loop:
             raise ValueError(
-                "beams, several returns, assisted decoding, stop_strings (say stop=), static caches and inputs other "
+                "beams, several returns, assisted decoding, stop_strings (pass stop=), static caches and inputs other "
                 "than a prompt cannot be streamed: call the generator itself"
             )
-        return call.stream()
+        return TextStream(call.stream(), call.stop)
+
+    async def agenerate(self, prompt: Any = None, constraint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`__call__` for an event loop: the model works on a thread, and other tasks go on meanwhile.
+
+        Takes and returns what `__call__` does. When the task is cancelled, the text ends within one token.
+        """
+        return await generated(self, prompt, constraint, *args, **kwargs)
+
+    def astream(self, prompt: Any = None, constraint: Any = None, *args: Any, **kwargs: Any) -> AsyncTextStream:
+        """`stream` for an event loop: `async for piece in generator.astream(…)`.
+
+        Takes what `stream` does. When the task is cancelled, or the stream is closed, the text ends within one token.
+        """
+        return AsyncTextStream(self.stream(prompt, constraint, *args, **kwargs))
 
 
 class _Call:
@@ -190,8 +227,7 @@ class _Call:
         stop_after_match: bool,
         forced_text: ForcedText,
         trace: bool,
-        max_whitespace: int | None,
-        max_repetition: int | None,
+        run_limits: RunLimits | None,
         kwargs: dict[str, Any],
     ) -> None:
         if forced_text not in ("verified", "forced", "off"):
@@ -203,40 +239,80 @@ class _Call:
         self._stops = stop_strings(stop)
         self._stop_after_match = stop_after_match
         self._extra = kwargs
+        self._run_limits = RunLimits.of(
+            run_limits, kwargs.pop("max_whitespace", None), kwargs.pop("max_repetition", None)
+        )
+        self._cancelled = kwargs.pop("_cancelled", None)
+        options = PromptOptions.taken_from(kwargs)
+        inputs = kwargs.pop("inputs", None)
+        if inputs is not None:
+            if prompt is not None:
+                raise TypeError("inputs= stands in place of a prompt: pass one of them")
+            prompt = inputs
         prompts, self.is_single = split_prompts(prompt)
         self._config = self._configured(kwargs, max_new_tokens)
         self._max_new_tokens: int = self._config.max_new_tokens
+        self._asked_for = self._max_new_tokens
         self.returns: int = self._config.num_return_sequences or 1
         self._eos = frozenset(self._config.eos_token_id or ())
-        self._encoded = encode_prompts(prompts, self.is_single, generator.tokenizer, model, self._config.pad_token_id)
+        self._encoded = encode_prompts(
+            prompts, self.is_single, generator._own_tokenizer, model, self._config.pad_token_id, options,
+            generator.tokenizer if hasattr(generator.tokenizer, "apply_chat_template") else None,
+        )  # fmt: skip
+        self._extra = {**self._encoded.others, **self._extra}
         self._lead, forced_last = self._forced_ends()
         self._fit_into_context()
-        self._compiled = self._compiled_for(constraint, len(prompts))
-        for one in self._compiled:
+        self._compiled = self._compiled_for(constraint, self._encoded.input_ids.shape[0])
+        for number, one in enumerate(self._compiled):
             if one is not None:
-                check_budget(one.matcher(), self._max_new_tokens)
+                self._check_budget(one, number)
         # For `generate` these tokens are new ones like others; for the caller they are none.
         self._config.max_new_tokens = self._max_new_tokens + self._lead + forced_last
         decoder_only = not model.config.is_encoder_decoder
         self._prompt_length = self._encoded.input_ids.shape[1] if decoder_only else None
         self._trace = trace
-        self._run_limits = max_whitespace, max_repetition
         self._processor = self._processor_of(self._compiled)
         self._end = self._end_of(self._compiled, self._processor)
+        self._row_processors: list[ConstraintLogitsProcessor] = []  # of a batch whose rows have one each
         self._decoder: Decoder | BatchDecoder | None = None
 
     def _processor_of(self, compiled: list[Any]) -> ConstraintLogitsProcessor:
-        max_whitespace, max_repetition = self._run_limits
         return ConstraintLogitsProcessor(
             list(compiled),
             self._vocabulary,
             max_new_tokens=self._max_new_tokens + self._lead,
             prompt_length=self._prompt_length,
             eos_token_ids=sorted(self._eos),
-            max_whitespace=max_whitespace,
-            max_repetition=max_repetition,
+            run_limits=self._run_limits,
             _may_lack_eos=True,
         )
+
+    def _check_budget(self, compiled: Any, number: int) -> None:
+        """Raise `BudgetError` where no match fits, and name the context where that is why."""
+        try:
+            check_budget(compiled.matcher(), self._max_new_tokens)
+        except BudgetError as error:
+            if self._max_new_tokens == self._asked_for:
+                raise
+            length = self._encoded.lengths[number] if self._encoded.lengths else self._encoded.input_ids.shape[1]
+            longest = self._encoded.input_ids.shape[1]
+            which = "the prompt" if len(self._compiled) == 1 else f"prompt {number}"
+            padded = f" (padded to {longest}, the longest of the batch)" if length < longest else ""
+            raise BudgetError(
+                f"no match fits into the model's context: {which} has {length} tokens{padded} of the context's "
+                f"{longest + self._max_new_tokens}, which leaves {self._max_new_tokens} of max_new_tokens="
+                f"{self._asked_for}, and the shortest match takes {error.needed}: shorten the prompt",
+                needed=error.needed,
+            ) from None
+
+    def answer(self) -> Any:
+        """The completions, in the shape that the prompts and returns ask for."""
+        completions = self.run()
+        if self.is_single:
+            return completions if self.returns > 1 else completions[0]
+        if self.returns == 1:
+            return completions
+        return [completions[i : i + self.returns] for i in range(0, len(completions), self.returns)]
 
     def _end_of(self, compiled: list[Any], processor: ConstraintLogitsProcessor) -> TextEnd:
         matchers = [None if one is None else one.matcher() for one in compiled]
@@ -255,7 +331,13 @@ class _Call:
         config = copy.deepcopy(given) if given is not None else make()
         own = self._model.generation_config
         if kwargs.pop("max_length", None) is not None:
-            raise ValueError("max_length counts the prompt: say max_new_tokens instead")
+            raise ValueError("max_length counts the prompt: pass max_new_tokens instead")
+        for name in _NOT_SERVED:
+            if kwargs.get(name):
+                raise ValueError(
+                    f"{name} asks for what a Completion does not hold: call model.generate with "
+                    "rellm.integrations.transformers.ConstraintLogitsProcessor, which returns it"
+                )
         kwargs_budget = kwargs.pop("max_new_tokens", None)
         self._extra = config.update(**kwargs)
         for budget in (max_new_tokens, kwargs_budget, config.max_new_tokens, _DEFAULT_MAX_NEW_TOKENS):
@@ -263,6 +345,15 @@ class _Call:
                 break
         if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
             raise ValueError(f"max_new_tokens is {budget!r}: it must be a whole number from 1 on")
+        if self._model.generation_config.token_healing if config.token_healing is None else config.token_healing:
+            raise ValueError(
+                "token_healing writes the end of the prompt anew, so that it is not known where the text begins: "
+                "leave it out, and end the prompt before a space"
+            )
+        samples = config.do_sample if config.do_sample is not None else own.do_sample
+        idle = [name for name in ("temperature", "top_p", "top_k") if kwargs.get(name) is not None]
+        if idle and not samples:
+            warnings.warn(f"{', '.join(idle)} does nothing without do_sample=True", stacklevel=5)
         config.max_new_tokens, config.max_length = budget, None
         eos = config.eos_token_id if config.eos_token_id is not None else own.eos_token_id
         if eos is None:
@@ -374,11 +465,17 @@ class _Call:
     def run(self) -> list[Completion]:
         random = RandomState(self._encoded.input_ids.device)
         try:
-            rows, start = self._rows()
-        except TakePlainLoop as reason:
-            self._go_plain(reason)
-            random.restore()
-            rows, start = self._rows()
+            try:
+                rows, start = self._rows()
+            except TakePlainLoop as reason:
+                self._go_plain(reason)
+                random.restore()
+                rows, start = self._rows()
+        except BaseException:
+            streamer = self._extra.get("streamer")
+            if streamer is not None:  # whoever reads it would wait for ever
+                streamer.end()
+            raise
         return [self._completion(row[start:], i // self.returns) for i, row in enumerate(rows)]
 
     def _rows(self) -> tuple[list[list[int]], int]:
@@ -422,8 +519,13 @@ class _Call:
                     raise
         return write()
 
+    def stop(self) -> None:
+        """End the text after the token that is being written."""
+        if self._cancelled is not None:
+            self._cancelled.is_set = True
+
     def stream(self) -> Stream[str, None, Completion]:
-        pieces = Pieces(self._stops)
+        pieces = TextPieces(self._stops)
         text: list[int] = []
         for tokens in self._growing():
             new, text = tokens[len(text) :], tokens
@@ -480,6 +582,7 @@ class _Call:
                 model, input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria,
                 generation_config=generation_config, model_kwargs=model_kwargs,
                 propose=self._proposer(self._compiled[0], input_ids.shape[1] + self._lead), streamer=streamer,
+                prefixes=self._generator._prefixes,
             )  # fmt: skip
             made.append(decoder)
             # Inside `generate` what wraps a model (PEFT, autocast) is in place; a stream has to do without.
@@ -522,6 +625,7 @@ class _Call:
         import torch
 
         processor = self._processor_of([compiled])
+        self._row_processors.append(processor)
         processor.begin(input_ids.shape[1])
         end = self._end_of([compiled], processor)
         own = None
@@ -540,18 +644,20 @@ class _Call:
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
         extra = dict(self._extra)
+        if self._encoded.begins_with_ids:
+            extra["input_ids"] = self._encoded.input_ids
+            extra.setdefault("attention_mask", self._encoded.attention_mask)
         # The caller's own come first: whatever they do to the scores, only allowed tokens are left after ours.
         processors = LogitsProcessorList([*(extra.pop("logits_processor", None) or []), self._processor])
         criteria = StoppingCriteriaList([*(extra.pop("stopping_criteria", None) or []), self._end])
-        if _also is not None:
-            criteria.append(_also)
         if _instead is not None:
             processors, criteria = LogitsProcessorList([_instead]), StoppingCriteriaList()
+        for more_criteria in (_also, self._cancelled):
+            if more_criteria is not None:
+                criteria.append(more_criteria)
         if getattr(self._config, "stop_strings", None) is not None:
             extra.setdefault("tokenizer", self._generator.tokenizer)
-        extra.setdefault("attention_mask", self._encoded.attention_mask)
         result = self._model.generate(
-            input_ids=self._encoded.input_ids,
             generation_config=self._config,
             logits_processor=processors,
             stopping_criteria=criteria,
@@ -625,7 +731,7 @@ class _Call:
                 reason = "complete"
                 break
             if row is not None and self._stop_after_match and row.matcher.is_accepting:
-                reason = "stop"
+                reason = "complete"
                 break
         if reason is None:
             reason = "length" if len(written) >= self._max_new_tokens else "stop"
@@ -641,7 +747,14 @@ class _Call:
             uncut=data.decode("utf-8", "replace"),
             forward_passes=None if self._decoder is None else self._decoder.forward_passes,
             trace=self._traced(prompt, written + end) if self._trace else None,
+            pieces=Pieces(data) if row is None else compiled.pieces(row.matcher),
+            was_steered=self._was_steered(written),
         )
+
+    def _was_steered(self, written: list[int]) -> bool:
+        """Whether the budget took a token away on the way to this text."""
+        processors = [self._processor, *self._row_processors]
+        return any(processor.was_steered(written) for processor in processors)
 
     def _traced(self, prompt: int, token_ids: list[int]) -> Any:
         from rellm._trace.trace import trace_completion
@@ -669,6 +782,47 @@ def _transformers_version() -> str:
     import transformers
 
     return str(transformers.__version__)
+
+
+def _with_generate(model: Any) -> Any:
+    """The model, or what it wraps for several devices.
+
+    Raises:
+        TypeError: it is none, and what to pass in its place.
+    """
+    if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "preprocess"):
+        raise TypeError(
+            f"the model is {type(model).__name__}, which has no generate of a model: "
+            "a pipeline goes to rellm.Generator.from_pipeline(pipeline)"
+        )
+    inner = getattr(model, "module", None)  # DataParallel and its kin
+    if not hasattr(model, "generate") and hasattr(inner, "generate"):
+        model = inner
+    if not hasattr(model, "generate"):
+        load = repr(model) if isinstance(model, str) else "…"
+        raise TypeError(
+            f"the model is {type(model).__name__}, which has no generate: pass a transformers model, loaded with "
+            f"transformers.AutoModelForCausalLM.from_pretrained({load})"
+        )
+    if not hasattr(model, "generation_config") or not hasattr(model, "config"):
+        raise TypeError(
+            f"the model is {type(model).__name__}, which has a generate and no generation_config: pass the "
+            "transformers model that it wraps"
+        )
+    return model
+
+
+def _own_copy(tokenizer: Any) -> Any:
+    """A tokenizer that nobody else pads or truncates with; the tokenizer itself where it cannot be copied."""
+    try:
+        own = copy.deepcopy(tokenizer)
+    except Exception:  # libraries raise what they like
+        return tokenizer
+    behind = getattr(own, "backend_tokenizer", None)
+    for name in ("no_padding", "no_truncation"):
+        if hasattr(behind, name):
+            getattr(behind, name)()
+    return own
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> list[int] | None:

@@ -130,6 +130,14 @@ class Call:
                     return False
         return True
 
+    def is_before(self, texts: list[list[int]]) -> bool:
+        """Whether each text begins with a row as it was at the step before."""
+        return all(
+            group is None or any(tokens[: len(row.tokens)] == row.tokens for row in group.rows)
+            for group, part in zip(self._groups, self._split(texts), strict=True)
+            for tokens in part
+        )
+
     def _split(self, texts: list[list[int]]) -> list[list[list[int]]]:
         return [texts[i : i + self.factor] for i in range(0, len(texts), self.factor)]
 
@@ -208,7 +216,7 @@ class OpenCalls:
                     return call
         if open_ and (is_told or is_inside_generate()):
             for call, texts in open_:
-                if call.extends(texts, again=True, given_up=True, back=True):
+                if call.extends(texts, again=True, given_up=True, back=True) or (is_told and call.is_before(texts)):
                     if is_told:
                         call.move(texts, input_ids)
                         return call

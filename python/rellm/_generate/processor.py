@@ -90,6 +90,7 @@ class ConstraintLogitsProcessor:
             )
         self._vocabulary = vocabulary
         self._runs = RunLimits.of(run_limits, max_whitespace, max_repetition)
+        self._steered: list[tuple[int, ...]] = []  # the texts before tokens that the budget took away
         self._excluded: dict[tuple[int, ...], set[int]] = {}  # by the tokens before: what led into a dead end
         self._limit = max_new_tokens
         self._fixed_prompt_length = prompt_length
@@ -109,6 +110,7 @@ class ConstraintLogitsProcessor:
         self._calls = OpenCalls()
         # Prompts of one token, after which `generate` writes a token before the text that it counts as new.
         self._before_lead: list[torch.Tensor] = []
+        self._steered = []
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -120,10 +122,24 @@ class ConstraintLogitsProcessor:
         self.__dict__.update(state)
         self.reset()
 
+    def __iter__(self) -> Any:
+        raise TypeError("logits_processor takes a list: pass logits_processor=[processor]")
+
+    def __len__(self) -> int:
+        raise TypeError("logits_processor takes a list: pass logits_processor=[processor]")
+
+    def __bool__(self) -> bool:
+        return True
+
     def begin(self, prompt_length: int) -> None:
         """Forget the last call; in the next one, texts begin after `prompt_length` tokens."""
         self.reset()
         self._fixed_prompt_length = prompt_length
+
+    def was_steered(self, tokens: Sequence[int]) -> bool:
+        """Whether the budget took a token away at a place of this text."""
+        text = tuple(tokens)
+        return any(text[: len(before)] == before for before in self._steered)
 
     def exclude_last(self) -> bool:
         """Never again write the last token of the only row after those before it; False: it has none."""
@@ -219,7 +235,8 @@ class ConstraintLogitsProcessor:
             if row.status != LIVE:
                 packed[i] = packed_ids(sorted(row.eos), packed.shape[1] * 32)
             elif self._limit is not None:
-                fill_mask_in_budget(row.matcher, packed, i, self._limit - lead - len(row.tokens))
+                if fill_mask_in_budget(row.matcher, packed, i, self._limit - lead - len(row.tokens)):
+                    self._note_steered(row, packed[i])
             else:
                 plain.append(i)
         if len(plain) == 1:
@@ -242,6 +259,14 @@ class ConstraintLogitsProcessor:
                 if row.status == LIVE:
                     self._runs.restrict(packed[i], row.tokens, self._vocabulary)
         return packed if packed.shape[1] == words else np.ascontiguousarray(packed[:, :words])
+
+    def _note_steered(self, row: Row, packed: Packed) -> None:
+        """Remember the place if the budget allows less than the constraint; one place a text is enough."""
+        if len(self._steered) < _MOST_STEERED and not self.was_steered(row.tokens):
+            whole = np.zeros((1, len(packed)), dtype=np.uint32)
+            row.matcher.fill_mask(whole, 0)
+            if not np.array_equal(whole[0], packed):
+                self._steered.append(tuple(row.tokens))
 
     def _checked(
         self, masked: torch.Tensor, rows: list[Row], parts: Sequence[Sequence[Row | None]] | None
@@ -371,6 +396,7 @@ class ConstraintLogitsProcessor:
 
 
 _MOST_LEADS = 8
+_MOST_STEERED = 1024
 
 
 def _correct_eos(packed: Packed, row: Row, others: frozenset[int]) -> None:

@@ -1,26 +1,66 @@
-"""Prompts to token ids: strings, chat messages, and lists of them."""
+"""Prompts to token ids: strings, chat messages, token ids, what a tokenizer or processor made, and lists of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rellm._errors import VocabularyError
 
 if TYPE_CHECKING:
     import torch
 
-Prompt = str | Sequence[Mapping[str, Any]]
+Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]] | Sequence[int] | torch.Tensor | Mapping[str, Any]"
+"""One prompt: text, a list of chat messages, token ids, or what a tokenizer or a processor made of it."""
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """How prompts become tokens.
+
+    Attributes:
+        tools, template_kwargs: for the chat template.
+        continue_final_message: go on with the last message; by default, if it is the assistant's.
+        add_special_tokens: have the tokenizer add its BOS to a text; by default, unless the text begins with one.
+    """
+
+    tools: Any = None
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    continue_final_message: bool | None = None
+    add_special_tokens: bool | None = None
+
+    @classmethod
+    def taken_from(cls, kwargs: dict[str, Any]) -> PromptOptions:
+        """Those among the arguments of a call, which are taken out of them."""
+        template = dict(kwargs.pop("chat_template_kwargs", None) or {})
+        for name in ("enable_thinking", "documents", "chat_template"):
+            if name in kwargs:
+                template[name] = kwargs.pop(name)
+        return cls(
+            kwargs.pop("tools", None),
+            template,
+            kwargs.pop("continue_final_message", None),
+            kwargs.pop("add_special_tokens", None),
+        )
 
 
 @dataclass(frozen=True)
 class EncodedPrompts:
-    """What `generate` needs of the prompts: `(rows, length)` tensors on the model's device."""
+    """What `generate` needs of the prompts: `(rows, length)` tensors on the model's device.
+
+    Attributes:
+        lengths: how many tokens of each row are its prompt, and no padding.
+        others: what a processor made beside them (pixels, sound), by the names of the model's arguments.
+        begins_with_ids: whether `input_ids` are given to `generate`; not where the model reads sound, say.
+    """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
     is_single: bool  # one prompt was given, not a list of them
+    lengths: tuple[int, ...] = ()
+    others: Mapping[str, Any] = field(default_factory=dict)
+    begins_with_ids: bool = True
 
 
 def is_chat(prompt: Any) -> bool:
@@ -47,10 +87,33 @@ def _check_chat(messages: Sequence[Mapping[str, Any]]) -> None:
             raise TypeError(f'message {i}: "content" is {type(content).__name__}: pass str, or a list of parts')
 
 
-def split_prompts(prompt: Any) -> tuple[list[Prompt], bool]:
+def is_encoded(prompt: Any) -> bool:
+    """Whether a tokenizer or a processor made this: `input_ids`, or tensors that stand in their place."""
+    return isinstance(prompt, Mapping) and not {"role", "content"} & set(prompt) and len(prompt) > 0
+
+
+def is_ids(prompt: Any) -> bool:
+    """Whether this is one prompt as token ids."""
+    if hasattr(prompt, "tolist") and hasattr(prompt, "shape"):
+        return len(prompt.shape) == 1 or (len(prompt.shape) == 2 and prompt.shape[0] == 1)
+    return (
+        isinstance(prompt, (list, tuple))
+        and len(prompt) > 0
+        and all(isinstance(one, int) and not isinstance(one, bool) for one in prompt)
+    )
+
+
+def split_prompts(prompt: Any) -> tuple[list[Any], bool]:
     """The prompts as a list, and whether it was a single one."""
-    if isinstance(prompt, str) or is_chat(prompt):
+    if isinstance(prompt, str) or is_chat(prompt) or is_ids(prompt):
         return [prompt], True
+    if is_encoded(prompt):
+        ids = prompt.get("input_ids")
+        many = next(iter(prompt.values())) if ids is None else ids
+        rows = 1 if ids is not None and is_ids(ids) else len(many)
+        return [prompt], rows == 1
+    if hasattr(prompt, "tolist") and len(getattr(prompt, "shape", ())) == 2:
+        return list(prompt), False
     if isinstance(prompt, (list, tuple)):
         if not prompt:
             raise ValueError("an empty list of prompts: pass a prompt, or a list with at least one")
@@ -61,21 +124,33 @@ def split_prompts(prompt: Any) -> tuple[list[Prompt], bool]:
                     f"message {odd} is {type(prompt[odd]).__name__}: chat messages are dicts, "
                     'for instance {"role": "user", "content": "…"}'
                 )
-            if not (isinstance(one, str) or is_chat(one)):
+            if not (isinstance(one, str) or is_chat(one) or is_ids(one)):
                 raise TypeError(f"prompt {i} is {type(one).__name__}: a prompt is a str or a list of chat messages")
         return list(prompt), False
     raise TypeError(f"the prompt is {type(prompt).__name__}: pass a str, a list of chat messages, or a list of these")
 
 
-def encode_prompts(prompts: Sequence[Prompt], is_single: bool, tokenizer: Any, model: Any, pad: int) -> EncodedPrompts:
+def encode_prompts(
+    prompts: Sequence[Any], is_single: bool, tokenizer: Any, model: Any, pad: int, options: PromptOptions | None = None,
+    template: Any = None,
+) -> EncodedPrompts:  # fmt: skip
     """Tokenise, and pad where the model wants it: left for a decoder, right for an encoder.
 
     Padding is done here, not by the tokenizer: many have no padding token or pad on the wrong side, and a caller's
     tokenizer is not ours to change.
+
+    Args:
+        template: what has the chat template, if that is not the tokenizer.
     """
     import torch
 
-    rows = [_ids(prompt, tokenizer) for prompt in prompts]
+    options = PromptOptions() if options is None else options
+    device = device_of(model)
+    if len(prompts) == 1 and is_encoded(prompts[0]):
+        if set(prompts[0]) - {"input_ids", "attention_mask", "token_type_ids"}:
+            return _of_processor(prompts[0], is_single, device)
+        prompts = _rows_of(prompts[0])
+    rows = [_ids(prompt, tokenizer, options, tokenizer if template is None else template) for prompt in prompts]
     encoder_decoder = bool(model.config.is_encoder_decoder)
     for i, row in enumerate(rows):
         if not row:
@@ -88,12 +163,68 @@ def encode_prompts(prompts: Sequence[Prompt], is_single: bool, tokenizer: Any, m
         where = slice(0, len(row)) if encoder_decoder else slice(longest - len(row), longest)
         ids[i, where] = torch.tensor(row, dtype=torch.long)
         mask[i, where] = 1
-    return EncodedPrompts(ids.to(model.device), mask.to(model.device), is_single)
+    return EncodedPrompts(ids.to(device), mask.to(device), is_single, tuple(map(len, rows)))
+
+
+def device_of(model: Any) -> Any:
+    """Where the model takes its inputs: where its first weight lies that is not offloaded."""
+    import torch
+
+    device = getattr(model, "device", None)
+    if isinstance(device, torch.device) and device.type != "meta":
+        return device
+    hook = getattr(getattr(model, "_hf_hook", None), "execution_device", None)  # accelerate's, for offloaded models
+    if hook is not None:
+        return torch.device(hook)
+    for parameter in model.parameters() if hasattr(model, "parameters") else ():
+        if parameter.device.type != "meta":
+            return parameter.device
+    return torch.device("cpu")
+
+
+def _rows_of(encoded: Mapping[str, Any]) -> list[list[int]]:
+    """The prompts of a tokenizer's answer, without their padding."""
+    ids, mask = encoded["input_ids"], encoded.get("attention_mask")
+    rows = _lists(ids)
+    masks = _lists(mask) if mask is not None else [[1] * len(row) for row in rows]
+    return [
+        [int(token_id) for token_id, is_text in zip(row, seen, strict=True) if is_text]
+        for row, seen in zip(rows, masks, strict=True)
+    ]
+
+
+def _lists(ids: Any) -> list[list[int]]:
+    found = ids.tolist() if hasattr(ids, "tolist") else [one.tolist() if hasattr(one, "tolist") else one for one in ids]
+    return [list(found)] if found and not isinstance(found[0], (list, tuple)) else [list(row) for row in found]
+
+
+def _of_processor(encoded: Mapping[str, Any], is_single: bool, device: Any) -> EncodedPrompts:
+    """What a processor made of text, images and sound, as it is."""
+    import torch
+
+    def tensor(name: str, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.to(device)
+        raise TypeError(f'{name} is {type(value).__name__}: call the processor with return_tensors="pt"')
+
+    values = {name: tensor(name, value) for name, value in encoded.items()}
+    ids, mask = values.pop("input_ids", None), values.pop("attention_mask", None)
+    if ids is not None:
+        mask = torch.ones_like(ids) if mask is None else mask
+        return EncodedPrompts(ids, mask, is_single, tuple(mask.sum(dim=-1).tolist()), values)
+    rows = len(next(iter(values.values())))
+    if mask is not None:
+        values["attention_mask"] = mask
+    none = torch.zeros((rows, 1), dtype=torch.long, device=device)
+    return EncodedPrompts(none, torch.ones_like(none), is_single, (0,) * rows, values, begins_with_ids=False)
 
 
 def _check_ids(rows: Sequence[Sequence[int]], tokenizer: Any, model: Any) -> None:
     """Ids beyond the model's embeddings would be an IndexError from deep inside it, or worse on an accelerator."""
-    known = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    try:
+        known = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    except (AttributeError, NotImplementedError, TypeError):  # not every model says where they are
+        known = None
     highest = max(max(row) for row in rows)
     if isinstance(known, int) and highest >= known:
         raise VocabularyError(
@@ -102,15 +233,31 @@ def _check_ids(rows: Sequence[Sequence[int]], tokenizer: Any, model: Any) -> Non
         )
 
 
-def _ids(prompt: Prompt, tokenizer: Any) -> list[int]:
+def _ids(prompt: Any, tokenizer: Any, options: PromptOptions, template: Any) -> list[int]:
     if isinstance(prompt, str):
-        return _flat(tokenizer(prompt)["input_ids"])
-    if getattr(tokenizer, "chat_template", None) is None:
+        add = options.add_special_tokens
+        if add is None:
+            first = getattr(tokenizer, "bos_token", None)
+            add = not (isinstance(first, str) and first and prompt.startswith(first))  # a rendered template has one
+        return _flat(
+            tokenizer(prompt)["input_ids"] if add else tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        )
+    if not is_chat(prompt):
+        return _lists(prompt)[0]
+    if getattr(template, "chat_template", None) is None and "chat_template" not in options.template_kwargs:
         raise ValueError("the tokenizer has no chat template: pass the prompt as a str, or set tokenizer.chat_template")
     _check_chat(prompt)
-    text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
+    more = dict(options.template_kwargs)
+    if options.tools is not None:
+        more["tools"] = options.tools
+    goes_on = options.continue_final_message
+    if goes_on is None:
+        goes_on = prompt[-1].get("role") == "assistant" and not prompt[-1].get("tool_calls")
+    if goes_on:
+        more["continue_final_message"] = True
+    text = template.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=not goes_on, **more)
     # The template writes the special tokens that belong there; the tokenizer must not add a second BOS.
-    return _flat(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return _flat(tokenizer(text, add_special_tokens=bool(options.add_special_tokens))["input_ids"])
 
 
 def _flat(ids: Any) -> list[int]:

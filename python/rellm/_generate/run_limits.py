@@ -5,8 +5,10 @@ They take tokens out of a mask, never the last ones: where the constraint leaves
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -15,15 +17,14 @@ import numpy.typing as npt
 
 from rellm._generate.apply_mask import Packed
 
-_WHITESPACE = b" \t\n\r\v\f"
-
 
 @dataclass(frozen=True)
 class RunLimits:
     """How much of the same may be written in a row; None: any amount.
 
     Attributes:
-        max_whitespace: the longest run of ASCII whitespace, in characters.
+        max_whitespace: the longest run of whitespace, in characters: of what `str.isspace` counts, no-break and
+            ideographic spaces among it.
         max_repetition: how often one token may stand in a row.
     """
 
@@ -62,9 +63,14 @@ class RunLimits:
             if all(token_id == last for token_id in tokens[-self.max_repetition :]):
                 refused[last >> 5] |= np.uint32(1 << (last & 31))
         if self.max_whitespace is not None:
-            leading, longest = _whitespace_of(vocabulary)
-            written = _trailing_whitespace(tokens, vocabulary, self.max_whitespace)
-            too_long = (longest > self.max_whitespace) | ((leading > 0) & (leading + written > self.max_whitespace))
+            spaces = _spaces_of(vocabulary)
+            written, begun = _trailing_whitespace(tokens, vocabulary, self.max_whitespace)
+            most = self.max_whitespace
+            too_long = (spaces.longest > most) | ((spaces.leading > 0) & (spaces.leading + written > most))
+            for token_id in spaces.within if begun else ():  # a character that an earlier token has begun
+                text = _text(begun + (vocabulary.token_bytes(token_id) or b""))[0]
+                leading, longest = _runs_of(text)
+                too_long[token_id] = longest > most or (leading > 0 and leading + written > most)
             bits = np.packbits(too_long, bitorder="little")
             words = np.zeros(len(row) * 4, dtype=np.uint8)
             words[: min(len(bits), len(words))] = bits[: len(words)]
@@ -74,45 +80,54 @@ class RunLimits:
             row[:] = kept
 
 
-_runs: WeakKeyDictionary[Any, tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = WeakKeyDictionary()
+@dataclass(frozen=True)
+class _Spaces:
+    """By token id: the whitespace characters it begins with, and its longest run of them."""
+
+    leading: npt.NDArray[np.int32]
+    longest: npt.NDArray[np.int32]
+    within: tuple[int, ...]  # the tokens that begin inside a character
 
 
-def _whitespace_of(vocabulary: Any) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """By token id: the whitespace it begins with, and its longest run of it, in bytes."""
-    known = _runs.get(vocabulary)
+_spaces: WeakKeyDictionary[Any, _Spaces] = WeakKeyDictionary()
+
+
+def _spaces_of(vocabulary: Any) -> _Spaces:
+    known = _spaces.get(vocabulary)
     if known is not None:
         return known
     size = len(vocabulary)
     leading = np.zeros(size, dtype=np.int32)
     longest = np.zeros(size, dtype=np.int32)
+    within = []
     for token_id in range(size):
         data = vocabulary.token_bytes(token_id)
         if data and not data.isalnum():
-            leading[token_id] = len(data) - len(data.lstrip(_WHITESPACE))
-            longest[token_id] = max(map(len, _runs_in(data)), default=0)
-    _runs[vocabulary] = (leading, longest)
-    return leading, longest
+            if data[0] & 0xC0 == 0x80:
+                within.append(token_id)
+            leading[token_id], longest[token_id] = _runs_of(_text(data)[0])
+    return _spaces.setdefault(vocabulary, _Spaces(leading, longest, tuple(within)))
 
 
-def _runs_in(data: bytes) -> list[bytes]:
-    runs, start = [], None
-    for i, byte in enumerate(data):
-        if byte in _WHITESPACE:
-            start = i if start is None else start
-        elif start is not None:
-            runs.append(data[start:i])
-            start = None
-    if start is not None:
-        runs.append(data[start:])
-    return runs
+def _text(data: bytes) -> tuple[str, bytes]:
+    """The whole characters of `data`, and the bytes of one that is begun at its end."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return decoder.decode(data), decoder.getstate()[0]
 
 
-def _trailing_whitespace(tokens: Sequence[int], vocabulary: Any, enough: int) -> int:
-    total = 0
+def _runs_of(text: str) -> tuple[int, int]:
+    """How many whitespace characters `text` begins with, and its longest run of them."""
+    runs = [len(list(run)) if is_space else 0 for is_space, run in groupby(text, str.isspace)]
+    return (runs[0] if runs else 0), max(runs, default=0)
+
+
+def _trailing_whitespace(tokens: Sequence[int], vocabulary: Any, enough: int) -> tuple[int, bytes]:
+    """How many whitespace characters the text ends with, and the bytes of a character that is begun after them."""
+    data, text, begun = b"", "", b""
     for token_id in reversed(tokens):
-        data = vocabulary.token_bytes(token_id) or b""
-        stripped = data.rstrip(_WHITESPACE)
-        total += len(data) - len(stripped)
-        if stripped or total > enough:
+        data = (vocabulary.token_bytes(token_id) or b"") + data
+        text, begun = _text(data)
+        whole = text.lstrip("\ufffd") if data and data[0] & 0xC0 == 0x80 else text
+        if whole.strip() or len(text) > enough:
             break
-    return total
+    return len(text) - len(text.rstrip()), begun

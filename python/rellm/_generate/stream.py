@@ -1,14 +1,81 @@
-"""A stream's text, piece by piece: bytes into characters."""
+"""A text while it is written: `TextStream`, and bytes into whole characters."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Generator as Steps
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from rellm._generate.text_state import find_stop
 
+if TYPE_CHECKING:
+    from rellm._generate.completion import Completion
 
-class Pieces:
+
+class TextStream(Steps[str, None, "Completion"]):
+    """The pieces of a text while a model writes it; made by `Generator.stream`.
+
+        stream = generator.stream(prompt, constraint)
+        for piece in stream:
+            print(piece, end="", flush=True)
+        stream.completion
+
+    A piece never splits a character, and never holds part of a stop string. The model is only asked while pieces are
+    taken. `close()`, leaving a `with` block, or dropping the stream ends the text where it is. As a generator, it
+    returns the `Completion` (that is the value of `yield from`).
+    """
+
+    def __init__(self, steps: Steps[str, None, Completion], stop: Callable[[], None]) -> None:
+        self._steps = steps
+        self._stop = stop
+        self._completion: Completion | None = None
+
+    @property
+    def completion(self) -> Completion:
+        """The whole text and what can be said about it; what was not taken yet is written first."""
+        for _ in self:
+            pass
+        if self._completion is None:
+            raise RuntimeError("the stream was closed before the text ended, so that there is no completion")
+        return self._completion
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the text has ended, so that `completion` takes no more time."""
+        return self._completion is not None
+
+    def send(self, value: None, /) -> str:
+        """The next piece; `next(stream)` does the same."""
+        try:
+            return self._steps.send(value)
+        except StopIteration as end:
+            self._completion = end.value if end.value is not None else self._completion
+            raise
+
+    def throw(self, *error: Any) -> str:
+        """Raise an error inside the stream, which ends it."""
+        return self._steps.throw(*error)
+
+    def stop(self) -> None:
+        """End the text after the token that is being written, from any thread."""
+        self._stop()
+
+    def close(self) -> None:
+        """End the text where it is."""
+        self._steps.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class TextPieces:
     """Bytes into text, never half a character, never part of a stop string."""
 
     def __init__(self, stops: Sequence[bytes]) -> None:

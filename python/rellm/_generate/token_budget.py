@@ -42,20 +42,25 @@ def check_budget(matcher: Any, max_new_tokens: int, what: str = "max_new_tokens"
     )
 
 
-def fill_mask_in_budget(matcher: Any, out: Packed, row: int, left: int) -> None:
-    """The mask of `matcher` with `left` tokens still to be written (this one included)."""
+def fill_mask_in_budget(matcher: Any, out: Packed, row: int, left: int) -> bool:
+    """The mask of `matcher` with `left` tokens still to be written (this one included).
+
+    Returns:
+        Whether the budget may have taken tokens away; False where it certainly has not.
+    """
     farthest = matcher.longest_way
     if farthest is not None and left - SLACK > farthest:  # wherever a token leads, the end stays in reach
         matcher.fill_mask(out, row)
-        return
+        return False
     left = max(left, 0)
     if matcher.shortest_completion() is None:
         matcher.fill_mask(out, row)
-        return
+        return False
     early = left - SLACK - 1
     if early >= 0 and matcher.matches_within(early):
         matcher.fill_mask_within(out, row, early + 1)
-        return
+        return True
     # Within the slack: nothing that moves the end further away, as long as the budget holds the end at all.
     nearest = matcher.tokens_to_match(left)
     matcher.fill_mask_within(out, row, left if nearest is None else min(left, nearest + 1))
+    return True

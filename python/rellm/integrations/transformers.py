@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rellm._errors import RellmError
 from rellm._generate.processor import ConstraintLogitsProcessor
+from rellm._generate.run_limits import RunLimits
 from rellm._generate.text_state import Row, common_length
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ def generate_batch(
     generation_config: Any = None,
     continuous_batching_config: Any = None,
     eos_token_ids: Sequence[int] | None = None,
-    max_whitespace: int | None = None,
-    max_repetition: int | None = None,
+    run_limits: RunLimits | None = None,
 ) -> dict[str, Any]:
     """Continuous batching, with every request inside its constraint.
 
@@ -46,8 +46,7 @@ def generate_batch(
         continuous_batching_config: the same; asynchronous batching and CUDA graphs are switched off, because masks
             are made on the host between the steps.
         eos_token_ids: the ids that end a text; by default those of `generation_config`, else the vocabulary's.
-        max_whitespace: the longest run of whitespace, in characters.
-        max_repetition: how often one token may stand in a row.
+        run_limits: how much whitespace, and how often the same token, may stand in a row.
 
     Returns:
         As `model.generate_batch`: request ids to `GenerationOutput`, in the order of `inputs`, with
@@ -77,8 +76,7 @@ def generate_batch(
         vocab_or_tokenizer,
         max_new_tokens=limit,
         eos_token_ids=None if named is None or named == -1 else ([named] if isinstance(named, int) else named),
-        max_whitespace=max_whitespace,
-        max_repetition=max_repetition,
+        run_limits=run_limits,
     )
     config.eos_token_id = processor.eos_token_ids
     batching = copy.copy(continuous_batching_config) if continuous_batching_config else ContinuousBatchingConfig()

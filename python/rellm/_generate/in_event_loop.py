@@ -1,0 +1,86 @@
+"""Texts for an event loop: the model works on a thread, and stops within one token when nobody waits any more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from rellm._generate.completion import Completion
+    from rellm._generate.stream import TextStream
+
+
+class Cancelled:
+    """A stopping criterion that ends all rows once it is told to."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def __call__(self, input_ids: Any, scores: Any = None, **_: Any) -> Any:
+        import torch
+
+        return torch.full((input_ids.shape[0],), self.is_set, dtype=torch.bool, device=input_ids.device)
+
+
+async def generated(generator: Any, *args: Any, **kwargs: Any) -> Any:
+    """`generator(*args, **kwargs)` on a thread. A cancelled task waits for the one token that is being written."""
+    cancelled = Cancelled()
+    work = asyncio.ensure_future(asyncio.to_thread(generator, *args, _cancelled=cancelled, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        cancelled.is_set = True
+        with contextlib.suppress(Exception):  # the text is thrown away, whatever became of it
+            await asyncio.shield(work)
+        raise
+
+
+class AsyncTextStream(AsyncIterator[str]):
+    """The pieces of a text while a model writes it, for an event loop; made by `Generator.astream`.
+
+        stream = generator.astream(prompt, constraint)
+        async for piece in stream:
+            print(piece, end="", flush=True)
+        (await stream.completion()).value
+
+    Each piece is written on a thread, and only when it is asked for. When the task that waits for one is cancelled, or
+    `aclose()` is called, the text ends where it is.
+    """
+
+    def __init__(self, stream: TextStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        work = asyncio.ensure_future(asyncio.to_thread(next, self._stream, None))
+        try:
+            piece = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._stream.stop()
+            with contextlib.suppress(Exception):
+                await asyncio.shield(work)
+            await self.aclose()
+            raise
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def completion(self) -> Completion:
+        """The whole text and what can be said about it; what was not taken yet is written first."""
+        async for _ in self:
+            pass
+        return self._stream.completion
+
+    async def aclose(self) -> None:
+        """End the text where it is."""
+        await asyncio.to_thread(self._stream.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
