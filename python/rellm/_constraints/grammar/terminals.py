@@ -153,6 +153,10 @@ def _is_class(pattern: Pattern) -> bool:
     return len(items) == 1 and is_char(items[0][0])
 
 
+def _is_one_char_class(expr: Expr) -> bool:
+    return all(map(_is_one_char, expr.parts)) if isinstance(expr, Alt) else _is_one_char(expr)
+
+
 def _is_one_char(expr: Expr) -> bool:
     match expr:
         case Text(text):
@@ -208,7 +212,9 @@ def _shortened(expr: Expr) -> Expr | None:
     plain = _known_shortest().get(head)
     if plain is not None:
         return seq(plain, rest)
-    if not _looks_inside(head) or any(minimum_length(part) != maximum_length(part) for part in ending):
+    # Where a repetition can go on in several ways, their order in the pattern decides which text is found first.
+    one_way = all(_is_one_char_class(part.body) for part in parts if isinstance(part, Loop) and part.lazy)
+    if not one_way or not _looks_inside(head) or any(minimum_length(part) != maximum_length(part) for part in ending):
         return None
     head = _greedy(head)
     return seq(Both((head, Other(seq(head, loop(ANY_CHAR, 1, None))))), rest)
