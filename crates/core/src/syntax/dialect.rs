@@ -1,8 +1,8 @@
 //! A library whose patterns are read: which one, its tables of characters, and whom to ask for the rest.
 
 use super::class_cache::ClassCache;
-use super::re::class::Key as ReClass;
-use super::regex::class::Key as RegexClass;
+use super::re::tree::ClassKey as ReClass;
+use super::regex::tree::ClassKey as RegexClass;
 use super::tables::{CharMap, Tables};
 use crate::codepoints::CodePoints;
 use crate::error::Result;

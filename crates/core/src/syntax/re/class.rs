@@ -4,39 +4,9 @@
 use crate::codepoints::{CodePoints, MAX};
 use crate::syntax::dialect::{CaseSets, Dialect};
 use crate::syntax::re::flags;
+use crate::syntax::re::tree::{Category, Class, ClassKey, Member};
 use std::convert::Infallible;
 use std::sync::Arc;
-
-/// A set as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Class {
-    /// Whether it begins with `^`.
-    pub negated: bool,
-    /// What stands in it.
-    pub members: Vec<Member>,
-}
-
-/// A member of a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Member {
-    /// One character.
-    Literal(u32),
-    /// Both ends belong to it.
-    Range(u32, u32),
-    /// `\d \D \s \S \w \W`
-    Category(Category, bool),
-}
-
-/// A class of characters that has an escape of its own; the flag beside it says whether it is negated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Category {
-    /// `\d`
-    Digit,
-    /// `\s`
-    Space,
-    /// `\w`
-    Word,
-}
 
 /// The highest code point that the library's table of a set holds.
 const BASIC_PLANE: u32 = 0xFFFF;
@@ -75,7 +45,7 @@ impl<'a> Classes<'a> {
         if !self.ignore_case || !self.is_cased(c) {
             return None;
         }
-        let key = Key::Literal(c, self.unicode);
+        let key = ClassKey::Literal(c, self.unicode);
         Some(unwrap(self.dialect.re_classes.get_or_make(key, |_| {
             let low = self.lower(c);
             let mut folded = vec![(low, low)];
@@ -102,7 +72,7 @@ impl<'a> Classes<'a> {
                 return self.category(category).clone();
             }
         }
-        let key = Key::Set(class.clone(), self.unicode, self.ignore_case);
+        let key = ClassKey::Set(class.clone(), self.unicode, self.ignore_case);
         unwrap(self.dialect.re_classes.get_or_make(key, |_| Ok(self.make(class))))
     }
 
@@ -275,13 +245,6 @@ pub fn ascii_case_sets() -> CaseSets {
     let letter = |c: u8| c.is_ascii_alphabetic();
     let both = |c: u8| CodePoints::from_ranges([c, c ^ 0x20].map(|c| (u32::from(c), u32::from(c))));
     (0..0x80).filter(|&c| letter(c)).map(|c| (u32::from(c), both(c))).collect()
-}
-
-/// What [`super::Dialect`]'s cache of sets is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Key {
-    Literal(u32, bool),
-    Set(Class, bool, bool),
 }
 
 fn ascii_lower(c: u32) -> u32 {

@@ -1,8 +1,8 @@
 //! What a backslash and its letter mean, outside and inside a set.
 
-use super::class::{Category, Class, Member};
 use super::parser::{Parser, Token};
 use super::tree::{At, Item};
+use super::tree::{Category, Class, Member};
 use crate::error::Result;
 use crate::syntax::control::control;
 use crate::syntax::failure::{refused, shown};

@@ -6,7 +6,7 @@ mod flags;
 mod lower;
 mod parser;
 mod set;
-mod tree;
+pub(super) mod tree;
 
 use super::ast::Pattern;
 use super::failure::refused_argument;

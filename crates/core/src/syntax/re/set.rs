@@ -1,8 +1,8 @@
 //! `[…]`
 
-use super::class::{Class, Member};
 use super::parser::{Parser, Token};
 use super::tree::Item;
+use super::tree::{Class, Member};
 use crate::error::Result;
 use crate::syntax::failure::{refused, shown};
 

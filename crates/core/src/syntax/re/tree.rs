@@ -3,7 +3,6 @@
 //! The shape matters: under IGNORECASE `ß|a` is read as the set `[ßa]`, which folds differently from `ß` alone, so
 //! alternatives are factored and merged here exactly as the library does it.
 
-use super::class::Class;
 use crate::syntax::ast::{Direction, RepeatKind};
 
 /// One after the other.
@@ -138,7 +137,7 @@ pub fn alternatives(mut branches: Vec<Sequence>) -> Sequence {
     let mut members = Vec::new();
     for branch in &branches {
         match &branch[..] {
-            [Item::Literal(c)] => members.push(super::class::Member::Literal(*c)),
+            [Item::Literal(c)] => members.push(Member::Literal(*c)),
             [Item::In(class)] if !class.negated => members.extend_from_slice(&class.members),
             _ => {
                 let width = branches.iter().map(|b| Width::of(b)).reduce(Width::or).unwrap_or(Width::ZERO);
@@ -149,4 +148,42 @@ pub fn alternatives(mut branches: Vec<Sequence>) -> Sequence {
     }
     sequence.push(Item::In(Class { negated: false, members }));
     sequence
+}
+
+/// A set as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Class {
+    /// Whether it begins with `^`.
+    pub negated: bool,
+    /// What stands in it.
+    pub members: Vec<Member>,
+}
+
+/// A member of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Member {
+    /// One character.
+    Literal(u32),
+    /// Both ends belong to it.
+    Range(u32, u32),
+    /// `\d \D \s \S \w \W`
+    Category(Category, bool),
+}
+
+/// A class of characters that has an escape of its own; the flag beside it says whether it is negated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Category {
+    /// `\d`
+    Digit,
+    /// `\s`
+    Space,
+    /// `\w`
+    Word,
+}
+
+/// What the dialect's cache of sets is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ClassKey {
+    Literal(u32, bool),
+    Set(Class, bool, bool),
 }

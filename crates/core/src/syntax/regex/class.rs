@@ -2,7 +2,7 @@
 //! character; the answers are then combined as the set says.
 
 use super::flags;
-use super::tree::{Encoding, PropertyRef, Set, SetKind};
+use super::tree::{ClassKey, Encoding, PropertyRef, Set, SetKind};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::syntax::ast::CaseMapping;
@@ -10,13 +10,6 @@ use crate::syntax::dialect::{Dialect, PropertyEncoding};
 use crate::syntax::re::class::ascii_case_sets;
 use std::borrow::Cow;
 use std::sync::Arc;
-
-/// What the dialect's cache of sets is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Key {
-    Char { c: u32, is_ascii: bool },
-    Set { set: Set, ignore_case: bool, is_ascii: bool },
-}
 
 /// The sets of a pattern.
 #[derive(Clone, Copy)]
@@ -72,8 +65,8 @@ impl<'a> Classes<'a> {
         if !self.is_cased(c) {
             return None;
         }
-        let make = |_: &Key| -> Result<CodePoints> { Ok(self.all_cases(&CodePoints::single(c))) };
-        self.dialect.regex_classes.get_or_make(Key::Char { c, is_ascii: self.is_ascii }, make).ok()
+        let make = |_: &ClassKey| -> Result<CodePoints> { Ok(self.all_cases(&CodePoints::single(c))) };
+        self.dialect.regex_classes.get_or_make(ClassKey::Char { c, is_ascii: self.is_ascii }, make).ok()
     }
 
     /// What separates lines under WORD.
@@ -104,7 +97,7 @@ impl<'a> Classes<'a> {
         if let (true, SetKind::Property(property)) = (set.positive, &set.kind) {
             return self.property(property, ignore_case);
         }
-        let key = Key::Set { set: set.clone(), ignore_case, is_ascii: self.is_ascii };
+        let key = ClassKey::Set { set: set.clone(), ignore_case, is_ascii: self.is_ascii };
         self.dialect.regex_classes.get_or_make(key, |_| match &set.kind {
             // A property alone is compared in its own way.
             SetKind::Property(property) => Ok(self.property(property, ignore_case)?.complement()),

@@ -223,3 +223,10 @@ impl Node {
 pub fn sequence(mut items: Vec<Node>) -> Node {
     if items.len() == 1 { items.remove(0) } else { Node::Sequence(items) }
 }
+
+/// What the dialect's cache of sets is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ClassKey {
+    Char { c: u32, is_ascii: bool },
+    Set { set: Set, ignore_case: bool, is_ascii: bool },
+}
