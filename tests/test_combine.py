@@ -133,10 +133,10 @@ def test_operators_put_sequences_and_alternatives_into_one():
             "part 2 of Sequence is int 5: a part is a constraint, a compiled pattern, or a str, which is exactly that text",
         ),
         (
-            lambda: AnyOf("a", {"type": "string"}),
+            lambda: AnyOf("a", {"zip": "zap"}),
             TypeError,
-            "part 2 of AnyOf is dict {'type': 'string'}: a part is a constraint, a compiled pattern, or a str, which is "
-            "exactly that text; for a JSON schema, use rellm.JsonSchema(schema)",
+            "part 2 of AnyOf is dict {'zip': 'zap'}: a part is a constraint, a compiled pattern, or a str, which is "
+            "exactly that text; the dict has no keyword of JSON Schema: for any object, use rellm.JsonSchema(schema)",
         ),
         (
             lambda: Sequence(["a", "b"]),

@@ -84,9 +84,24 @@ class CompiledConstraint:
         return self._served.matcher()
 
     def pieces(self, matcher: Matcher) -> Pieces:
-        """What a matcher of this constraint has written, with its marked parts: what `Constraint.parse` reads."""
-        tell: Any = getattr(matcher, "marks", None) if self._mark_paths else None
-        return Pieces.marked(bytes(matcher.text), () if tell is None else tell(), self._mark_paths)
+        """What a matcher of this constraint has written, special tokens and marked parts included.
+
+        `Constraint.parse` makes a value of it.
+        """
+        marks: Any = getattr(matcher, "marks", None) if self._mark_paths else None
+        specials: Any = getattr(matcher, "specials", None)
+        return Pieces.marked(
+            bytes(matcher.text),
+            () if marks is None else marks(),
+            self._mark_paths,
+            () if specials is None else [(before, self._special(token_id)) for before, token_id in specials()],
+        )
+
+    def _special(self, token_id: int) -> Constraint:
+        from rellm._constraints.special_token import SpecialToken
+
+        name = self.vocabulary.special_token_name(token_id)
+        return SpecialToken(id=token_id) if name is None else SpecialToken(name)
 
     @property
     def memory_bytes(self) -> int:
