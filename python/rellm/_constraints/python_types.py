@@ -243,12 +243,12 @@ def _text_of(value: Any) -> str:
 
 def _adapter(python_type: Any) -> TypeAdapter[Any]:
     try:
-        from pydantic import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeAdapter
+        from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
     except ImportError:
         raise ImportError("Python types need pydantic: install rellm[types], or pass a JSON Schema") from None
     try:
         return TypeAdapter(python_type)
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+    except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
         raise TypeError(f"pydantic has no schema for {_name(python_type)}: {error}".partition("\n")[0]) from error
 
 
@@ -390,7 +390,7 @@ def _key_schema(keys: dict[str, Any]) -> dict[str, Any] | None:
     """A schema of the strings that stand for the keys of a dict."""
     if "enum" in keys or "const" in keys:
         values = keys.get("enum", [keys.get("const")])
-        return {"enum": [value if isinstance(value, str) else json.dumps(value) for value in values]}
+        return {"enum": [value for value in values if isinstance(value, str)]}  # others are never read from a key
     if keys.get("type") in _KEYS:
         return cast("dict[str, Any]", _KEYS[keys["type"]])
     asserted = {k: v for k, v in keys.items() if k in ("pattern", "format", "minLength", "maxLength")}

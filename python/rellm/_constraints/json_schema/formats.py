@@ -128,7 +128,10 @@ PYTHON_FORMATS: Final[dict[Any, str]] = {
     "ipv6interface": rf"{IPV6}/(?:[0-9]|[1-9][0-9]|1[01][0-9]|12[0-8])",
     "base64": "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?",
     "base64url": "(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]==|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048]=)?",
-    "uri": "",
+    "uri": "",  # narrowed by a pattern
+    "path": "",
+    "password": "",
+    "binary": "",
 }
 
 EXACT_FORMATS: Final[dict[Any, str]] = {

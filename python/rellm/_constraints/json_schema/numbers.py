@@ -53,14 +53,22 @@ _SIGN: Final = optional([CLASS, 2, 43, 43, 45, 45])
 _E: Final[Fragment] = [CLASS, 2, 69, 69, 101, 101]
 
 
+# With a bound on digits, a number is one that a double holds: so many digits before its point, and an exponent of two.
+_DOUBLE_DIGITS: Final = 200
+
+
 @lru_cache(maxsize=64)
 def free_number(max_digits: int | None) -> Fragment:
     """Any number, with so many digits at most in each of its parts."""
-    digits = repeat(_ANY_DIGIT, 1, max_digits)
+    behind = repeat(_ANY_DIGIT, 1, max_digits)
     exponent = optional(
-        sequence([_E, _SIGN, repeat(_ANY_DIGIT, 1, None if max_digits is None else min(max_digits, 3))])
+        sequence([_E, _SIGN, repeat(_ANY_DIGIT, 1, None if max_digits is None else min(max_digits, 2))])
     )
-    return sequence([_whole(max_digits), optional(sequence([_POINT, digits])), exponent])
+    return sequence([_whole(_before_point(max_digits)), optional(sequence([_POINT, behind])), exponent])
+
+
+def _before_point(max_digits: int | None) -> int | None:
+    return None if max_digits is None else min(max_digits, _DOUBLE_DIGITS)
 
 
 @lru_cache(maxsize=64)
@@ -92,15 +100,13 @@ def number_fragment(shape: NumberShape, *, any_spelling: bool, max_digits: int |
     if whole:
         parts.append(_integers(*bounds, any_spelling, max_digits))
     elif shape.low is not None or shape.high is not None or shape.integer is None:
-        parts.append(_decimals(*bounds, max_digits))
+        parts.append(_decimals(*bounds, _before_point(max_digits)))
     if shape.integer is False:
-        parts.append(sequence([_whole(max_digits), _POINT, _NONZERO]))
+        parts.append(sequence([_whole(_before_point(max_digits)), _POINT, _NONZERO]))
     multiple = shape.common_multiple()
     if multiple is not None:
         parts.append(_multiples(multiple))
     parts += [complement(_multiples(multiple)) for multiple in shape.not_multiples]
-    if max_digits is not None and (whole or len(parts) == 1):
-        return intersection(parts)
     return intersection(parts)
 
 
