@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import time
+from typing import Any
 
 import pytest
 import random_schemas
 from rellm._constraints.json_schema.partial import PartialJson, partial_value
+from rellm._generate.stream import TextStream
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,7 @@ from rellm._constraints.json_schema.partial import PartialJson, partial_value
         (r'"a\ud83d\ude00', "a😀"),
         ("3", None),
         ("no json", None),
+        ('```json\n{"a": [1, 2', {"a": [1]}),
         ('{"a": 1}}', {"a": 1}),
     ],
 )
@@ -68,3 +72,16 @@ def test_the_whole_cost_is_linear():
 
     small, large = min(seconds(500) for _ in range(3)), min(seconds(5000) for _ in range(2))
     assert large < 25 * small + 0.05
+
+
+def test_a_stream_tells_what_is_known_so_far():
+    def steps():
+        yield from ['{"name": "A', 'da", "age": 3', "6}"]
+        return "the completion"
+
+    stream: Any = TextStream(steps(), lambda: None)
+    found = []
+    for _ in stream:
+        found.append(copy.deepcopy(stream.partial_value))
+    assert found == [{"name": "A"}, {"name": "Ada"}, {"name": "Ada", "age": 36}]
+    assert stream.completion == "the completion"

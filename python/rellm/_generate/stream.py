@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rellm._generate.text_state import find_stop
 
 if TYPE_CHECKING:
+    from rellm._constraints.json_schema.partial import PartialJson
     from rellm._generate.completion import Completion
 
 
@@ -31,6 +32,25 @@ class TextStream(Steps[str, None, "Completion"]):
         self._steps = steps
         self._stop = stop
         self._completion: Completion | None = None
+        self._unread: list[str] = []
+        self._partial: PartialJson | None = None
+
+    @property
+    def partial_value(self) -> Any:
+        """What can be told so far of the JSON that is being written, as plain data; None before anything can.
+
+        Unfinished numbers and words are left out, an unfinished string is given as far as it is written; it never
+        raises, and asking after every piece costs no more than the text. The lists and dicts grow while the text is
+        written: copy what is to be kept. For a text that is no JSON it is None.
+        """
+        if self._partial is None:
+            from rellm._constraints.json_schema.partial import PartialJson
+
+            self._partial = PartialJson()
+        for piece in self._unread:
+            self._partial.feed(piece)
+        self._unread.clear()
+        return self._partial.value
 
     @property
     def completion(self) -> Completion:
@@ -49,7 +69,9 @@ class TextStream(Steps[str, None, "Completion"]):
     def send(self, value: None, /) -> str:
         """The next piece; `next(stream)` does the same."""
         try:
-            return self._steps.send(value)
+            piece = self._steps.send(value)
+            self._unread.append(piece)
+            return piece
         except StopIteration as end:
             self._completion = end.value if end.value is not None else self._completion
             raise

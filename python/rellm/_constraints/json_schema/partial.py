@@ -40,6 +40,9 @@ class PartialJson:
                 at = self._read_string(text, at)
             elif self._state == "scalar":
                 at = self._read_scalar(text, at)
+            elif self._state == "fence":
+                self._state = "value" if text[at] == "\n" else "fence"
+                at += 1
             elif text[at] in _WHITE:
                 at += 1
             else:
@@ -155,6 +158,8 @@ class PartialJson:
         elif state == "comma":
             is_object = bool(self._open) and isinstance(self._open[-1], dict)
             self._state = ("key" if is_object else "value") if sign == "," and self._open else "end"
+        elif sign == "`" and not self._open:
+            self._state = "fence"  # a fence of Markdown: its line is left out
         elif sign == '"':
             self._is_key = state == "key"
             self._state = "string"
