@@ -45,6 +45,8 @@ _SWITCHABLE = [regex.I, regex.M, regex.S, regex.X, regex.F, regex.W, regex.A, re
 _MAY_WARN = re.compile(r"\[\^?\[|--|&&|~~|\|\|")
 # A pattern longer than this is not compiled by a library only to say more about it.
 _LONGEST_LOOK = 20_000
+# What `re` refuses and `regex` has: properties, recursion, calls of groups, names without a P, `\\K`, `\\X` and their kin.
+_OF_REGEX_ALONE = re.compile(r"\\[pPKXLGhmMR]|\(\?(?:R\)|\d+\)|&|P>|\||<[A-Za-z_]|[a-zA-Z]*[bwferV])")
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
@@ -339,14 +341,16 @@ def warn_of_special_tokens(constraint: Regex, vocabulary: Vocabulary) -> None:
 
 
 def _perhaps_for_regex(constraint: Regex) -> str:
-    """Where `re` refuses what `regex` reads: `\\p{L}`, `(?R)`, `\\K`, `(?<name>…)`."""
-    if constraint.dialect != "re" or len(constraint.pattern) > _LONGEST_LOOK:
+    """Where `re` refuses what `regex` alone has: `\\p{L}`, `(?R)`, `\\K`, `(?<name>…)`.
+
+    The core reads the pattern, whose work is bounded: `regex` itself unrolls counted repetitions in lookbehinds.
+    """
+    from rellm._dialects import tables
+
+    if constraint.dialect != "re" or not _OF_REGEX_ALONE.search(constraint.pattern):
         return ""
-    try:
-        regex.compile(constraint.pattern)
-    except (regex.error, ValueError, TypeError, IndexError, KeyError, AttributeError, RecursionError):
-        return ""  # the library has errors of its own for some wrong patterns
-    return '; regex reads it: pass dialect="regex"'
+    outcome, _, _ = tables.regex_dialect().outcome(constraint.pattern, 0, {})
+    return '; regex reads it: pass dialect="regex"' if outcome in ("automaton", "search") else ""
 
 
 def _let_re_warn(constraint: Regex) -> None:
