@@ -148,3 +148,16 @@ def test_a_used_processor_is_a_value_without_its_calls(again: Any) -> None:
     other = again(processor)
     assert _allowed(other, [5, 6, start[0]], len(vocabulary)) == start
     assert _allowed(processor, [5, 6, start[0]], len(vocabulary)) == after
+
+
+def test_the_class_of_langchain_is_a_value_that_can_be_copied_and_pickled() -> None:
+    from rellm.integrations.langchain import RELLM
+    from transformers import pipeline
+
+    of = family("gpt2")
+    pipe = pipeline("text-generation", model=of.model, tokenizer=of.tokenizer, max_new_tokens=9)
+    llm = RELLM(pipeline=pipe, regex="red|green", max_new_tokens=9)
+    expected = llm.invoke("The capital of")
+    for again in (copy.copy(llm), copy.deepcopy(llm), pickle.loads(pickle.dumps(llm))):
+        assert again.regex == llm.regex
+        assert again.invoke("The capital of") == expected

@@ -8,12 +8,13 @@ every form of LangChain (`invoke`, `generate`, `batch`, `stream` and their async
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import re
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import regex as _regex
 
@@ -80,6 +81,24 @@ class RELLM(BaseLLM):
     # Held while the model is loaded, so that threads that ask at the same time load it once.
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
     _was_loaded: bool = PrivateAttr(default=False)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """A value: without what is made when it is first asked."""
+        state = dict(super().__getstate__())
+        private = dict(state.get("__pydantic_private__") or {})
+        private.pop("_lock", None)
+        private["_generator"] = None
+        state["__pydantic_private__"] = private
+        return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self._lock = threading.Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        other = type(self).__new__(type(self))
+        other.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return other
 
     @classmethod
     def from_model_id(
