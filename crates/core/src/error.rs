@@ -44,6 +44,8 @@ pub enum Error {
         /// The way from a rule back to it, by number.
         rules: Vec<u32>,
     },
+    /// A mask depends on what was cut off of a state's stack. Never leaves the core.
+    Opaque,
     /// What was handed over does not follow the notation: a fault of the program, not of the constraint.
     Malformed {
         /// What was expected, and where.
@@ -102,6 +104,7 @@ impl Error {
                 (message, remedy.as_str(), *position)
             }
             Error::NotRegular { construct, position } => (construct, "", *position),
+            Error::Opaque => return "a mask depends on what was cut off".to_owned(),
             Error::LeftRecursion { rules } => {
                 let way: Vec<String> = rules.iter().chain(rules.first()).map(|rule| format!("rule {rule}")).collect();
                 return format!(

@@ -17,5 +17,6 @@ pub mod lazy_dfa;
 pub mod limits;
 pub mod mask;
 pub mod matcher;
+pub mod symbols;
 pub mod syntax;
 pub mod vocabulary;

@@ -269,6 +269,6 @@ fn a_batch_of_counters_is_filled_in_parallel() {
     let mut out = vec![0; matchers.len()];
     fill_masks(matchers.iter().zip(out.chunks_mut(1)), 4).unwrap();
     for (matcher, row) in matchers.iter().zip(&out) {
-        assert_eq!(ids(&[*row]), followers(walk(Place::Start, matcher.text()).unwrap(), 40));
+        assert_eq!(ids(&[*row]), followers(walk(Place::Start, &matcher.text()).unwrap(), 40));
     }
 }

@@ -186,7 +186,7 @@ fn walk(
                     panic!(
                         "{}: after {:?}, token {id} ({:?}) is {} by a plain walk and not by {way:?}",
                         case.name,
-                        String::from_utf8_lossy(matchers[0].text()),
+                        String::from_utf8_lossy(&matchers[0].text()),
                         vocabulary.token_bytes(id).map(String::from_utf8_lossy),
                         if plain[word] >> (id % 32) & 1 == 1 { "allowed" } else { "refused" },
                     );

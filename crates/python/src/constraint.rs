@@ -8,8 +8,11 @@ use crate::vocabulary::Vocabulary;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use rellm_core::automaton::Automaton;
+use rellm_core::codepoints::CodePoints;
 use rellm_core::compile;
 use rellm_core::error::Error;
+use rellm_core::lazy_dfa;
 use rellm_core::limits as core_limits;
 use rellm_core::mask::{CompiledConstraint, FastPaths};
 use rellm_core::syntax::{self, fragments};
@@ -46,6 +49,29 @@ fn check_texts(texts: &[Bound<'_, PyString>], limits: &Limits) -> PyResult<()> {
     let Some(first) = texts.first() else { return Ok(()) };
     let checked = limits.inner.check_texts(texts.len() as u64, characters);
     checked.map_err(|error| exception(first.py(), &error, None))
+}
+
+/// Whether a text is in the language of a tree in its flat form.
+#[pyfunction]
+pub(crate) fn expression_matches(
+    py: Python<'_>,
+    ops: Vec<i64>,
+    strings: Vec<Bound<'_, PyString>>,
+    dialects: Vec<Py<Dialect>>,
+    text: &str,
+    limits: Limits,
+) -> PyResult<bool> {
+    let points: Vec<Vec<u32>> = strings.iter().map(code_points).collect::<PyResult<_>>()?;
+    detached(py, || {
+        let dialects: Vec<&syntax::Dialect> = dialects.iter().map(|dialect| &dialect.get().inner).collect();
+        let context = fragments::Context { strings: &points, dialects: &dialects, limits: &limits.inner };
+        let tree = fragments::read(&ops, &context)?;
+        let mut automaton = lazy_dfa::compile_tree(&tree, &CodePoints::scalars(), &limits.inner)?;
+        automaton.refuel(limits.inner.fuel);
+        let end = text.bytes().try_fold(automaton.start(), |state, byte| automaton.step(state, byte))?;
+        Ok(automaton.is_accepting(end))
+    })?
+    .map_err(|error: Error| exception(py, &error, None))
 }
 
 #[pymethods]

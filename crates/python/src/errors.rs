@@ -51,7 +51,7 @@ pub(crate) fn exception(py: Python<'_>, error: &Error, pattern: Option<(&Bound<'
             Error::Pattern { position, .. } => instance(py, "PatternError", message, &place(*position)?),
             Error::Unsupported { position, .. } => instance(py, "UnsupportedError", message, &place(*position)?),
             Error::NotRegular { construct, position } => Ok(NotRegularError::new_err((construct.clone(), *position))),
-            Error::InString { .. } | Error::Malformed { .. } => Ok(PyValueError::new_err(message)),
+            Error::InString { .. } | Error::Malformed { .. } | Error::Opaque => Ok(PyValueError::new_err(message)),
             Error::LeftRecursion { .. } => instance(py, "PatternError", message, &[]),
             Error::Unsatisfiable { .. } => instance(py, "UnsatisfiableError", message, &[]),
             Error::Vocabulary { .. } => instance(py, "VocabularyError", message, &[]),

@@ -243,6 +243,19 @@ impl Matcher {
         rejection.map(|rejection| Rejection::of(py, rejection, Some(&token_id))).transpose()
     }
 
+    fn shortest_completion_tokens(&self, py: Python<'_>) -> PyResult<Vec<u32>> {
+        self.ask(py, core::Matcher::shortest_completion_tokens)
+    }
+
+    fn forced_tokens(&self, py: Python<'_>) -> PyResult<Vec<u32>> {
+        self.ask(py, core::Matcher::forced_tokens)
+    }
+
+    /// (mark, start, end) of each marked part of the text, in bytes, in the order in which they begin.
+    fn marks(&self, py: Python<'_>) -> PyResult<Vec<(u32, usize, usize)>> {
+        self.ask(py, core::Matcher::marks)
+    }
+
     fn next_characters(&self, py: Python<'_>) -> PyResult<Vec<(u32, u32)>> {
         Ok(self.ask(py, core::Matcher::next_characters)?.ranges().to_vec())
     }

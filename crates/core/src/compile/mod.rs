@@ -5,9 +5,9 @@ mod static_bound;
 use crate::automaton::{Automaton, StateId};
 use crate::codepoints::CodePoints;
 use crate::error::Result;
-use crate::lazy_dfa::{self, RegexAutomaton};
+use crate::lazy_dfa::{self, Marker, RegexAutomaton};
 use crate::limits::Limits;
-use crate::mask::{CompiledConstraint, unspelled};
+use crate::mask::{CompiledConstraint, FindMarks, unspelled};
 use crate::syntax::ast::{Node, Pattern, Tree};
 use crate::vocabulary::Vocabulary;
 use std::sync::Arc;
@@ -25,7 +25,9 @@ pub fn compile(pattern: &Pattern, vocabulary: Arc<Vocabulary>, limits: &Limits) 
 /// # Errors
 /// Those of [`lazy_dfa::compile_tree`] and of [`CompiledConstraint::new`].
 pub fn compile_tree(tree: &Tree, vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<CompiledConstraint>> {
-    over(|alphabet| lazy_dfa::compile_tree(tree, alphabet, limits), &tree.root, vocabulary, limits)
+    let marker = Marker::new(tree, vocabulary.alphabet(), limits);
+    let constraint = over(|alphabet| lazy_dfa::compile_tree(tree, alphabet, limits), &tree.root, vocabulary, limits)?;
+    Ok(constraint.with_marker(marker.map(|marker| Box::new(marker) as Box<dyn FindMarks>)))
 }
 
 /// The constraint of what `compiled` makes over an alphabet, with an upper bound on the distance from `root`.

@@ -108,6 +108,9 @@ fn node_ways(node: &Node, alphabet: &CodePoints) -> Option<Ways> {
         }
         Node::Rule(_)
         | Node::Table(_)
+        | Node::Members(_)
+        | Node::Items(_)
+        | Node::Special(_)
         | Node::Intersection(_)
         | Node::Complement(_)
         | Node::Atomic(_)

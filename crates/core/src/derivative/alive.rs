@@ -14,7 +14,7 @@ use crate::derivative::situation::Situation;
 use crate::error::Result;
 use crate::expression::arena::{EMPTY, Expr, ExprId, NOTHING, UNBOUND};
 use crate::expression::facts::flag;
-use crate::expression::minterms::Minterm;
+use crate::expression::minterms::{Minterm, SPECIAL};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -160,7 +160,8 @@ impl Calculus {
         let own = compared.iter().filter(|c| (lo..=hi).contains(*c)).map(|&c| (partition.minterm(c), c));
         let others =
             (1..partition.len() as Minterm).filter_map(|m| Some((m, partition.other(m, &compared, (lo, hi))?)));
-        own.filter(|&(m, _)| m != 0).chain(others).collect()
+        let specials = partition.specials().iter().filter(|_| hi == MAX).map(|&(id, m)| (m, SPECIAL + id));
+        own.filter(|&(m, _)| m != 0).chain(others).chain(specials).collect()
     }
 
     /// The characters that a situation may compare the next one with, sorted.

@@ -246,7 +246,14 @@ impl Calculus {
                     return Ok(());
                 }
                 // Patterns have none of these inside.
-                Expr::Rule(_) | Expr::Part(_) | Expr::Table { .. } => return Ok(()),
+                Expr::Rule(_)
+                | Expr::Part(_)
+                | Expr::Table { .. }
+                | Expr::Members { .. }
+                | Expr::Keys { .. }
+                | Expr::Items { .. }
+                | Expr::Top { .. }
+                | Expr::Opaque => return Ok(()),
             }
         }
     }

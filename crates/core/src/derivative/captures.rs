@@ -228,7 +228,14 @@ impl Calculus {
                 Expr::Atomic(threads) => stack.extend(threads.iter().map(|t| t.1)),
                 Expr::Backref { .. } | Expr::Text { .. } | Expr::Not(_) => bits.extend(self.partition.bits(ALL)),
                 // What a pattern does not have inside.
-                Expr::Rule(_) | Expr::Part(_) | Expr::Table { .. } => bits.extend(self.partition.bits(ALL)),
+                Expr::Rule(_)
+                | Expr::Part(_)
+                | Expr::Table { .. }
+                | Expr::Members { .. }
+                | Expr::Keys { .. }
+                | Expr::Items { .. }
+                | Expr::Top { .. }
+                | Expr::Opaque => bits.extend(self.partition.bits(ALL)),
                 // What reads nothing.
                 _ => {}
             }
@@ -569,7 +576,7 @@ impl Calculus {
                     let left = self.captures.text(*content).len() as u32;
                     self.captures.add_next(*reference, *content, left, &mut characters);
                 }
-                other => other.children(&mut stack),
+                other => self.arena.pieces(other, &mut stack),
             }
         }
         self.unpaid.set(self.unpaid.get() + (seen.len() + characters.len()) as u64);

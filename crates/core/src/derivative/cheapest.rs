@@ -12,14 +12,15 @@ use crate::derivative::derive::{Calculus, STEP};
 use crate::error::Result;
 use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId};
 use crate::expression::facts::flag;
-use crate::expression::minterms::ClassId;
+use crate::expression::minterms::{ClassId, SPECIAL};
+use crate::symbols;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 /// No text is known.
-const NONE: u64 = u64::MAX;
+pub(super) const NONE: u64 = u64::MAX;
 
 /// What is known of the cheapest texts.
 #[derive(Debug, Clone, Default)]
@@ -51,26 +52,27 @@ enum Job {
 }
 
 fn push(character: u32, text: &mut Vec<u8>) {
-    if let Some(character) = char::from_u32(character) {
-        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    match char::from_u32(character) {
+        Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        None if character >= SPECIAL => text.extend_from_slice(&symbols::encode(character - SPECIAL)),
+        None => {}
     }
 }
 
 fn width(character: u32) -> u64 {
-    char::from_u32(character).map_or(0, |c| c.len_utf8() as u64)
+    char::from_u32(character).map_or(1, |c| c.len_utf8() as u64)
 }
 
 impl Calculus {
     /// The bytes of the cheapest text of a plain term.
     pub fn cost(&mut self, term: ExprId) -> Result<u64> {
-        if self.arena.is(term, flag::RULES) && self.cheapest.rules.is_empty() {
-            self.find_costs_of_rules()?;
-        }
+        self.find_costs_of_rules(term)?;
         self.cost_so_far(term)
     }
 
     /// Appends the cheapest text of a plain term.
     pub fn write_cheapest(&mut self, term: ExprId, out: &mut Vec<u8>) -> Result<()> {
+        self.find_costs_of_rules(term)?;
         let mut jobs = vec![Job::Write(term)];
         while let Some(job) = jobs.pop() {
             self.spend(1)?;
@@ -119,6 +121,10 @@ impl Calculus {
                     self.spend(text.len() as u64)?;
                     text.into_iter().for_each(|character| push(character, out));
                 }
+                Expr::Members { .. } | Expr::Keys { .. } | Expr::Items { .. } => {
+                    let pieces = self.cheapest_close(head)?.map(|(_, pieces)| pieces).unwrap_or_default();
+                    jobs.extend(pieces.into_iter().rev().map(Job::Write));
+                }
                 Expr::Rule(rule) => jobs.push(Job::Write(self.arena.rules[rule as usize].body)),
                 Expr::Part(number) => {
                     let text = self.cheapest_of_part(number)?;
@@ -149,7 +155,7 @@ impl Calculus {
     }
 
     /// The same with the rules that are settled; [`NONE`], if that is not enough to tell.
-    fn cost_so_far(&mut self, term: ExprId) -> Result<u64> {
+    pub(super) fn cost_so_far(&mut self, term: ExprId) -> Result<u64> {
         let mut spine = Vec::new();
         let mut rest = term;
         let mut sum = loop {
@@ -196,15 +202,22 @@ impl Calculus {
                 cost => cost.saturating_mul(u64::from(min)).min(NONE - 1),
             },
             Expr::Table { table, state } => self.arena.automata[table as usize].cost(state),
+            Expr::Members { .. } | Expr::Keys { .. } | Expr::Items { .. } => match self.cheapest_close(item)? {
+                Some((cost, _)) => cost,
+                None => NONE,
+            },
             Expr::Rule(rule) => self.cheapest.rules[rule as usize],
             Expr::Part(number) => self.cheapest_of_part(number)?.len() as u64,
             _ => 0,
         })
     }
 
-    /// Settles the costs of all rules, the cheapest first.
-    fn find_costs_of_rules(&mut self) -> Result<()> {
+    /// Settles the costs of all rules, if the term refers to any and it was not done before.
+    fn find_costs_of_rules(&mut self, term: ExprId) -> Result<()> {
         let count = self.arena.rules.len();
+        if !self.arena.is(term, flag::RULES) || !self.cheapest.rules.is_empty() {
+            return Ok(());
+        }
         self.cheapest.rules = vec![NONE; count];
         let settled = self.settle_costs(count);
         // What was remembered of unions holds only if all rules are settled.
@@ -325,8 +338,7 @@ impl crate::expression::arena::Arena {
             }
             match *self.get(at) {
                 Expr::Rule(rule) => found.push(rule),
-                Expr::Part(number) => stack.push(self.parts[number as usize].term),
-                ref other => other.children(&mut stack),
+                ref other => self.pieces(other, &mut stack),
             }
         }
         found.sort_unstable();

@@ -59,6 +59,8 @@ pub struct Calculus {
     pub parts: Parts,
     /// What is known of the cheapest texts.
     pub cheapest: Cheapest,
+    /// What collections stand for.
+    pub unfolded: FxHashMap<ExprId, ExprId>,
     /// Whether texts of groups are asked for, so that characters have to be known, not only their minterms.
     pub captures_texts: bool,
     /// Work left.
@@ -110,6 +112,9 @@ pub(crate) const STEP: u64 = 16;
 /// There is room for so many rows, and so many derivatives, from the start.
 const EXPECTED: usize = 512;
 
+/// So many heads of a union at most are compared with one another.
+const MOST_GROUPS: usize = 16;
+
 /// Deeper than this, what could be derived part by part goes over the worklist.
 const SHALLOW: u32 = 48;
 
@@ -125,6 +130,7 @@ impl Calculus {
             holds_after: vec![0; partition.len()],
             parts: Parts::default(),
             cheapest: Cheapest::default(),
+            unfolded: FxHashMap::default(),
             captures_texts: false,
             partition,
             captures,
@@ -149,6 +155,7 @@ impl Calculus {
             + self.parts.memory_bytes()
             + self.cheapest.memory_bytes()
             + self.first_starts.capacity() * 9
+            + self.unfolded.len() * 16
             + self.anywhere.len() * (self.partition.len() / 8 + 64)
     }
 
@@ -196,15 +203,59 @@ impl Calculus {
 
     /// Any of two.
     pub fn or(&mut self, a: ExprId, b: ExprId) -> ExprId {
-        self.arena.union([a, b], &mut self.partition)
+        if self.arena.rules.is_empty() {
+            self.arena.union([a, b], &mut self.partition)
+        } else {
+            self.factored(vec![a, b])
+        }
     }
 
     pub(crate) fn any(&mut self, parts: Vec<ExprId>) -> ExprId {
         match parts[..] {
             [] => NOTHING,
             [only] => only,
-            _ => self.arena.union(parts, &mut self.partition),
+            _ if self.arena.rules.is_empty() => self.arena.union(parts, &mut self.partition),
+            _ => self.factored(parts),
         }
+    }
+
+    /// A union in which what begins with the same unbounded repetition is one sequence: `hT | hU` is `h(T|U)`.
+    ///
+    /// A name that may be followed by this or that is then one repetition and not a union, in whatever rules it stands.
+    fn factored(&mut self, parts: Vec<ExprId>) -> ExprId {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match self.arena.get(part) {
+                Expr::Union(ids) if part != ANYTHING => flat.extend(ids.iter().copied()),
+                _ => flat.push(part),
+            }
+        }
+        self.arena.work += flat.len() as u64;
+        flat.sort_unstable();
+        flat.dedup();
+        // By head: the tails behind it.
+        let mut groups: Vec<(ExprId, Vec<ExprId>)> = Vec::new();
+        let mut ways = Vec::with_capacity(flat.len());
+        for id in flat {
+            let (head, tail) = self.arena.split(id);
+            match self.arena.get(head) {
+                Expr::Repeat { max: MANY, lazy: false, .. } if groups.len() < MOST_GROUPS => {
+                    match groups.iter_mut().find(|group| group.0 == head) {
+                        Some(group) => group.1.push(tail),
+                        None => groups.push((head, vec![tail])),
+                    }
+                }
+                _ => ways.push(id),
+            }
+        }
+        for (head, tails) in groups {
+            let tail = match tails[..] {
+                [only] => only,
+                _ => self.arena.union(tails, &mut self.partition),
+            };
+            ways.push(self.arena.concat(head, tail));
+        }
+        self.arena.union(ways, &mut self.partition)
     }
 
     /// A tail that is about to be kept after a character was read: its marks become what is left to iterate.
@@ -369,11 +420,19 @@ impl Calculus {
                 let rest = self.arena.after_in_table(table, state, m);
                 self.before_settled(rest, tail)
             }
-            Expr::Rule(rule) if shallow && self.arena.is(head, flag::PLAIN) => {
+            Expr::Rule(_) | Expr::Members { .. } | Expr::Items { .. } | Expr::Top { .. }
+                if shallow && self.arena.is(head, flag::PLAIN) =>
+            {
                 self.spend(STEP)?;
                 skips = self.arena.is(head, flag::SKIPS);
-                let body = self.arena.rules[rule as usize].body;
+                let body = self.unfold(head)?;
                 self.derive_before(body, m, tail)?
+            }
+            Expr::Keys { .. } => {
+                self.spend(STEP)?;
+                let rest = self.derive_keys(head, m)?;
+                let tail = self.settle(tail);
+                self.distribute(rest, tail)?
             }
             Expr::Part(_) if shallow && self.arena.is(head, flag::PLAIN) => {
                 self.spend(STEP)?;
@@ -579,8 +638,14 @@ impl Calculus {
                     let derived = self.deeper(|this| this.derive_atomic(&threads, tail, m))?;
                     parts.push(derived);
                 }
-                Expr::Rule(rule) => {
-                    let body = self.arena.rules[rule as usize].body;
+                Expr::Keys { .. } => {
+                    let rest = self.derive_keys(head, m)?;
+                    let tail = self.settle(tail);
+                    parts.push(self.distribute(rest, tail)?);
+                }
+                Expr::Opaque => return Err(Error::Opaque),
+                Expr::Rule(_) | Expr::Members { .. } | Expr::Items { .. } | Expr::Top { .. } => {
+                    let body = self.unfold(head)?;
                     if self.depth < SHALLOW && self.arena.is(head, flag::PLAIN) {
                         parts.push(self.derive_before(body, m, tail)?);
                         if self.arena.is(head, flag::SKIPS) {

@@ -2,9 +2,11 @@
 
 pub(crate) mod alive;
 pub(crate) mod atomic;
+pub(crate) mod borders;
 pub(crate) mod captures;
 pub(crate) mod cheapest;
 pub(crate) mod derive;
 pub(crate) mod nullable;
 pub(crate) mod parts;
 pub(crate) mod situation;
+pub(crate) mod unfold;

@@ -1,7 +1,7 @@
 //! What a term says of the text's end, and a lookbehind's tracker of the present position.
 
 use crate::derivative::derive::{Calculus, STEP};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT};
 use crate::expression::facts::flag;
 use rustc_hash::FxHashSet;
@@ -105,8 +105,10 @@ impl Calculus {
                     }
                     found
                 }
-                Expr::Rule(rule) => {
-                    let body = self.arena.rules[rule as usize].body;
+                Expr::Opaque => return Err(Error::Opaque),
+                Expr::Keys { .. } => false,
+                Expr::Rule(_) | Expr::Members { .. } | Expr::Items { .. } | Expr::Top { .. } => {
+                    let body = self.unfold(head)?;
                     stack.push(self.arena.concat(body, tail));
                     false
                 }
@@ -206,8 +208,10 @@ impl Calculus {
                     let holds = self.tracker_now(tracker)?;
                     if negated { self.arena.not(holds) } else { holds }
                 }
-                Expr::Rule(rule) => {
-                    let body = self.arena.rules[rule as usize].body;
+                Expr::Opaque => return Err(Error::Opaque),
+                Expr::Keys { .. } => NOTHING,
+                Expr::Rule(_) | Expr::Members { .. } | Expr::Items { .. } | Expr::Top { .. } => {
+                    let body = self.unfold(head)?;
                     stack.push(self.arena.concat(body, tail));
                     NOTHING
                 }

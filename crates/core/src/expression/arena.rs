@@ -8,6 +8,7 @@
 //! duplicates, their classes merged and `x{0,j}T`, `x{0,k}T` joined; `Σ*` absorbs a union and vanishes from an
 //! intersection; `(x{a,b}){c,d}` with `a ≤ 1` is `x{ac,bd}`.
 
+use crate::expression::collections::Collections;
 use crate::expression::facts::{ANY_FIRST, Info, PartFacts, flag::*};
 use crate::expression::minterms::{ClassId, Minterm, Partition};
 use crate::expression::rules::Rule;
@@ -101,6 +102,17 @@ pub enum Expr {
     Part(u32),
     /// What is left from a state of a table on; see `transition_table.rs`.
     Table { table: u32, state: u32 },
+    /// What is left of a collection of unordered members, its close included (see `collections.rs`).
+    Members { spec: u32, seen: u32 },
+    /// The rest, from element `depth` on, of one of the keys `lo..hi` of a collection, and of the collection.
+    Keys { spec: u32, seen: u32, lo: u32, hi: u32, depth: u32 },
+    /// A collection of members of which is forgotten what was seen: whether it may be closed, and the letters with which
+    /// the keys begin that may come (see `truncate.rs`).
+    Top { spec: u32, begun: bool, closes: bool, letters: Option<ClassId> },
+    /// What was cut off.
+    Opaque,
+    /// What is left of a row of counted items, its close included.
+    Items { spec: u32, seen: u32 },
 }
 
 /// The start of the text, in `front` and in the context of a state.
@@ -118,8 +130,12 @@ pub struct Arena {
     pub tables: Vec<Box<[(u32, u32)]>>,
     /// The automata of `Table`.
     pub automata: Vec<TransitionTable>,
+    /// Collections of members and rows of items.
+    pub collections: Collections,
     /// What rules stand for, by number.
     pub rules: Vec<Rule>,
+    /// Whether special tokens are told apart: then any number of characters is not all that a text can hold.
+    has_specials: bool,
     /// Whether rules are being translated, so that what is known of them is not true yet.
     pub unsettled: bool,
     /// What is known of parts, by number.
@@ -151,7 +167,9 @@ impl Arena {
             pool: Vec::new(),
             tables: Vec::new(),
             automata: Vec::new(),
+            collections: Collections::default(),
             rules: Vec::new(),
+            has_specials: !partition.specials().is_empty(),
             unsettled: false,
             parts: vec![PartFacts::default()],
             folded: Vec::new(),
@@ -204,6 +222,12 @@ impl Arena {
         &self.infos[id as usize]
     }
 
+    /// Whether `first` holds exactly the minterms with which a text of it begins, and each leads to what is alive.
+    #[inline]
+    pub fn is_exact(&self, id: ExprId) -> bool {
+        self.infos[id as usize].flags & (PLAIN | LOOSE) == PLAIN
+    }
+
     /// Whether a flag is set.
     #[inline]
     pub fn is(&self, id: ExprId, flag: u32) -> bool {
@@ -223,6 +247,7 @@ impl Arena {
             + self.parts.len() * size_of::<PartFacts>()
             + self.rules.len() * size_of::<Rule>()
             + self.automata.iter().map(TransitionTable::memory_bytes).sum::<usize>()
+            + self.collections.memory_bytes()
             + self.room.memory_bytes()
     }
 
@@ -355,7 +380,7 @@ impl Arena {
         if body == ANYTHING && !lazy {
             return ANYTHING;
         }
-        if body == ALL_CHARACTERS && min == 0 && max == MANY && !lazy {
+        if body == ALL_CHARACTERS && min == 0 && max == MANY && !lazy && !self.has_specials {
             return ANYTHING;
         }
         // An iteration that may be empty can stand for any missing one.

@@ -70,6 +70,8 @@ pub mod flag {
     pub const LOOSE: u32 = 1 << 15;
     /// Has a reference to a rule.
     pub const RULES: u32 = 1 << 16;
+    /// The opaque tail may come first.
+    pub const FRONT_OPAQUE: u32 = 1 << 17;
 }
 
 use flag::*;
@@ -83,11 +85,11 @@ const NO_TEXT: Info = Info { min_len: u32::MAX, flags: PLAIN, reads: u16::MAX, t
 /// The most that a length is told apart from none, which `u32::MAX` stands for.
 const LONGEST: u32 = u32::MAX - 1;
 
-fn sum(a: u32, b: u32) -> u32 {
+pub(super) fn sum(a: u32, b: u32) -> u32 {
     if a == u32::MAX || b == u32::MAX { u32::MAX } else { a.saturating_add(b).min(LONGEST) }
 }
 
-fn product(length: u32, times: u32) -> u32 {
+pub(super) fn product(length: u32, times: u32) -> u32 {
     match (length, times) {
         (_, 0) => 0,
         (u32::MAX, _) => u32::MAX,
@@ -143,6 +145,7 @@ impl Arena {
                         | MARKED
                         | COUNTS
                         | LOOSE
+                        | FRONT_OPAQUE
                         | RULES);
                 all.flags &= one.flags | !(PLAIN | STANDS);
                 all.trackers |= one.trackers;
@@ -186,12 +189,12 @@ impl Arena {
                 info.reads = short(self.reads(head).saturating_add(self.reads(tail)));
                 info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
                 info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS | RULES);
-                info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT | RANGE | LOOSE);
+                info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT | RANGE | LOOSE | FRONT_OPAQUE);
                 info.trackers |= t.trackers;
                 if h.flags & MAY_SKIP != 0 {
                     info.front |= t.front;
                     info.first |= t.first;
-                    info.flags |= t.flags & (FRONT_CAPTURE | FRONT_TEXT | LOOSE);
+                    info.flags |= t.flags & (FRONT_CAPTURE | FRONT_TEXT | LOOSE | FRONT_OPAQUE);
                 }
                 info
             }
@@ -290,6 +293,28 @@ impl Arena {
                 info.flags = info.flags & !(CLASS | COMPLEMENT | RANGE | COUNTS | STANDS | BOOLEAN) | RULES;
                 info
             }
+            Expr::Opaque => Info { flags: PLAIN | LOOSE | FRONT_OPAQUE, first: ANY_FIRST, ..Info::default() },
+            Expr::Top { spec, begun, closes, letters } => {
+                let spec = &self.collections.members[spec as usize];
+                let (before, close) =
+                    (*self.info(if begun { spec.between } else { spec.first }), *self.info(spec.close));
+                let mut info = Info { min_len: 0, flags: PLAIN, ..Info::default() };
+                if closes {
+                    info.first |= close.first;
+                    info.flags |= close.flags & (SKIPS | MAY_SKIP | LOOSE);
+                }
+                if let Some(letters) = letters {
+                    info.first |= before.first;
+                    info.flags |= before.flags & LOOSE;
+                    if before.flags & MAY_SKIP != 0 {
+                        info.first |= self.folded(letters);
+                    }
+                }
+                info
+            }
+            Expr::Members { spec, seen } => self.inspect_members(spec, seen),
+            Expr::Keys { spec, seen, lo, hi, depth } => self.inspect_keys(spec, seen, (lo, hi), depth),
+            Expr::Items { spec, seen } => self.inspect_items(spec, seen),
             Expr::Table { table, state } => {
                 let automaton = &self.automata[table as usize];
                 let mut first = Bits::default();

@@ -126,15 +126,25 @@ pub struct Partition {
     sets: FxHashMap<Bits, Arc<CodePoints>>,
     /// By minterm: the class of nothing else.
     literals: Vec<Option<ClassId>>,
+    /// Special tokens, ascending, and the minterm of each. They are symbols that no text spells.
+    specials: Vec<(u32, Minterm)>,
     memory: usize,
 }
+
+/// A special token is told apart from code points by this: the symbol of token `id` is `SPECIAL + id`.
+pub const SPECIAL: u32 = 0x11_0000;
 
 /// The class of all characters.
 pub const ALL: ClassId = 0;
 
 impl Partition {
     /// The coarsest partition of `alphabet` that respects all of `sets`. `None`: too many minterms.
-    pub fn new<'a>(sets: impl IntoIterator<Item = &'a CodePoints>, alphabet: &'a CodePoints) -> Option<Self> {
+    /// Each of `specials`, ascending, is a minterm of its own.
+    pub fn new<'a>(
+        sets: impl IntoIterator<Item = &'a CodePoints>,
+        alphabet: &'a CodePoints,
+        specials: &[u32],
+    ) -> Option<Self> {
         // An interval's signature is the xor of the keys of the sets that it lies in: 128 random bits a set.
         let mut events: Vec<(u32, u128)> = Vec::new();
         for (i, set) in std::iter::once(alphabet).chain(sets).enumerate() {
@@ -170,25 +180,34 @@ impl Partition {
             }
             i += 1;
         }
-        if minterms.len() >= MOST {
+        if minterms.len() + specials.len() >= MOST {
             return None;
         }
+        let characters = minterms.len();
+        let count = characters + specials.len();
         let mut partition = Partition {
             ranges,
             ascii: [0; 128],
-            ascii_bytes: vec![0; minterms.len() + 1],
-            representatives: vec![u32::MAX; minterms.len() + 1],
-            sizes: vec![0; minterms.len() + 1],
+            ascii_bytes: vec![0; count + 1],
+            representatives: vec![u32::MAX; count + 1],
+            sizes: vec![0; count + 1],
             classes: Vec::new(),
             singles: Vec::new(),
             by_bits: FxHashMap::default(),
             sets: FxHashMap::default(),
-            literals: vec![None; minterms.len() + 1],
+            literals: vec![None; count + 1],
+            specials: Vec::with_capacity(specials.len()),
             memory: 0,
         };
         partition.index();
+        for (&id, m) in specials.iter().zip(characters as Minterm + 1..) {
+            partition.specials.push((id, m));
+            partition.representatives[usize::from(m)] = SPECIAL + id;
+            partition.sizes[usize::from(m)] = 1;
+        }
+        // A special token is no character.
         let mut all = Bits::default();
-        for m in 1..partition.len() as Minterm {
+        for m in 1..=characters as Minterm {
             all.add(m);
         }
         partition.add_class(all);
@@ -230,8 +249,17 @@ impl Partition {
         if c < 128 {
             return self.ascii[c as usize];
         }
+        if c >= SPECIAL {
+            let place = self.specials.binary_search_by_key(&(c - SPECIAL), |special| special.0);
+            return place.map_or(0, |index| self.specials[index].1);
+        }
         let index = self.ranges.partition_point(|r| r.1 < c);
         self.ranges.get(index).filter(|r| r.0 <= c).map_or(0, |r| r.2)
+    }
+
+    /// The special tokens that are told apart, ascending, and the minterm of each.
+    pub fn specials(&self) -> &[(u32, Minterm)] {
+        &self.specials
     }
 
     /// The minterm of an ASCII byte.
@@ -418,7 +446,7 @@ mod tests {
     #[test]
     fn characters_of_a_minterm_are_in_the_same_sets() {
         let sets = sets();
-        let mut partition = Partition::new(&sets, &CodePoints::scalars()).unwrap();
+        let mut partition = Partition::new(&sets, &CodePoints::scalars(), &[]).unwrap();
         assert_eq!(partition.len(), 5);
         for set in &sets {
             let class = partition.class(set).unwrap();

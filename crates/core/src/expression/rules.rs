@@ -11,7 +11,7 @@
 use crate::expression::arena::{ANYTHING, Arena, EMPTY, Expr, ExprId, NOTHING};
 use crate::expression::facts::flag;
 use crate::expression::minterms::Bits;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A rule.
 #[derive(Debug, Clone)]
@@ -43,8 +43,7 @@ impl Arena {
             let mut children = Vec::new();
             match self.get(id) {
                 Expr::Rule(rule) => children.push(self.rules[*rule as usize].body),
-                Expr::Part(number) => children.push(self.parts[*number as usize].term),
-                other => other.children(&mut children),
+                other => self.pieces(other, &mut children),
             }
             children.into_iter().for_each(|child| parents[child as usize].push(id));
             queue.push(id);
@@ -70,10 +69,67 @@ impl Arena {
         work
     }
 
-    /// The rules that have no text.
-    pub fn unproductive(&self) -> Vec<u32> {
-        let rules = (0u32..).zip(&self.rules);
-        rules.filter(|(_, rule)| self.info(rule.body).min_len == u32::MAX).map(|(number, _)| number).collect()
+    /// The rules that have no text, and the work that it took to find them.
+    ///
+    /// Without collections the shortest length tells. A collection may ask for members or items of which none can be
+    /// written though each alone could: there rules are found productive one after the other, until no more are.
+    pub fn unproductive(&self) -> (Vec<u32>, u64) {
+        let mut productive: Vec<bool> =
+            self.rules.iter().map(|rule| self.info(rule.body).min_len != u32::MAX).collect();
+        let mut work = productive.len() as u64;
+        if !self.collections.members.is_empty() || !self.collections.items.is_empty() {
+            let possible = std::mem::replace(&mut productive, vec![false; self.rules.len()]);
+            loop {
+                let mut found = Vec::new();
+                let mut known = FxHashMap::default();
+                for (number, rule) in self.rules.iter().enumerate().filter(|&(number, _)| possible[number]) {
+                    if !productive[number] && self.has_text(rule.body, &productive, &mut known) {
+                        found.push(number);
+                    }
+                }
+                work += known.len() as u64;
+                if found.is_empty() {
+                    break;
+                }
+                found.into_iter().for_each(|number| productive[number] = true);
+            }
+        }
+        let numbers = (0u32..).zip(&productive).filter(|(_, productive)| !**productive).map(|(number, _)| number);
+        (numbers.collect(), work)
+    }
+
+    /// Whether a term has a text made of productive rules only.
+    fn has_text(&self, id: ExprId, productive: &[bool], known: &mut FxHashMap<ExprId, bool>) -> bool {
+        if !self.is(id, flag::RULES) {
+            return self.info(id).min_len != u32::MAX;
+        }
+        if let Some(&known) = known.get(&id) {
+            return known;
+        }
+        let (mut rest, mut has) = (id, true);
+        while has && rest != EMPTY {
+            let (head, tail) = self.split(rest);
+            let mut one = |id: ExprId| self.has_text(id, productive, known);
+            has = match *self.get(head) {
+                Expr::Rule(rule) => productive[rule as usize],
+                Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => ids.iter().any(|&id| one(id)),
+                Expr::Repeat { body, min, .. } => min == 0 || one(body),
+                Expr::Members { spec, seen } => {
+                    let spec = &self.collections.members[spec as usize];
+                    let spec = spec.map(|id| if one(id) { id } else { NOTHING }).trimmed();
+                    spec.close != NOTHING && spec.can_end(&self.collections.seen[seen as usize], &mut 0)
+                }
+                Expr::Items { spec, seen } => {
+                    let spec = &self.collections.items[spec as usize];
+                    let spec = spec.map(|id| if one(id) { id } else { NOTHING }).trimmed();
+                    spec.can_end(&self.collections.seen[seen as usize])
+                }
+                _ => self.info(head).min_len != u32::MAX,
+            };
+            rest = tail;
+        }
+        known.insert(id, has);
+        has
     }
 
     /// The rules with which a term can begin before it has read a character.
@@ -87,6 +143,32 @@ impl Arena {
             match *self.get(head) {
                 Expr::Rule(rule) => found.push(rule),
                 Expr::Part(number) => stack.push(self.parts[number as usize].term),
+                Expr::Members { spec, seen } => {
+                    let spec = &self.collections.members[spec as usize];
+                    let begun = self.collections.seen[seen as usize].begun;
+                    let before = if begun { spec.between } else { spec.first };
+                    stack.extend([before, spec.close]);
+                    if self.is(before, flag::MAY_SKIP) {
+                        for &(key, follow, _) in &spec.others {
+                            stack.push(key);
+                            if self.is(key, flag::MAY_SKIP) {
+                                stack.push(follow);
+                            }
+                        }
+                        let strings = &self.tables[spec.table as usize];
+                        let empty = strings.iter().zip(&spec.follows).filter(|(string, _)| string.1 == 0);
+                        stack.extend(empty.map(|(_, follow)| *follow));
+                    }
+                }
+                Expr::Items { spec, seen } => {
+                    let spec = &self.collections.items[spec as usize];
+                    let seen = &self.collections.seen[seen as usize];
+                    let before = if seen.begun { spec.between } else { spec.first };
+                    stack.extend([before, spec.close]);
+                    if self.is(before, flag::MAY_SKIP) {
+                        stack.extend(spec.ways(seen).iter().map(|way| way.1));
+                    }
+                }
                 Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => stack.extend(ids),
                 Expr::Concat(..) => {}
                 ref other => other.children(&mut stack),
@@ -140,6 +222,20 @@ impl Arena {
             }
         }
         Ok(order)
+    }
+}
+
+impl Arena {
+    /// Adds the expressions that a node is made of, those of parts and collections included.
+    pub fn pieces(&self, expr: &Expr, into: &mut Vec<ExprId>) {
+        match *expr {
+            Expr::Part(number) => into.push(self.parts[number as usize].term),
+            Expr::Members { spec, .. } | Expr::Keys { spec, .. } | Expr::Top { spec, .. } => {
+                into.extend(self.collections.members[spec as usize].pieces());
+            }
+            Expr::Items { spec, .. } => into.extend(self.collections.items[spec as usize].pieces()),
+            _ => expr.children(into),
+        }
     }
 }
 

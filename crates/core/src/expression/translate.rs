@@ -11,13 +11,18 @@ use crate::codepoints::CodePoints;
 use crate::derivative::captures::Captures;
 use crate::derivative::derive::Calculus;
 use crate::error::{Error, Result};
-use crate::expression::arena::{ANYTHING, DONE, EMPTY, Expr, ExprId, MANY, NOTHING, START_BIT, UNBOUND};
+use crate::expression::arena::{
+    ALL_CHARACTERS, ANYTHING, DONE, EMPTY, Expr, ExprId, MANY, NOTHING, START_BIT, UNBOUND,
+};
+use crate::expression::collections::{Guard, ItemsSpec, MembersSpec};
 use crate::expression::facts::flag;
-use crate::expression::minterms::{ClassId, Partition};
+use crate::expression::marked::{Marked, marked_rules};
+use crate::expression::minterms::{ClassId, Partition, SPECIAL};
 use crate::expression::rules::Rule;
 use crate::expression::transition_table::TransitionTable;
-use crate::syntax::ast::{Assertion, Direction, Node, RepeatKind, Table, WordAssertion};
+use crate::syntax::ast::{Assertion, Direction, Items, Members, Node, RepeatKind, Table, WordAssertion};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A pattern, ready to be derived.
@@ -30,16 +35,26 @@ pub struct Translation {
     pub trackers: Vec<ExprId>,
     /// Whether texts of groups are asked for, so that characters have to be known, not only their minterms.
     pub captures: bool,
+    /// The structure of the marked parts, if it was asked for.
+    pub marked: Marked,
 }
 
 /// So many characters of a string that follows a repetition are looked at.
 const MOST_FOLLOWING: usize = 64;
 
 /// Translates a tree over an alphabet.
-pub fn translate(root: &Node, rules: &[Node], alphabet: &CodePoints, fuel: u64) -> Result<Translation> {
+///
+/// `with_marks`: for the borders of marked parts; what holds marks then keeps its structure, beside the expressions.
+pub fn translate(
+    root: &Node,
+    rules: &[Node],
+    alphabet: &CodePoints,
+    fuel: u64,
+    with_marks: bool,
+) -> Result<Translation> {
     let mut unproductive = FxHashSet::default();
     loop {
-        match translate_without(root, rules, &unproductive, alphabet, fuel)? {
+        match translate_without((root, rules), &unproductive, alphabet, fuel, with_marks)? {
             Ok(translation) => return Ok(translation),
             // A branch through a rule without a text is no branch: what is left has rules with texts only.
             Err(found) => unproductive.extend(found),
@@ -49,18 +64,19 @@ pub fn translate(root: &Node, rules: &[Node], alphabet: &CodePoints, fuel: u64) 
 
 /// Translates a tree in which some rules have no text. `Err`: so have these others.
 fn translate_without(
-    root: &Node,
-    rules: &[Node],
+    (root, rules): (&Node, &[Node]),
     unproductive: &FxHashSet<u32>,
     alphabet: &CodePoints,
     fuel: u64,
+    with_marks: bool,
 ) -> Result<std::result::Result<Translation, Vec<u32>>> {
     let mut letters = Letters::default();
     letters.visit(root);
     rules.iter().for_each(|rule| letters.visit(rule));
     let sets = letters.sets.iter().map(|s| &**s);
     let characters: Vec<CodePoints> = letters.characters.iter().map(|&c| CodePoints::single(c)).collect();
-    let mut partition = Partition::new(sets.chain(&characters), alphabet).ok_or_else(|| Error::Limit {
+    let specials: Vec<u32> = letters.specials.into_iter().collect();
+    let mut partition = Partition::new(sets.chain(&characters), alphabet, &specials).ok_or_else(|| Error::Limit {
         limit: "memory_bytes",
         allowed: 60_000,
         message: "the pattern tells more than 60,000 classes of characters apart: simplify it".into(),
@@ -97,6 +113,7 @@ fn translate_without(
             translator.calculus.arena.rules[number as usize].body = body;
         }
     }
+    let marked = if with_marks { translator.marked(root, rules)? } else { Marked::default() };
     let root = match root {
         Node::Pattern { pattern, string } => {
             translator.groups = Groups::of(&pattern.root).map_err(|error| error.in_string(*string))?;
@@ -112,15 +129,16 @@ fn translate_without(
         let work = calculus.arena.settle();
         calculus.arena.unsettled = false;
         calculus.spend(work)?;
-        let found: Vec<u32> =
-            calculus.arena.unproductive().into_iter().filter(|rule| !unproductive.contains(rule)).collect();
+        let (found, work) = calculus.arena.unproductive();
+        calculus.spend(work)?;
+        let found: Vec<u32> = found.into_iter().filter(|rule| !unproductive.contains(rule)).collect();
         if !found.is_empty() {
             return Ok(Err(found));
         }
         calculus.find_first_letters()?;
     }
     let captures = calculus.captures_texts;
-    Ok(Ok(Translation { root, trackers, captures, calculus }))
+    Ok(Ok(Translation { root, trackers, captures, calculus, marked }))
 }
 
 /// The sets of characters that a tree tells apart, and whether it compares captured texts.
@@ -129,6 +147,7 @@ struct Letters {
     sets: Vec<Arc<CodePoints>>,
     seen_sets: FxHashSet<*const CodePoints>,
     characters: FxHashSet<u32>,
+    specials: BTreeSet<u32>,
     backreferences: bool,
 }
 
@@ -147,7 +166,23 @@ impl Letters {
             }
             Node::Literal(characters) => self.characters.extend(characters.iter().map(|&c| u32::from(c))),
             Node::Class(set) => self.set(set),
+            Node::Special(ids) => self.specials.extend(ids.iter()),
             Node::Table(table) => table.classes.iter().for_each(|class| self.set(class)),
+            Node::Members(members) => {
+                [&members.first, &members.between, &members.close].into_iter().for_each(|node| self.visit(node));
+                for member in &members.keys {
+                    self.characters.extend(member.key.iter().flat_map(|key| key.iter()).map(|&c| u32::from(c)));
+                    self.visit(&member.follow);
+                }
+                for (key, follow) in &members.others {
+                    self.visit(key);
+                    self.visit(follow);
+                }
+            }
+            Node::Items(items) => {
+                [&items.first, &items.between, &items.close].into_iter().for_each(|node| self.visit(node));
+                items.groups.iter().flatten().for_each(|way| self.visit(&way.1));
+            }
             Node::Sequence(nodes) | Node::Alternation(nodes) | Node::Intersection(nodes) => {
                 nodes.iter().for_each(|node| self.visit(node));
             }
@@ -233,6 +268,9 @@ impl Groups {
             | Node::Rule(_)
             | Node::Table(_)
             // Languages of their own.
+            | Node::Members(_)
+            | Node::Items(_)
+            | Node::Special(_)
             | Node::Pattern { .. }
             | Node::Part(_)
             | Node::Intersection(_)
@@ -471,14 +509,46 @@ impl Translator<'_> {
             }
             Node::Complement(node) => {
                 let term = self.language(node)?;
-                let term = self.calculus.arena.not(term);
+                let mut term = self.calculus.arena.not(term);
+                if !self.calculus.partition.specials().is_empty() {
+                    // The texts that it has are texts: special tokens are none.
+                    let any = self.calculus.arena.repeat(ALL_CHARACTERS, 0, MANY, false);
+                    term = self.calculus.arena.inter([term, any]);
+                }
                 self.own(term, &[])?
             }
             Node::Marked { node, .. } => self.node(node, mode)?,
             Node::Table(table) => self.table(table)?,
+            Node::Members(members) => self.members(members)?,
+            Node::Items(items) => self.items(items)?,
+            Node::Special(ids) => {
+                let partition = &mut self.calculus.partition;
+                let classes: Vec<ClassId> = ids.iter().filter_map(|&id| partition.class_of(SPECIAL + id)).collect();
+                if classes.is_empty() {
+                    return Ok(NOTHING);
+                }
+                let class = partition.union(classes);
+                self.calculus.arena.learn(&self.calculus.partition);
+                self.calculus.arena.class(class)
+            }
             Node::Rule(rule) if self.unproductive.contains(rule) => NOTHING,
             Node::Rule(rule) => self.calculus.arena.rule(*rule, self.asking[*rule as usize]),
         })
+    }
+
+    /// The structure of what holds marks.
+    fn marked(&mut self, root: &Node, rules: &[Node]) -> Result<Marked> {
+        let mut marked = Marked::default();
+        let of_rules = marked_rules(rules);
+        let unproductive = self.unproductive;
+        let mut language = |node: &Node| self.language(node);
+        for (number, rule) in (0u32..).zip(rules) {
+            let holds = of_rules[number as usize] && !unproductive.contains(&number);
+            let piece = if holds { Some(marked.add(rule, &of_rules, &mut language)?) } else { None };
+            marked.rules.push(piece);
+        }
+        marked.root = marked.add(root, &of_rules, &mut language)?;
+        Ok(marked)
     }
 
     fn table(&mut self, table: &Arc<Table>) -> Result<ExprId> {
@@ -493,6 +563,112 @@ impl Translator<'_> {
         arena.automata.push(made);
         self.tables.insert(Arc::as_ptr(table), number);
         Ok(arena.table_state(number, 0))
+    }
+
+    /// A collection of members. Members that cannot be written are none.
+    fn members(&mut self, members: &Members) -> Result<ExprId> {
+        let (first, between) = (self.language(&members.first)?, self.language(&members.between)?);
+        let close = self.language(&members.close)?;
+        let mut keys = Vec::with_capacity(members.keys.len());
+        for (place, member) in (0u32..).zip(&members.keys) {
+            let characters = member.key.iter().flat_map(|key| key.iter());
+            let key = characters.map(|&c| self.char_class(c)).collect::<Option<Vec<_>>>();
+            let key = key.filter(|_| member.key.is_some());
+            let follow = if key.is_some() { self.language(&member.follow)? } else { NOTHING };
+            if follow == NOTHING && member.required {
+                return Ok(NOTHING);
+            }
+            // One that cannot be written keeps its number, for the guards.
+            keys.push((key.unwrap_or_default(), place, follow, member.required));
+        }
+        let mut writable: Vec<usize> = (0..keys.len()).filter(|&index| keys[index].2 != NOTHING).collect();
+        writable.sort_by(|&a, &b| keys[a].0.cmp(&keys[b].0));
+        self.calculus.spend(keys.iter().map(|key| key.0.len() as u64 + 1).sum())?;
+        let arena = &mut self.calculus.arena;
+        let mut table = Vec::with_capacity(writable.len());
+        for &index in &writable {
+            table.push((arena.pool.len() as u32, keys[index].0.len() as u32));
+            arena.pool.extend(&keys[index].0);
+        }
+        let number = arena.tables.len() as u32;
+        arena.tables.push(table.into_boxed_slice());
+        // The bits of what was seen: keys in the order of the table, guarded classes behind them.
+        let mut bits: Vec<Option<u32>> = vec![None; keys.len() + members.others.len()];
+        for (bit, &index) in (0u32..).zip(&writable) {
+            bits[index] = Some(bit);
+        }
+        let mut others = Vec::new();
+        let mut next = writable.len() as u32;
+        for (index, (key, follow)) in members.others.iter().enumerate() {
+            let (key, follow) = (self.language(key)?, self.language(follow)?);
+            if key == NOTHING || follow == NOTHING {
+                continue;
+            }
+            let member = (keys.len() + index) as u32;
+            let guarded = members.guards.iter().any(|guard| guard.0.contains(&member) || guard.1.contains(&member));
+            if guarded {
+                bits[member as usize] = Some(next);
+                next += 1;
+            }
+            others.push((key, follow, bits[member as usize]));
+        }
+        let mut guards = Vec::with_capacity(members.guards.len());
+        for (all, any) in &members.guards {
+            let bit = |member: &u32| bits[*member as usize];
+            // What cannot be written is never seen.
+            if let Some(all) = all.iter().map(bit).collect::<Option<Vec<_>>>() {
+                guards.push(Guard { all, any: any.iter().filter_map(bit).collect() });
+            }
+        }
+        let guarded = |bit: u32| guards.iter().any(|guard| guard.all.contains(&bit) || guard.any.contains(&bit));
+        let spec = MembersSpec {
+            table: number,
+            follows: writable.iter().map(|&index| keys[index].2).collect(),
+            required: writable.iter().map(|&index| keys[index].3).collect(),
+            places: writable.iter().map(|&index| keys[index].1).collect(),
+            guarded: (0..writable.len() as u32).map(guarded).collect(),
+            others,
+            first,
+            between,
+            close,
+            min: members.min,
+            max: members.max.unwrap_or(MANY),
+            ordered: members.ordered,
+            guards,
+        }
+        .trimmed();
+        if close == NOTHING {
+            return Ok(NOTHING);
+        }
+        let seen = spec.unseen();
+        let collections = &mut self.calculus.arena.collections;
+        let number = collections.members.len() as u32;
+        collections.members.push(spec);
+        self.calculus.members(number, seen)
+    }
+
+    fn items(&mut self, items: &Items) -> Result<ExprId> {
+        let (first, between) = (self.language(&items.first)?, self.language(&items.between)?);
+        let close = self.language(&items.close)?;
+        let mut groups = Vec::with_capacity(items.groups.len());
+        for group in &items.groups {
+            let mut ways = Vec::with_capacity(group.len());
+            for (counters, item) in group {
+                ways.push((counters.clone(), self.language(item)?));
+            }
+            groups.push(ways);
+        }
+        if close == NOTHING {
+            return Ok(NOTHING);
+        }
+        let counters = items.counters.iter().map(|counter| (counter.0, counter.1.unwrap_or(MANY))).collect();
+        let (min, max) = (items.min, items.max.unwrap_or(MANY));
+        let spec = ItemsSpec { first, between, close, min, max, counters, groups }.trimmed();
+        let seen = spec.unseen();
+        let collections = &mut self.calculus.arena.collections;
+        let number = collections.items.len() as u32;
+        collections.items.push(spec);
+        self.calculus.items(number, seen)
     }
 
     /// A node as a language of its own.
@@ -905,6 +1081,9 @@ fn fixed_length(node: &Node) -> Option<u64> {
         | Node::Intersection(_)
         | Node::Complement(_)
         | Node::Rule(_)
-        | Node::Table(_) => None,
+        | Node::Table(_)
+        | Node::Members(_)
+        | Node::Items(_)
+        | Node::Special(_) => None,
     }
 }

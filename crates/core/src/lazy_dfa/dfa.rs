@@ -15,10 +15,11 @@ use crate::derivative::alive::Life;
 use crate::derivative::derive::Calculus;
 use crate::error::Result;
 use crate::expression::arena::{ExprId, NOTHING, START_BIT};
-use crate::expression::minterms::Bits;
+use crate::expression::minterms::{Bits, SPECIAL};
 use crate::expression::translate::translate;
 use crate::lazy_dfa::hints::char_loop::CharLoops;
 use crate::lazy_dfa::hints::saturate_counts::Saturated;
+use crate::lazy_dfa::hints::truncate::Truncated;
 use crate::lazy_dfa::hints::words::WordTables;
 use crate::lazy_dfa::known_way::Ways;
 use crate::lazy_dfa::mid_char::{append, character};
@@ -56,6 +57,7 @@ pub struct RegexAutomaton {
     pub(crate) char_loops: CharLoops,
     pub(crate) saturated: Saturated,
     pub(crate) words: WordTables,
+    pub(crate) truncated: Truncated,
     /// By character state: the shortest ways to a match that are known.
     pub(crate) nearest: FxHashMap<CharState, Way>,
     /// By term: the one with captured texts left open, see [`Calculus::lowered`].
@@ -85,7 +87,7 @@ pub fn compile_tree(tree: &Tree, alphabet: &CodePoints, limits: &Limits) -> Resu
 
 fn build(root: &Node, rules: &[Node], alphabet: &CodePoints, limits: &Limits) -> Result<RegexAutomaton> {
     let alphabet = alphabet.intersection(&CodePoints::scalars());
-    let translation = translate(root, rules, &alphabet, limits.fuel)?;
+    let translation = translate(root, rules, &alphabet, limits.fuel, false)?;
     let mut automaton = RegexAutomaton {
         calculus: translation.calculus,
         decoder: Decoder::default(),
@@ -105,6 +107,7 @@ fn build(root: &Node, rules: &[Node], alphabet: &CodePoints, limits: &Limits) ->
         char_loops: CharLoops::default(),
         saturated: Saturated::default(),
         words: WordTables::default(),
+        truncated: Truncated::default(),
         nearest: FxHashMap::default(),
         lower_terms: FxHashMap::default(),
         undecided: FxHashSet::default(),
@@ -197,6 +200,18 @@ impl Automaton for RegexAutomaton {
         }
     }
 
+    fn step_special(&mut self, state: StateId, id: u32) -> Result<StateId> {
+        let symbol = SPECIAL + id;
+        match (self.parts(state), self.calculus.partition.minterm(symbol)) {
+            ((_, Some(_)) | (DEAD, _), _) | (_, 0) => Ok(StateId::DEAD),
+            ((at, None), m) => Ok(StateId(self.walk(at, m, symbol)?)),
+        }
+    }
+
+    fn specials(&self) -> Vec<u32> {
+        self.calculus.partition.specials().iter().map(|special| special.0).collect()
+    }
+
     fn is_accepting(&mut self, state: StateId) -> bool {
         let (at, middle) = self.parts(state);
         // `walk` has worked it out for every state that it returned.
@@ -224,6 +239,7 @@ impl Automaton for RegexAutomaton {
             + self.char_loops.memory_bytes()
             + self.saturated.memory_bytes()
             + self.words.memory_bytes()
+            + self.truncated.memory_bytes()
             + self.nearest.capacity() * (size_of::<Way>() + 5)
             + self.ways.memory_bytes()
             + self.lower_terms.capacity() * 17

@@ -3,7 +3,6 @@
 
 use crate::automaton::StateId;
 use crate::error::Result;
-use crate::expression::facts::flag;
 use crate::expression::minterms::{BEYOND, Minterm};
 use crate::lazy_dfa::dfa::{MIDDLE, RegexAutomaton};
 use crate::lazy_dfa::states::{CharState, DEAD};
@@ -17,7 +16,7 @@ impl RegexAutomaton {
         let term = self.states[state as usize].term;
         let first = self.calculus.arena.info(term).first;
         let mut alive = false;
-        if self.calculus.arena.is(term, flag::PLAIN) && first & BEYOND == 0 {
+        if self.calculus.arena.is_exact(term) && first & BEYOND == 0 {
             alive = first & self.decoder.reach_folded(node) != 0;
         } else {
             for (m, c) in self.inside_character(state, node, bytes) {

@@ -4,6 +4,7 @@ pub(crate) mod dfa;
 pub(crate) mod hints;
 pub(crate) mod known_way;
 pub(crate) mod liveness;
+pub(crate) mod marker;
 pub(crate) mod mid_char;
 pub(crate) mod rebuild;
 pub(crate) mod shortest;
@@ -13,3 +14,4 @@ mod tests;
 pub(crate) mod utf8;
 
 pub use dfa::{RegexAutomaton, compile, compile_tree};
+pub use marker::Marker;

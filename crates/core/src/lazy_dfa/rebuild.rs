@@ -28,9 +28,28 @@ impl Copier {
         fresh.arena.tables.clone_from(&old.arena.tables);
         fresh.arena.automata.clone_from(&old.arena.automata);
         let constants = (0..=crate::expression::arena::ALL_CHARACTERS).map(|id| (id, id)).collect();
+        fresh.arena.collections = old.arena.collections.blank();
         let mut copier = Copier { fresh, ids: constants };
+        copier.collections(old);
         copier.rules(old);
         copier
+    }
+
+    /// The collections, inner ones first, so that each is there when it is needed.
+    fn collections(&mut self, old: &Calculus) {
+        self.fresh.arena.rules.clone_from(&old.arena.rules);
+        for rule in &mut self.fresh.arena.rules {
+            rule.body = NOTHING;
+        }
+        for (is_members, number) in old.arena.collections.in_order() {
+            if is_members {
+                let spec = old.arena.collections.members[number].map(|id| self.expr(old, id));
+                self.fresh.arena.collections.members[number] = spec;
+            } else {
+                let spec = old.arena.collections.items[number].map(|id| self.expr(old, id));
+                self.fresh.arena.collections.items[number] = spec;
+            }
+        }
     }
 
     /// The rules, and what is known of them.
@@ -39,6 +58,7 @@ impl Copier {
             return;
         }
         self.fresh.arena.rules.clone_from(&old.arena.rules);
+        self.fresh.arena.unsettled = true;
         for rule in &mut self.fresh.arena.rules {
             rule.body = NOTHING;
         }
@@ -47,6 +67,7 @@ impl Copier {
             self.fresh.arena.rules[number].body = body;
         }
         self.fresh.arena.settle();
+        self.fresh.arena.unsettled = false;
     }
 
     /// The copy of a situation.
@@ -81,7 +102,7 @@ impl Copier {
                     stack.push(situation.term);
                     stack.extend(old.tracker_sets.get(situation.trackers).iter().map(|tracker| tracker.1));
                 }
-                other => other.children(&mut stack),
+                other => old.arena.pieces(other, &mut stack),
             }
         }
         needed.sort_unstable();
@@ -123,9 +144,16 @@ impl Copier {
                 let situation = self.situation(old, situation);
                 return self.fresh.known_part(situation, life, ends);
             }
+            Expr::Members { spec, seen } => Expr::Members { spec, seen: self.seen(old, seen) },
+            Expr::Keys { spec, seen, lo, hi, depth } => Expr::Keys { spec, seen: self.seen(old, seen), lo, hi, depth },
+            Expr::Items { spec, seen } => Expr::Items { spec, seen: self.seen(old, seen) },
             other => other,
         };
         self.fresh.arena.intern(copy)
+    }
+
+    fn seen(&mut self, old: &Calculus, seen: u32) -> u32 {
+        self.fresh.arena.collections.number(old.arena.collections.seen[seen as usize].clone())
     }
 
     /// The fresh calculus.
@@ -165,6 +193,7 @@ impl RegexAutomaton {
         self.ways = Ways::default();
         self.lower_terms = FxHashMap::default();
         self.undecided = FxHashSet::default();
+        self.truncated.clear();
         self.extra_memory = 0;
         self.add(dead);
         let mut new = Vec::with_capacity(fresh.len());

@@ -13,11 +13,12 @@ use crate::derivative::derive::STEP;
 use crate::error::{Error, Result};
 use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
 use crate::expression::facts::flag;
-use crate::expression::minterms::Minterm;
+use crate::expression::minterms::{Minterm, SPECIAL};
 use crate::lazy_dfa::dfa::RegexAutomaton;
 use crate::lazy_dfa::mid_char::written;
 use crate::lazy_dfa::states::{CharState, DEAD, State};
 use crate::lazy_dfa::utf8::Target;
+use crate::symbols;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -42,8 +43,10 @@ fn width(character: u32) -> u32 {
 }
 
 fn push(character: u32, text: &mut Vec<u8>) {
-    if let Some(character) = char::from_u32(character) {
-        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    match char::from_u32(character) {
+        Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        None if character >= SPECIAL => text.extend_from_slice(&symbols::encode(character - SPECIAL)),
+        None => {}
     }
 }
 

@@ -115,6 +115,9 @@ impl RegexAutomaton {
             return Ok(known);
         }
         let situation = self.calculus.step(Graph::situation_of(self, state), m, c)?;
+        if self.calculus.arena.is(situation.term, flag::FRONT_OPAQUE) {
+            return Err(Error::Opaque);
+        }
         let capturing = self.calculus.arena.is(situation.term, flag::CAPTURING);
         let is_open = capturing && self.calculus.captures.is_opaque(situation.buffer);
         let compares = self.states[state as usize].compares;

@@ -2,15 +2,17 @@
 
 use super::bits::{set, unset};
 use super::budget::distance::{Distances, Ground, WORK};
+use super::budget::spelling::Spelled;
 use super::cache::{Mask, MaskCache};
 use super::class_masks::{Maker, Plans, set_duplicates};
 use super::token_liveness::Liveness;
-use super::trie_walk::{Fuel, Path, step_bytes, walk_all};
-use crate::automaton::StateId;
+use super::trie_walk::{Fuel, Path, step_bytes, walk_all, walk_specials};
+use crate::automaton::{StateId, step_symbol};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::mask::hints::{MaskHints, TokenBounds};
+use crate::symbols;
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::occurrences::Occurrences;
 use crate::vocabulary::slices::{COUNTED, Slices, members};
@@ -231,13 +233,13 @@ impl Engine {
 
     /// The state after `bytes`; or the index of the byte that is dead, with the state before it.
     fn step_bytes(&mut self, state: StateId, bytes: &[u8]) -> Result<std::result::Result<StateId, (usize, StateId)>> {
-        let mut last = state;
-        for (index, &byte) in bytes.iter().enumerate() {
-            let next = self.automaton.step(last, byte)?;
+        let (mut last, mut index) = (state, 0);
+        while index < bytes.len() {
+            let (next, length) = step_symbol(&mut *self.automaton, last, &bytes[index..])?;
             if next == StateId::DEAD {
                 return Ok(Err((index, last)));
             }
-            last = next;
+            (last, index) = (next, index + length);
         }
         Ok(Ok(last))
     }
@@ -251,11 +253,21 @@ impl Engine {
     }
 
     fn step_chunks(&mut self, here: Slot, bytes: &[u8]) -> Result<Step> {
-        for (index, chunk) in bytes.chunks(CHUNK).enumerate() {
-            match self.attempt(|engine| engine.step_bytes(engine.state(here), chunk))? {
-                Ok(next) => self.set_state(here, next),
-                Err((at, last)) => return Ok(Step::FailedAt(index * CHUNK + at, last)),
+        let mut from = 0;
+        while from < bytes.len() {
+            let mut to = bytes.len().min(from + CHUNK);
+            // A special token is not cut.
+            let end = &bytes[to.saturating_sub(symbols::LENGTH - 1).max(from + 1)..to];
+            if to < bytes.len()
+                && let Some(back) = end.iter().rev().position(|&byte| byte == symbols::MARKER)
+            {
+                to -= back + 1;
             }
+            match self.attempt(|engine| engine.step_bytes(engine.state(here), &bytes[from..to]))? {
+                Ok(next) => self.set_state(here, next),
+                Err((at, last)) => return Ok(Step::FailedAt(from + at, last)),
+            }
+            from = to;
         }
         let live = self.attempt(|engine| engine.is_live(engine.state(here)))?;
         Ok(if live { Step::To(self.state(here)) } else { Step::NotSpelled(self.state(here)) })
@@ -291,6 +303,11 @@ impl Engine {
         let runs = |byte| vocabulary.runs(occurrences, byte);
         let bounds = TokenBounds { characters: COUNTED as u32, runs: &runs };
         let Some(coarse) = self.automaton.saturate(state, &bounds)? else {
+            if let Some(shared) = self.make_shared(state, row, vocabulary)? {
+                let budget = self.mask_budget();
+                self.masks.insert(state, Mask::Like { of: shared, without: Box::default() }, budget);
+                return Ok(());
+            }
             return self.make_own(state, row, vocabulary);
         };
         // PERF: tokens of up to COUNTED characters cannot tell the two apart, and few are longer: in a form with strings of
@@ -311,6 +328,8 @@ impl Engine {
                 for &token in between.iter() {
                     let is_allowed = if vocabulary.is_eos(token) {
                         self.automaton.is_accepting(state)
+                    } else if self.has_special(token) {
+                        self.automaton.step_special(state, token)? != StateId::DEAD
                     } else {
                         let (end, steps) = step_bytes(&mut *self.automaton, state, vocabulary.bytes_of(token))?;
                         self.fuel.spend(steps as u64)?;
@@ -335,7 +354,9 @@ impl Engine {
             row.fill(0);
             return Ok(());
         }
-        if !self.masks.write(state, row, vocabulary.eos_token_ids()) {
+        if !self.masks.write(state, row, vocabulary.eos_token_ids())
+            && self.make_shared(state, row, vocabulary)?.is_none()
+        {
             self.make_own(state, row, vocabulary)?;
         }
         Ok(())
@@ -362,6 +383,27 @@ impl Engine {
         Ok(few)
     }
 
+    /// Writes the mask of a state that is like this one but for what lies deep in its stack; returns that state.
+    fn make_shared(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<Option<StateId>> {
+        let mut attempt = 0;
+        while let Ok(found) = self.automaton.truncated(state, attempt)? {
+            if let Some(truncated) = found {
+                if self.masks.write(truncated, row, vocabulary.eos_token_ids()) {
+                    return Ok(Some(truncated));
+                }
+                let made = self.make_own(truncated, row, vocabulary);
+                self.automaton.note_truncated(truncated, attempt, made.is_ok());
+                match made {
+                    Ok(()) => return Ok(Some(truncated)),
+                    Err(Error::Opaque) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            attempt += 1;
+        }
+        Ok(None)
+    }
+
     fn fast_ways<'a>(&self, vocabulary: &'a Vocabulary) -> Option<(&'a Slices, &'a Occurrences)> {
         let ways = vocabulary.fast().filter(|_| vocabulary.is_regular() && self.fast != FastPaths::Never)?;
         Some((&ways.0, &ways.1))
@@ -379,10 +421,16 @@ impl Engine {
     }
 
     fn make_own(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
-        let mut copied = None;
+        let (mut copied, mut has_specials) = (None, false);
         match (vocabulary.is_regular(), self.fast_ways(vocabulary)) {
             (true, Some((slices, occurrences))) => {
                 copied = self.maker(vocabulary, slices, occurrences).fill(state, row)?;
+                let Engine { automaton, fuel, .. } = self;
+                walk_specials(&mut **automaton, state, fuel, |token, _| {
+                    set(row, token);
+                    has_specials = true;
+                    Ok(())
+                })?;
             }
             (true, None) => {
                 row.fill(0);
@@ -411,8 +459,8 @@ impl Engine {
         self.complete(state, row);
         let budget = self.mask_budget();
         let mask = match copied {
-            Some(class) => Mask::Copied { class, accepting: self.automaton.is_accepting(state) },
-            None => Mask::keep(row),
+            Some(class) if !has_specials => Mask::Copied { class, accepting: self.automaton.is_accepting(state) },
+            _ => Mask::keep(row),
         };
         self.masks.insert(state, mask, budget);
         Ok(())
@@ -505,7 +553,10 @@ impl Engine {
             return Ok(ends);
         }
         let ends = if self.vocabulary.is_regular() {
-            self.attempt(|engine| engine.automaton.next_characters(engine.state(slot)))?.is_empty()
+            self.attempt(|engine| {
+                let state = engine.state(slot);
+                Ok(engine.automaton.next_characters(state)?.is_empty() && engine.next_specials(state)?.is_empty())
+            })?
         } else {
             let mut row = std::mem::take(&mut self.scratch);
             row.resize(self.vocabulary.mask_words(), 0);
@@ -520,8 +571,35 @@ impl Engine {
         Ok(ends)
     }
 
+    /// The special tokens that may follow.
+    pub(crate) fn next_specials(&mut self, state: StateId) -> Result<Vec<u32>> {
+        let mut next = Vec::new();
+        walk_specials(&mut *self.automaton, state, &mut self.fuel, |id, _| {
+            next.push(id);
+            Ok(())
+        })?;
+        Ok(next)
+    }
+
+    /// Whether a special token is one of the language's.
+    pub(crate) fn has_special(&self, id: u32) -> bool {
+        self.automaton.specials().binary_search(&id).is_ok()
+    }
+
     pub(crate) fn next_characters(&mut self, state: StateId) -> Result<CodePoints> {
         self.automaton.next_characters(state)
+    }
+
+    /// The fewest tokens that spell a text, special tokens included.
+    pub(crate) fn spelled(&mut self, text: &[u8]) -> Result<Vec<u32>> {
+        let (mut tokens, mut at, mut spelled) = (Vec::new(), 0, Spelled::default());
+        while at < text.len() {
+            let Some((token, _)) = spelled.first(&self.vocabulary, &text[at..], &mut self.fuel)? else { break };
+            tokens.push(token);
+            at +=
+                symbols::decode(&text[at..]).map_or_else(|| self.vocabulary.bytes_of(token).len(), |_| symbols::LENGTH);
+        }
+        Ok(tokens)
     }
 
     /// A shortest text that tokens spell and that leads from `state`, which is alive, to a match.

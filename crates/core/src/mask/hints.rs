@@ -51,6 +51,16 @@ pub trait MaskHints: Automaton {
     fn saturate(&mut self, _state: StateId, _bounds: &TokenBounds<'_>) -> Result<Option<Representatives>> {
         Ok(None)
     }
+
+    /// A state that has the same mask, if the mask can be made: one that has forgotten what tokens do not reach as a rule.
+    /// The smaller `attempt`, from 0 on, the more states share it. `Ok(None)`: none, but a further attempt may find one;
+    /// `Err`: there are no more. Making the mask may fail with [`Error::Opaque`](crate::error::Error::Opaque).
+    fn truncated(&mut self, _state: StateId, _attempt: usize) -> Result<std::result::Result<Option<StateId>, ()>> {
+        Ok(Err(()))
+    }
+
+    /// Takes note of whether the mask of a truncated state could be made.
+    fn note_truncated(&mut self, _state: StateId, _attempt: usize, _succeeded: bool) {}
 }
 
 /// States that stand for others with saturated repetition counters.

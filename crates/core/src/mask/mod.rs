@@ -21,15 +21,45 @@ use crate::mask::hints::MaskHints;
 use crate::vocabulary::Vocabulary;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What tells where the marked parts of a text are.
+pub trait FindMarks: Send {
+    /// The number of the mark, start and end in bytes, in the order in which the parts begin.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    fn marks(&mut self, text: &[u8]) -> Result<Vec<(u32, usize, usize)>>;
+}
+
 /// A constraint over a vocabulary. Immutable to its users: what it learns while it is used is behind a mutex.
 pub struct CompiledConstraint {
     vocabulary: Arc<Vocabulary>,
     engine: Mutex<Engine>,
     closed: Arc<Mutex<Vec<Slot>>>,
     longest_way: Option<u32>,
+    /// What tells where the marked parts of a text are, if there are any.
+    marker: Option<Mutex<Box<dyn FindMarks>>>,
 }
 
 impl CompiledConstraint {
+    /// The same constraint with what tells where its marked parts are. Nobody else has it yet.
+    pub(crate) fn with_marker(mut self: Arc<Self>, marker: Option<Box<dyn FindMarks>>) -> Arc<Self> {
+        if let Some(this) = Arc::get_mut(&mut self) {
+            this.marker = marker.map(Mutex::new);
+        }
+        self
+    }
+
+    /// The spans of the marked parts of a text, in the order in which they begin: the number of the mark, start and end in
+    /// bytes; a mark's part has the longest text with which the whole still matches, from left to right. Of a text that is
+    /// not whole: of those parts that are.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn marks(&self, text: &[u8]) -> Result<Vec<(u32, usize, usize)>> {
+        let Some(marker) = &self.marker else { return Ok(Vec::new()) };
+        marker.lock().unwrap_or_else(PoisonError::into_inner).marks(text)
+    }
+
     /// The constraint of `automaton`, which was made over the vocabulary's alphabet.
     ///
     /// `longest_way`: an upper bound on the number of tokens needed to reach a match from any live state, if one is known.
@@ -52,7 +82,7 @@ impl CompiledConstraint {
         if !engine.can_start()? {
             return Err(unspelled("texts match, but no sequence of this vocabulary's tokens spells any of them"));
         }
-        Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine), closed, longest_way }))
+        Ok(Arc::new(CompiledConstraint { vocabulary, engine: Mutex::new(engine), closed, longest_way, marker: None }))
     }
 
     /// The vocabulary.

@@ -7,6 +7,7 @@ use super::trie_walk::{Fuel, Path, walk_all};
 use crate::automaton::StateId;
 use crate::error::Result;
 use crate::mask::hints::MaskHints;
+use crate::symbols;
 use crate::vocabulary::Vocabulary;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -166,7 +167,10 @@ pub(crate) fn tokens_to_end(
 
 /// The tokens that are prefixes of `text`, and how long they are.
 pub(crate) fn prefixes<'a>(vocabulary: &'a Vocabulary, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
+    // A special token is one token, and nothing of it is text.
+    let special = symbols::decode(text).map(|id| (symbols::LENGTH, id));
+    let text = if special.is_some() { &[] } else { text };
     let long = vocabulary.trie().long().iter().map(move |&token| (vocabulary.bytes_of(token).len(), token));
     let long = long.filter(move |&(_, token)| text.starts_with(vocabulary.bytes_of(token)));
-    vocabulary.trie().prefixes(text).chain(long)
+    vocabulary.trie().prefixes(text).chain(long).chain(special)
 }

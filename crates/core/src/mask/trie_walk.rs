@@ -86,7 +86,25 @@ pub(crate) fn walk_all(
     path[0] = start;
     let nodes = vocabulary.trie().nodes().len();
     let visited = walk(automaton, vocabulary, 0..nodes, path, fuel, &mut found)?;
+    walk_specials(automaton, start, fuel, &mut found)?;
     Ok(visited + walk_long(automaton, vocabulary, start, fuel, found)?)
+}
+
+/// The special tokens of the language that may follow.
+pub(crate) fn walk_specials(
+    automaton: &mut dyn MaskHints,
+    start: StateId,
+    fuel: &mut Fuel,
+    mut found: impl FnMut(u32, StateId) -> Result<()>,
+) -> Result<()> {
+    for id in automaton.specials() {
+        fuel.spend(1)?;
+        let state = automaton.step_special(start, id)?;
+        if state != StateId::DEAD {
+            found(id, state)?;
+        }
+    }
+    Ok(())
 }
 
 /// The tokens that are too long for the tree, one by one.

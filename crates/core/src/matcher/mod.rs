@@ -10,7 +10,9 @@ use crate::automaton::StateId;
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::mask::{CHUNK, CompiledConstraint, Engine, Slot, Step};
+use crate::symbols;
 use crate::vocabulary::slices::may_become;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How many bytes [`Matcher::forced_bytes`] looks ahead.
@@ -59,9 +61,18 @@ impl Matcher {
         self.constraint.vocabulary().mask_words()
     }
 
-    /// What was written so far.
-    pub fn text(&self) -> &[u8] {
-        &self.text
+    /// What was written so far, without special tokens.
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        if symbols::has_special(&self.text) { symbols::split(&self.text).0.into() } else { (&self.text[..]).into() }
+    }
+
+    /// What a token writes: its bytes, or, where the language has it as a special token, the bytes that stand for it.
+    fn symbols_of(&self, token: u32) -> Option<Cow<'_, [u8]>> {
+        match self.constraint.vocabulary().token_bytes(token) {
+            Some(bytes) if !bytes.is_empty() => Some(plain(bytes)),
+            _ if self.constraint.engine().has_special(token) => Some(symbols::encode(token).to_vec().into()),
+            _ => None,
+        }
     }
 
     /// Writes the mask of the tokens that may come next: bit `i % 32` of word `i / 32` is token `i`.
@@ -144,15 +155,17 @@ impl Matcher {
     /// # Errors
     /// [`Error::Limit`].
     pub fn allows(&self, token: u32) -> Result<bool> {
+        let symbols = self.symbols_of(token);
         let mut engine = self.constraint.engine();
-        let vocabulary = self.constraint.vocabulary();
-        if vocabulary.is_eos(token) {
+        if self.constraint.vocabulary().is_eos(token) {
             let state = engine.state(self.slot);
-            return Ok(self.ended || engine.is_accepting(state));
+            if self.ended || engine.is_accepting(state) {
+                return Ok(true);
+            }
         }
-        match vocabulary.token_bytes(token) {
-            Some(bytes) if !self.ended && !bytes.is_empty() => {
-                Ok(matches!(engine.attempt(|engine| engine.step(engine.state(self.slot), bytes))?, Step::To(_)))
+        match symbols {
+            Some(bytes) if !self.ended => {
+                Ok(matches!(engine.attempt(|engine| engine.step(engine.state(self.slot), &bytes))?, Step::To(_)))
             }
             _ => Ok(false),
         }
@@ -163,14 +176,19 @@ impl Matcher {
     /// # Errors
     /// [`MatchError::Rejected`] if it is not allowed, [`MatchError::Core`] if a limit was reached; the state is unchanged.
     pub fn advance(&mut self, token: u32) -> std::result::Result<(), MatchError> {
-        if self.constraint.vocabulary().is_eos(token) {
+        let constraint = Arc::clone(&self.constraint);
+        let is_eos = constraint.vocabulary().is_eos(token);
+        if is_eos && (self.ended || self.is_accepting()) {
             return self.advance_eos(token);
         }
-        let constraint = Arc::clone(&self.constraint);
-        match constraint.vocabulary().token_bytes(token) {
-            Some(bytes) if !self.ended && !bytes.is_empty() => match self.take(bytes)? {
+        let symbols = self.symbols_of(token).map(Cow::into_owned);
+        match symbols {
+            Some(bytes) if !self.ended => match self.take(&bytes)? {
                 Step::To(_) => Ok(()),
-                _ => Err(self.rejected(Some(token), bytes)?),
+                _ => match constraint.vocabulary().token_bytes(token) {
+                    Some(bytes) if !bytes.is_empty() => Err(self.rejected(Some(token), bytes)?),
+                    _ => Err(MatchError::Rejected(Box::new(self.unwritable(token)?))),
+                },
             },
             _ => Err(MatchError::Rejected(Box::new(self.unwritable(token)?))),
         }
@@ -207,7 +225,7 @@ impl Matcher {
                 nature: String::new(),
             })));
         }
-        match self.take(bytes)? {
+        match self.take(&plain(bytes))? {
             Step::To(_) => Ok(()),
             _ => Err(self.rejected(None, bytes)?),
         }
@@ -292,6 +310,7 @@ impl Matcher {
     /// [`Error::Limit`].
     pub fn validate(&self, tokens: &[u32]) -> Result<usize> {
         let vocabulary = self.constraint.vocabulary();
+        let symbols: Vec<Option<Cow<'_, [u8]>>> = tokens.iter().map(|&token| self.symbols_of(token)).collect();
         let mut engine = self.constraint.engine();
         engine.attempt(|engine| {
             let mut state = engine.state(self.slot);
@@ -304,8 +323,8 @@ impl Matcher {
                     ended = true;
                     continue;
                 }
-                let step = match vocabulary.token_bytes(token) {
-                    Some(bytes) if !ended && !bytes.is_empty() => engine.step(state, bytes)?,
+                let step = match &symbols[index] {
+                    Some(bytes) if !ended => engine.step(state, bytes)?,
                     _ => return Ok(index),
                 };
                 let Step::To(next) = step else { return Ok(index) };
@@ -351,7 +370,47 @@ impl Matcher {
         if self.ended {
             return Ok(Vec::new());
         }
+        let mut completion = self.completion()?;
+        // What follows a special token is not told in bytes.
+        completion.truncate(completion.iter().position(|&b| b == symbols::MARKER).unwrap_or(completion.len()));
+        Ok(completion)
+    }
+
+    fn completion(&self) -> Result<Vec<u8>> {
         self.constraint.engine().attempt(|engine| engine.shortest_completion(engine.state(self.slot)))
+    }
+
+    /// The fewest tokens that spell a shortest text with which the text matches, special tokens included.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn shortest_completion_tokens(&self) -> Result<Vec<u32>> {
+        if self.ended {
+            return Ok(Vec::new());
+        }
+        let completion = self.completion()?;
+        self.constraint.engine().attempt(|engine| engine.spelled(&completion))
+    }
+
+    /// The tokens that must come next, as far as text or one special token is forced; where text is, in the fewest tokens.
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn forced_tokens(&self) -> Result<Vec<u32>> {
+        if self.ended {
+            return Ok(Vec::new());
+        }
+        let bytes = self.forced_bytes()?;
+        self.constraint.engine().attempt(|engine| {
+            if !bytes.is_empty() {
+                return engine.spelled(&bytes);
+            }
+            let state = engine.state(self.slot);
+            match engine.next_specials(state)?[..] {
+                [id] if !engine.is_accepting(state) && engine.next_characters(state)?.is_empty() => Ok(vec![id]),
+                _ => Ok(Vec::new()),
+            }
+        })
     }
 
     /// The characters that may come next; within a character, those that it may become.
@@ -364,6 +423,14 @@ impl Matcher {
         }
         let begun = begun_bytes(&self.text);
         self.constraint.engine().attempt(|engine| next_characters(engine, engine.state(self.slot), begun))
+    }
+
+    /// Where the marked parts of the text are; see [`CompiledConstraint::marks`].
+    ///
+    /// # Errors
+    /// [`Error::Limit`].
+    pub fn marks(&self) -> Result<Vec<(u32, usize, usize)>> {
+        self.constraint.marks(&self.text)
     }
 
     /// Why `token` is not allowed; `None` if it is.
@@ -381,7 +448,7 @@ impl Matcher {
     }
 
     fn text_before(&self) -> String {
-        String::from_utf8_lossy(&self.text).into_owned()
+        String::from_utf8_lossy(&self.text()).into_owned()
     }
 
     fn expected_after_end(&self) -> String {
@@ -422,6 +489,7 @@ impl Matcher {
 
     /// Why `bytes` are no text here. They are stepped over again: a state that was found before may have another number.
     fn rejection(&self, token: Option<u32>, bytes: &[u8]) -> Result<Rejection> {
+        let bytes = &plain(bytes)[..];
         let engine = &mut *self.constraint.engine();
         let step = engine.step_long(engine.state(self.slot), bytes)?;
         let (failed_at, expected) = match step {
@@ -483,6 +551,15 @@ impl Drop for Matcher {
     }
 }
 
+/// Bytes that are text: none of them begins a special token.
+fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if !symbols::has_special(bytes) {
+        return bytes.into();
+    }
+    // Neither of the two is in any text.
+    bytes.iter().map(|&byte| if byte == symbols::MARKER { 0xFE } else { byte }).collect::<Vec<u8>>().into()
+}
+
 /// How many bytes at the end of `text` begin a character that is not complete.
 fn cut_bytes(text: &[u8]) -> usize {
     for back in 1..=text.len().min(3) {
@@ -520,6 +597,9 @@ fn forced(engine: &mut Engine, mut state: StateId, begun: &[u8]) -> Result<Vec<u
     let (mut begun, mut started) = (begun, begun.len());
     while bytes.len() < FORCED_AT_MOST && !engine.is_accepting(state) {
         let next = next_characters(engine, state, begun)?;
+        if !engine.next_specials(state)?.is_empty() {
+            break;
+        }
         let (Some(&(first, _)), Some(&(_, last))) = (next.ranges().first(), next.ranges().last()) else { break };
         let (Some(first), Some(last)) = (char::from_u32(first), char::from_u32(last)) else { break };
         let (mut low, mut high) = ([0; 4], [0; 4]);

@@ -132,6 +132,65 @@ pub enum Node {
     Rule(u32),
     /// A deterministic automaton over characters.
     Table(Arc<Table>),
+    /// One of these special tokens, by id.
+    Special(Arc<[u32]>),
+    /// Unordered members, with their close.
+    Members(Box<Members>),
+    /// Items in a row that are counted, with their close.
+    Items(Box<Items>),
+}
+
+/// Members of a collection, which may come in any order, each declared key at most once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// The fewest members.
+    pub min: u32,
+    /// The most members.
+    pub max: Option<u32>,
+    /// Whether declared keys come in their order, and other members behind them.
+    pub ordered: bool,
+    /// Before the first member.
+    pub first: Node,
+    /// Between two members.
+    pub between: Node,
+    /// Behind the last member, or in place of any.
+    pub close: Node,
+    /// The declared keys.
+    pub keys: Vec<Member>,
+    /// Classes of other members: their keys, and what follows.
+    pub others: Vec<(Node, Node)>,
+    /// If all of the first have been seen, one of the second has to be. Numbers of keys, then of classes.
+    pub guards: Vec<(Vec<u32>, Vec<u32>)>,
+}
+
+/// A declared member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The key; `None`: it cannot be written.
+    pub key: Option<Arc<[char]>>,
+    /// Whether it has to be written.
+    pub required: bool,
+    /// What follows the key.
+    pub follow: Node,
+}
+
+/// Items in a row, some of which are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Items {
+    /// The fewest items.
+    pub min: u32,
+    /// The most items.
+    pub max: Option<u32>,
+    /// By counter: the least and the most that it has to count.
+    pub counters: Vec<(u32, Option<u32>)>,
+    /// Before the first item.
+    pub first: Node,
+    /// Between two items.
+    pub between: Node,
+    /// Behind the last item, or in place of any.
+    pub close: Node,
+    /// By place, the last for all later ones: the ways to write an item, and the counters that each adds to.
+    pub groups: Vec<Vec<(Vec<u32>, Node)>>,
 }
 
 /// A deterministic automaton over characters, as a table. Its start is state 0.

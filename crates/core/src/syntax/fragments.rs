@@ -7,7 +7,7 @@
 //! What does not follow the notation is [`Error::Malformed`], wherever it stands; reading costs time and memory linear in
 //! the list, and its depth is bounded by [`Limits::nesting`].
 
-use super::ast::{Direction, Node, RepeatKind, Table, Tree};
+use super::ast::{Direction, Items, Member, Members, Node, RepeatKind, Table, Tree};
 use super::dialect::Dialect;
 use super::failure::MAX_NESTING;
 use super::quoted::spelled;
@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+
+/// No vocabulary has more tokens.
+const MOST_TOKENS: usize = 1 << 30;
 
 /// The codes of the nodes; `python/rellm/_constraints/expression.py` has the same table.
 mod code {
@@ -34,7 +37,10 @@ mod code {
     pub const PART: i64 = 11;
     pub const MARK: i64 = 12;
     pub const RULE: i64 = 13;
+    pub const SPECIAL: i64 = 14;
     pub const LOOK: i64 = 15;
+    pub const MEMBERS: i64 = 16;
+    pub const ITEMS: i64 = 17;
     pub const SPELLED: i64 = 18;
     pub const SEARCHED: i64 = 19;
     pub const AUTOMATON: i64 = 20;
@@ -205,6 +211,10 @@ impl<'a> Reader<'a> {
                 }
                 Node::Rule(rule)
             }
+            code::SPECIAL => {
+                let ids = self.numbers("ids of special tokens", MOST_TOKENS)?;
+                Node::Special(ids.into())
+            }
             code::LOOK => {
                 let direction = match self.flag("the direction of a lookaround")? {
                     false => Direction::Ahead,
@@ -213,6 +223,8 @@ impl<'a> Reader<'a> {
                 let negated = self.flag("whether a lookaround is negated")?;
                 Node::Look { direction, negated, node: self.boxed()?, position: None }
             }
+            code::MEMBERS => self.members()?,
+            code::ITEMS => self.items()?,
             code::SPELLED => {
                 let spelling = self.number("a spelling")?;
                 if spelling != 0 {
@@ -239,6 +251,82 @@ impl<'a> Reader<'a> {
             None => Node::Nothing,
         };
         self.literals.entry(index).or_insert_with(read).clone()
+    }
+
+    fn members(&mut self) -> Result<Node> {
+        let (min, max, ordered) =
+            (self.unsigned("a minimum")?, self.maximum()?, self.flag("whether keys are ordered")?);
+        let keys = self.count("keys")?;
+        let others = self.count("classes of members")?;
+        let guards = self.count("guards")?;
+        let (first, between, close) = (self.node()?, self.node()?, self.node()?);
+        let mut members = Members {
+            min,
+            max,
+            ordered,
+            first,
+            between,
+            close,
+            keys: Vec::with_capacity(keys),
+            others: Vec::with_capacity(others),
+            guards: Vec::with_capacity(guards),
+        };
+        for _ in 0..keys {
+            let string = self.string()?;
+            let key = self.context.strings[string].iter().map(|&c| char::from_u32(c)).collect();
+            let required = self.flag("whether a key is required")?;
+            members.keys.push(Member { key, required, follow: self.node()? });
+        }
+        let given = self.context.strings.len();
+        let mut texts: Vec<_> = members.keys.iter().filter_map(|member| member.key.as_ref()).collect();
+        texts.sort_unstable();
+        if texts.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(self.malformed(&format!("a key is declared twice, among {given} strings")));
+        }
+        for _ in 0..others {
+            members.others.push((self.node()?, self.node()?));
+        }
+        for _ in 0..guards {
+            let all = self.numbers("members of a guard", keys + others)?;
+            members.guards.push((all, self.numbers("members of a guard", keys + others)?));
+        }
+        Ok(Node::Members(Box::new(members)))
+    }
+
+    /// A list of numbers below `end`.
+    fn numbers(&mut self, name: &str, end: usize) -> Result<Vec<u32>> {
+        let count = self.count(name)?;
+        let mut numbers = Vec::with_capacity(count);
+        for _ in 0..count {
+            let number = self.unsigned(name)?;
+            if number as usize >= end {
+                return Err(self.malformed(&format!("{number} is above the highest number of {name}, {end} in all")));
+            }
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+
+    fn items(&mut self) -> Result<Node> {
+        let (min, max) = (self.unsigned("a minimum")?, self.maximum()?);
+        let places = self.count("places of items")?;
+        let count = self.count("counters")?;
+        let mut counters = Vec::with_capacity(count);
+        for _ in 0..count {
+            counters.push((self.unsigned("a counter's minimum")?, self.maximum()?));
+        }
+        let (first, between, close) = (self.node()?, self.node()?, self.node()?);
+        let mut groups = Vec::with_capacity(places + 1);
+        for _ in 0..=places {
+            let ways = self.count("ways to write an item")?;
+            let mut group = Vec::with_capacity(ways);
+            for _ in 0..ways {
+                let adds = self.numbers("counters", counters.len())?;
+                group.push((adds, self.node()?));
+            }
+            groups.push(group);
+        }
+        Ok(Node::Items(Box::new(Items { min, max, counters, first, between, close, groups })))
     }
 
     fn automaton(&mut self) -> Result<Node> {

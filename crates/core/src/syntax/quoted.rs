@@ -113,6 +113,8 @@ pub fn spelled(node: &Node) -> Result<Node, &'static str> {
         }
         Node::Table(table) => Node::Table(Arc::new(spelled_table(table))),
         Node::Rule(_) => return Err("a reference to a rule"),
+        Node::Members(_) | Node::Items(_) => return Err("a collection"),
+        Node::Special(_) => return Err("a special token"),
     })
 }
 

@@ -90,6 +90,9 @@ impl Calculus {
                     ids.iter().for_each(|&id| self.first(id, captured, into));
                 }
                 Expr::Repeat { body, .. } => self.first(body, captured, into),
+                Expr::Members { .. } | Expr::Keys { .. } | Expr::Items { .. } | Expr::Top { .. } => {
+                    self.first_of_collection(head, into)
+                }
                 Expr::Table { table, state } => self.arena.automata[table as usize].first(state, into),
                 Expr::Rule(rule) => into.extend(&self.arena.rules[rule as usize].first),
                 Expr::Part(number) => {
@@ -173,7 +176,13 @@ impl Calculus {
                 Expr::Repeat { body, .. } => self.anywhere(body, captured, into),
                 Expr::Cond { yes, no, .. } => [yes, no].into_iter().for_each(|id| self.anywhere(id, captured, into)),
                 Expr::Table { table, .. } => self.arena.automata[table as usize].anywhere(into),
-                Expr::Rule(_) | Expr::Part(_) => into.extend(self.partition.bits(ALL)),
+                Expr::Rule(_)
+                | Expr::Part(_)
+                | Expr::Members { .. }
+                | Expr::Keys { .. }
+                | Expr::Items { .. }
+                | Expr::Top { .. }
+                | Expr::Opaque => into.extend(self.partition.bits(ALL)),
                 // One character, none, or what `first` takes for anything.
                 _ => self.first(head, captured, into),
             }
@@ -216,6 +225,7 @@ impl RegexAutomaton {
         } else {
             match self.by_structure(term, self.states[state as usize].buffer) {
                 Some(found) => found,
+                None if plain && let Some(found) = self.by_content(term) => Some(found),
                 None if !plain && !self.begins_widely(state) => None,
                 None if self.calculus.arena.is(term, flag::GROUPS) => self.by_open_texts(state)?,
                 None => self.by_meaning(state)?,
@@ -223,6 +233,21 @@ impl RegexAutomaton {
         };
         self.states[state as usize].char_loop = Some(char_loop.clone());
         Ok(char_loop)
+    }
+
+    /// See `content.rs`. Only where there are rules or collections: a pattern's states are few, and by meaning more is found.
+    fn by_content(&mut self, term: ExprId) -> Option<CharLoop> {
+        let arena = &self.calculus.arena;
+        if arena.rules.is_empty() && arena.collections.members.is_empty() {
+            return None;
+        }
+        let partition = &self.calculus.partition;
+        let found = self.calculus.content_loop(term, &|bits| is_wide(partition, bits))?;
+        if is_wide(partition, &found.exits) {
+            // Too much is left to be walked.
+            return None;
+        }
+        Some(self.loop_of(&found.class, MANY, &found.exits, false))
     }
 
     /// Whether a wide class of characters may come first.

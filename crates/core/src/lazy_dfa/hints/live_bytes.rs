@@ -1,7 +1,6 @@
 //! The bytes that may come next, all at once.
 
 use crate::error::Result;
-use crate::expression::facts::flag;
 use crate::expression::minterms::Bits;
 use crate::lazy_dfa::dfa::RegexAutomaton;
 use crate::lazy_dfa::states::{CharState, DEAD};
@@ -26,7 +25,7 @@ impl RegexAutomaton {
     /// The bytes with which the characters begin that keep a state alive.
     pub(crate) fn find_live_bytes(&mut self, state: CharState) -> Result<[u64; 4]> {
         let mut live = self.begins(state);
-        let plain = self.calculus.arena.is(self.states[state as usize].term, flag::PLAIN);
+        let plain = self.calculus.arena.is_exact(self.states[state as usize].term);
         // What is plain is alive after each of its first characters; elsewhere they are those that may be.
         if !plain {
             let mut proven = Bits::default();

@@ -1,13 +1,14 @@
 //! The hints that the automaton gives of its states, so that masks need not step every token.
 
 pub(crate) mod char_loop;
+pub(crate) mod content;
 pub(crate) mod live_bytes;
 pub(crate) mod saturate_counts;
+pub(crate) mod truncate;
 pub(crate) mod words;
 
 use crate::automaton::{Automaton, StateId};
 use crate::error::Result;
-use crate::expression::facts::flag;
 use crate::lazy_dfa::dfa::{MIDDLE, RegexAutomaton};
 use crate::lazy_dfa::states::{DEAD, State, UNKNOWN};
 use crate::mask::hints::{CharLoop, Literal, MaskHints, Representatives, TokenBounds, Words};
@@ -19,11 +20,7 @@ impl MaskHints for RegexAutomaton {
             let slot = (state.0 as usize) << self.shift | usize::from(m);
             let State { term, sifted, .. } = self.states[state.0 as usize];
             // What is plain is alive after each of its first characters.
-            if self.transitions[slot] == UNKNOWN
-                && m != 0
-                && !self.captures
-                && self.calculus.arena.is(term, flag::PLAIN)
-            {
+            if self.transitions[slot] == UNKNOWN && m != 0 && !self.captures && self.calculus.arena.is_exact(term) {
                 if !sifted {
                     self.sift(state.0);
                 }
@@ -80,5 +77,16 @@ impl MaskHints for RegexAutomaton {
             (_, Some(_)) => Ok(None),
             (at, None) => self.saturate_counts(at, bounds),
         }
+    }
+
+    fn truncated(&mut self, state: StateId, attempt: usize) -> Result<std::result::Result<Option<StateId>, ()>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(Err(())),
+            (at, None) => Ok(self.find_truncated(at, attempt)?.map(|found| found.map(StateId))),
+        }
+    }
+
+    fn note_truncated(&mut self, state: StateId, attempt: usize, succeeded: bool) {
+        self.note_truncated_state(state.0, attempt, succeeded);
     }
 }

@@ -12,11 +12,12 @@
 //! budget is never overrun, no call fails for want of an exact distance, and no call takes long.
 
 use super::spelling::Spelled;
-use crate::automaton::StateId;
+use crate::automaton::{StateId, step_symbol};
 use crate::error::{Error, Result};
 use crate::mask::hints::MaskHints;
 use crate::mask::token_liveness::FAR;
 use crate::mask::trie_walk::{Fuel, Path, step_bytes, walk_all};
+use crate::symbols;
 use crate::vocabulary::Vocabulary;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -112,22 +113,21 @@ impl Distances {
         }
         let completion = ground.automaton.shortest_completion(state, WORK_OF_COMPLETION)?;
         let counts = self.spelled.counts(ground.vocabulary, &completion.text, ground.fuel)?.to_vec();
-        let mut at = state;
-        for (place, &count) in counts.iter().enumerate().take(MOST_ALONG) {
-            let left = if completion.is_shortest {
-                (completion.text.len() - place) as u64
-            } else {
-                ground.automaton.least_length(at)
-            };
+        let (mut at, mut place, mut missing) = (state, 0, symbols::cost(&completion.text) as u64);
+        while let Some(&count) = counts.get(place).filter(|_| place < MOST_ALONG) {
+            let left = if completion.is_shortest { missing } else { ground.automaton.least_length(at) };
             let at_least = if completion.is_only { count } else { least_tokens(ground.vocabulary, left).min(count) };
             let bounds = self.bounds.entry(at).or_insert(Bounds { at_least, at_most: count });
             bounds.at_most = bounds.at_most.min(count);
-            let Some(&byte) = completion.text.get(place) else { break };
+            let rest = &completion.text[place..];
+            if rest.is_empty() {
+                break;
+            }
             if ground.automaton.memory_bytes() + self.bytes() > ground.memory {
                 break;
             }
-            match ground.automaton.step(at, byte) {
-                Ok(next) => at = next,
+            match step_symbol(ground.automaton, at, rest) {
+                Ok((next, length)) => (at, place, missing) = (next, place + length, missing.saturating_sub(1)),
                 // What lies further on gets its bounds when somebody comes there.
                 Err(Error::Limit { .. }) => break,
                 Err(other) => return Err(other),
@@ -150,7 +150,7 @@ impl Distances {
                 self.completing -= work;
             }
             let at_most = self.spelled.count(ground.vocabulary, &completion.text, ground.fuel)?;
-            let length = completion.text.len() as u64;
+            let length = symbols::cost(&completion.text) as u64;
             let left = if completion.is_shortest { length } else { ground.automaton.least_length(state) };
             let at_least = if completion.is_only { at_most } else { least_tokens(ground.vocabulary, left) };
             Bounds { at_least, at_most }
@@ -329,7 +329,10 @@ impl Distances {
         let completion = ground.automaton.shortest_completion(state, 0)?;
         let first = self.spelled.first(ground.vocabulary, &completion.text, ground.fuel)?;
         let Some((first, count)) = first.filter(|&(_, count)| count <= most) else { return Ok(None) };
-        let (target, _) = step_bytes(ground.automaton, state, ground.vocabulary.bytes_of(first))?;
+        let target = match symbols::decode(&completion.text) {
+            Some(id) => ground.automaton.step_special(state, id)?,
+            None => step_bytes(ground.automaton, state, ground.vocabulary.bytes_of(first))?.0,
+        };
         if target == StateId::DEAD {
             return Ok(None);
         }
