@@ -215,3 +215,31 @@ def test_the_special_tokens_of_qwen3_are_read_and_its_thinking_is_text() -> None
     ]
     assert vocabulary.tokens_bytes(range(151657, 151659)) == b"<tool_call></tool_call>"
     assert vocabulary.tokens_bytes(range(151665, 151669)) == b"<tool_response></tool_response><think></think>"
+
+
+# --- vocabularies that begin words with a space ------------------------------------------------------------------
+
+
+def test_a_vocabulary_whose_tokens_all_begin_with_a_space_says_so() -> None:
+    vocabulary = rellm.Vocabulary([b" Pizza", b" a", b" b", None], [3])
+    with pytest.raises(
+        rellm.UnsatisfiableError, match=r"all tokens that are text begin with a space.*rellm.Literal\(\" \"\)"
+    ):
+        rellm.compile(rellm.Choice(["Pizza", "Pasta"]), vocabulary)
+    with pytest.raises(rellm.UnsatisfiableError, match=r"Every token of this vocabulary that is text begins with a"):
+        rellm.compile("Pasta", vocabulary)
+    for remedy in (rellm.Literal(" "), rellm.Literal(" ").optional()):
+        matcher = rellm.compile(remedy + rellm.Choice(["Pizza", "Pasta"]), vocabulary).matcher()
+        assert matcher.allows(0)
+
+
+def test_a_word_whose_usual_first_token_has_a_space_is_served_or_tells_how() -> None:
+    vocabulary = rellm.Vocabulary([b" Pizza", b"izza", b"x", None], [3])
+    with pytest.raises(rellm.UnsatisfiableError, match=r"its tokens begin words with a space, as SentencePiece has it"):
+        rellm.compile(rellm.Choice(["Pizza"]), vocabulary)
+    with pytest.raises(rellm.UnsatisfiableError, match=r"^(?!.*SentencePiece)"):
+        rellm.compile("y", vocabulary)
+    served = rellm.Vocabulary.from_tokenizer(at_hand.mistral_sentencepiece())
+    matcher = rellm.compile(rellm.Literal(" ").optional() + rellm.Choice(["Pizza"]), served).matcher()
+    starts = [served.token_bytes(token) for token in range(len(served)) if matcher.allows(token)]
+    assert {b"P", b" P"} <= set(starts)

@@ -28,7 +28,9 @@ class Choice(Constraint):
     """Exactly one of these strings; their order does not matter.
 
     Args:
-        texts: the strings. With `["a", "ab"]`, the text `a` matches and may still go on.
+        texts: the strings. With `["a", "ab"]`, the text `a` matches and may still go on. They are written as they
+            are: on a SentencePiece model, which begins a word with a token that has the space in it, use
+            `Literal(" ").optional() + Choice([…])` to leave the model that token.
 
     Raises:
         UnsatisfiableError: there are none.

@@ -243,7 +243,12 @@ def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> 
 
             budgeted = BudgetedConstraint(constraint, vocabulary, limits)
             return CompiledConstraint(constraint, vocabulary, limits, budgeted, mark_paths=budgeted.mark_paths)
-    return compile_language(constraint, vocabulary, limits)
+    try:
+        return compile_language(constraint, vocabulary, limits)
+    except UnsatisfiableError as error:
+        from rellm._engines.unspellable import explained
+
+        raise explained(error, constraint, vocabulary, lambda c: compile_language(c, vocabulary, limits)) from None
 
 
 def compile_language(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
