@@ -45,7 +45,7 @@ _SWITCHABLE = [regex.I, regex.M, regex.S, regex.X, regex.F, regex.W, regex.A, re
 _MAY_WARN = re.compile(r"\[\^?\[|--|&&|~~|\|\|")
 # A pattern longer than this is not compiled by a library only to say more about it.
 _LONGEST_LOOK = 20_000
-# What `re` refuses and `regex` has: properties, recursion, calls of groups, names without a P, `\\K`, `\\X` and their kin.
+# What `re` refuses and `regex` has: properties, recursion, calls of groups, names without a P, `\\K`, `\\X`.
 _OF_REGEX_ALONE = re.compile(r"\\[pPKXLGhmMR]|\(\?(?:R\)|\d+\)|&|P>|\||<[A-Za-z_]|[a-zA-Z]*[bwferV])")
 
 
