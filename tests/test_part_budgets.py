@@ -198,3 +198,39 @@ def test_a_budget_is_a_value():
 
 def test_the_value_of_a_part_is_that_of_the_constraint():
     assert FreeText(until="</think>").within(max_tokens=9).parse("hm</think>") == "hm"
+
+
+def tiny_generator():
+    torch = pytest.importorskip("torch")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<eos>"], initial_alphabet=alphabet, show_progress=False
+    )
+    inner.train_from_iterator(["the model thinks </think> yes no hm well "] * 50, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>", pad_token="<eos>")
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2, n_positions=256, eos_token_id=0, bos_token_id=0
+    )
+    return rellm.Generator(GPT2LMHeadModel(config).eval(), tokenizer)
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"do_sample": True}, {"num_beams": 2}, {"do_sample": True, "num_return_sequences": 2}]
+)
+def test_a_part_ends_in_its_budget_in_every_mode_of_the_generator(how):
+    generator = tiny_generator()
+    constraint = FreeText(until="</think>").within(max_tokens=16) + rellm.Choice(["yes", "no"])
+    prompts = ["hello", "well"] if how == {"do_sample": True} else "hello"
+    written = generator(prompts, constraint, max_new_tokens=60, **how)
+    for completion in written if isinstance(written, list) else [written]:
+        assert completion.is_complete
+        assert completion.text.endswith(("</think>yes", "</think>no"))
+        assert len(completion.token_ids) <= 16 + 3
+        assert completion.was_steered

@@ -748,7 +748,8 @@ class _Call:
             forward_passes=None if self._decoder is None else self._decoder.forward_passes,
             trace=self._traced(prompt, written + end) if self._trace else None,
             pieces=Pieces(data) if row is None else compiled.pieces(row.matcher),
-            was_steered=self._was_steered(written),
+            was_steered=self._was_steered(written)
+            or bool(row is not None and getattr(row.matcher, "was_steered", False)),
         )
 
     def _was_steered(self, written: list[int]) -> bool:
