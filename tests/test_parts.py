@@ -152,3 +152,38 @@ def test_they_are_values(constraint):
         assert again == constraint
         assert hash(again) == hash(constraint)
     assert eval(repr(constraint), {name: getattr(rellm, name) for name in rellm.__all__}) == constraint
+
+
+def allowed(matcher) -> set[int]:
+    mask = matcher.mask()
+    return {token for token in range(len(VOCABULARY)) if mask[token // 32] >> (token % 32) & 1}
+
+
+def test_the_core_steps_over_special_tokens():
+    """Needs a core with special tokens as symbols."""
+    matcher = rellm.compile(FreeText(until="ab") + "x", VOCABULARY).matcher()
+    assert 257 in allowed(matcher)
+    assert 258 not in allowed(matcher)
+    matcher.advance(257)
+    assert allowed(matcher) == {ord("x")}
+    assert matcher.text == b""
+    grammar = rellm.Grammar('start: "a" | "b" <call>\n')
+    matcher = rellm.compile(grammar, VOCABULARY).matcher()
+    matcher.advance_bytes(b"b")
+    assert allowed(matcher) == {258}
+    thinking = FreeText(until=SpecialToken("<call>")).within(max_tokens=5) + "x"
+    source = random.Random(2)
+    for _ in range(20):
+        matcher, ids = rellm.compile(thinking, VOCABULARY).matcher(), []
+        while not matcher.is_finished:
+            ids.append(source.choice(sorted(allowed(matcher))))
+            matcher.advance(ids[-1])
+        assert ids.index(258) <= 4
+
+
+def test_a_template_that_was_written_has_its_values():
+    template = Template("Name: {name}\n<call>{married}!", married=rellm.Choice(["yes", "no"]))
+    compiled = rellm.compile(template, VOCABULARY)
+    matcher = compiled.matcher()
+    matcher.advance_bytes(b"Name: me\n<call>no!")
+    assert template.parse(compiled.pieces(matcher)) == {"name": "me", "married": "no"}
