@@ -16,7 +16,7 @@ from rellm._errors import LimitExceededError, PatternError, RellmError, Unsuppor
 _USUAL: Final = re.compile(
     r"(?:[^\\\[\](){}*+?|]"  # a character
     r"|\\[dDwWsSbBnrtfvAZ]|\\[^a-zA-Z0-9]"  # an escape
-    r"|\[\^?\]?(?:[^\]\\\[&|~-]|-(?!-)|&(?!&)|[|](?![|])|~(?!~)|\\[dDwWsSnrtfv]|\\[^a-zA-Z0-9])*+\]"  # a set without operators
+    r"|\[\^?\]?(?:[^\]\\\[&|~-]|-(?!-)|&(?!&)|[|](?![|])|~(?!~)|\\[dDwWsSnrtfv]|\\[^a-zA-Z0-9])*+\]"  # a set
     r"|\((?![?*])|\(\?(?:[:=!]|P<[a-zA-Z_]\w*>)|\)|\|"  # groups and lookaheads
     r"|[*+?]|\{\d{1,4}(?:,\d{0,4})?\})*+",  # quantifiers
     re.ASCII,
