@@ -5,7 +5,7 @@
 
 use crate::derivative::captures::Captures;
 use crate::error::Result;
-use crate::expression::arena::{EMPTY, Expr, ExprId, NOTHING, UNBOUND};
+use crate::expression::arena::{EMPTY, Expr, ExprId, MANY, NOTHING, UNBOUND};
 use crate::expression::facts::flag;
 use crate::lazy_dfa::dfa::RegexAutomaton;
 use crate::lazy_dfa::states::{CharState, State};
@@ -15,6 +15,9 @@ use rustc_hash::FxHashMap;
 const MOST_ITEMS: u32 = 400;
 /// Iterations of a repetition with groups that are written one by one.
 const MOST_ITERATIONS: u32 = 64;
+
+/// Stands in a draft for characters that are not known; it is no byte of a text.
+const READ: u8 = 0xFF;
 
 /// How a way goes on from a state.
 #[derive(Debug, Clone)]
@@ -125,6 +128,28 @@ impl RegexAutomaton {
         let mut budget = MOST_ITEMS;
         let found = self.write_sequence(term, EMPTY, buffer, &mut draft, &mut budget)?;
         Ok(found.then_some(draft.text))
+    }
+
+    /// How the text may end after some characters of the class that a term captures without end: these pieces, and between
+    /// each two of them the characters once more.
+    pub(crate) fn looping_way(&mut self, state: CharState) -> Result<Option<Vec<Vec<u8>>>> {
+        let State { term, buffer, .. } = self.states[state as usize];
+        if !self.calculus.captures_texts || !self.calculus.arena.is(term, flag::GROUPS) {
+            return Ok(None);
+        }
+        let mut draft = Draft { text: vec![READ], closed: Vec::new(), opened: Vec::new() };
+        let (mut head, mut tail) = self.calculus.arena.split(term);
+        while let Expr::Open(group) = *self.calculus.arena.get(head) {
+            draft.opened.push((group, 0));
+            (head, tail) = self.calculus.arena.split(tail);
+        }
+        let Expr::Repeat { body, min: 0 | 1, max: MANY, .. } = *self.calculus.arena.get(head) else { return Ok(None) };
+        let Expr::Class(_) = self.calculus.arena.get(body) else { return Ok(None) };
+        let mut budget = MOST_ITEMS;
+        if !self.write_sequence(tail, EMPTY, buffer, &mut draft, &mut budget)? {
+            return Ok(None);
+        }
+        Ok(Some(draft.text[1..].split(|&byte| byte == READ).map(<[u8]>::to_vec).collect()))
     }
 
     /// Writes a shortest text of a sequence followed by another, as far as single parts show it; whether there is one.

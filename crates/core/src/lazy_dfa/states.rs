@@ -6,6 +6,7 @@
 use crate::automaton::{Automaton, StateId};
 use crate::codepoints::MAX;
 use crate::derivative::alive::{Graph, Life};
+use crate::derivative::derive::STEP;
 use crate::derivative::situation::Situation;
 use crate::error::{Error, Result};
 use crate::expression::arena::{Expr, ExprId, NOTHING};
@@ -113,6 +114,10 @@ impl RegexAutomaton {
             && let Some(&known) = self.by_character.get(&(state, c))
         {
             return Ok(known);
+        }
+        if self.captures {
+            // A state of a captured text of its own is made and told apart; it costs as much as a few steps.
+            self.calculus.spend(2 * STEP)?;
         }
         let situation = self.calculus.step(Graph::situation_of(self, state), m, c)?;
         if self.calculus.arena.is(situation.term, flag::FRONT_OPAQUE) {

@@ -2,6 +2,7 @@
 
 use super::bits::{set, unset};
 use super::budget::distance::{Distances, Ground, WORK};
+use super::budget::fill::Looping;
 use super::budget::spelling::Spelled;
 use super::cache::{Mask, MaskCache};
 use super::class_masks::{Maker, Plans, set_duplicates};
@@ -505,10 +506,11 @@ impl Engine {
             if self.distances.all_within(self.state(slot), limit) {
                 return self.fill(slot, out);
             }
+            let looping = self.looping(slot, out)?;
             self.measured(
                 |distances, ground, state| {
                     out.fill(0);
-                    distances.fill_within(ground, state, limit, out)
+                    distances.fill_within(ground, state, limit, looping.as_ref(), out)
                 },
                 slot,
             )?;
@@ -518,6 +520,27 @@ impl Engine {
         let state = self.state(slot);
         self.complete(state, out);
         Ok(())
+    }
+
+    /// The loop at the state of `slot`, if tokens need no states to be decided by it. `out` is room for a mask.
+    fn looping(&mut self, slot: Slot, out: &mut [u32]) -> Result<Option<Looping>> {
+        let vocabulary = Arc::clone(&self.vocabulary);
+        let Some((slices, _)) = self.fast_ways(&vocabulary) else { return Ok(None) };
+        let asked = self.attempt(|engine| {
+            let state = engine.state(slot);
+            Ok(match engine.automaton.loop_ending(state)? {
+                Some(pieces) => engine.automaton.char_loop(state)?.map(|found| (pieces, found)),
+                None => None,
+            })
+        });
+        let Ok(Some((pieces, found))) = asked else { return Ok(None) };
+        if found.reach != u32::MAX || self.fill(slot, out).is_err() {
+            return Ok(None);
+        }
+        let allowed = out[..vocabulary.mask_words()].to_vec();
+        let mut whole = vocabulary.class(slices, &found.sets.class).whole.to_vec();
+        slices.cut().for_each(|token| unset(&mut whole, token));
+        Ok(Some(Looping { whole, allowed, pieces }))
     }
 
     /// What `question` says of the state of `slot`, within the work of one call. Distances may keep a quarter of the memory

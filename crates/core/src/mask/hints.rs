@@ -36,6 +36,12 @@ pub trait MaskHints: Automaton {
         Ok(None)
     }
 
+    /// How the text may end after some characters, one at least, of the loop at `state`, which has no end: these pieces, and
+    /// between each two of them the characters once more.
+    fn loop_ending(&mut self, _state: StateId) -> Result<Option<Vec<Vec<u8>>>> {
+        Ok(None)
+    }
+
     /// The forced literal at `state`: the bytes that every continuation begins with.
     fn literal(&mut self, _state: StateId) -> Option<Literal> {
         None

@@ -262,6 +262,11 @@ impl Slices {
         &self.text
     }
 
+    /// The tokens that end inside a character.
+    pub(crate) fn cut(&self) -> impl Iterator<Item = u32> + '_ {
+        self.cuts.iter().flat_map(|cut| cut.2.iter().copied())
+    }
+
     /// The tokens with a character of `set` beyond ASCII, or with a cut one at the end that can become one; `None` if they
     /// are more than `most`.
     pub(crate) fn with_any(&self, set: &CodePoints, most: usize) -> Option<Vec<u32>> {

@@ -197,6 +197,12 @@ impl Trie {
         (None, passed)
     }
 
+    /// Whether some token in the tree begins with `bytes`.
+    pub(crate) fn has_path(&self, bytes: &[u8]) -> bool {
+        let Some((&first, rest)) = bytes.split_first() else { return true };
+        rest.iter().try_fold(self.root_child(first), |node, &byte| Some(self.child(node?, byte))).flatten().is_some()
+    }
+
     /// The ends of the tokens that are prefixes of `text`, tokens too long for the tree not among them.
     pub(crate) fn prefixes<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
         let mut node = None;

@@ -58,6 +58,13 @@ impl MaskHints for RegexAutomaton {
         }
     }
 
+    fn loop_ending(&mut self, state: StateId) -> Result<Option<Vec<Vec<u8>>>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => self.looping_way(at),
+        }
+    }
+
     fn literal(&mut self, state: StateId) -> Option<Literal> {
         if state.0 & MIDDLE != 0 || !self.states[state.0 as usize].begins_with_string {
             return None;

@@ -23,6 +23,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The units of fuel for all the searches and walks of one call: some tens of milliseconds.
 pub(crate) const WORK: u64 = 1_500_000;
+/// The part of it that one search for a distance may take.
+const WORK_OF_SEARCH: u64 = WORK / 4;
 /// The part of it that looking for a short completion of the state that is asked for may take.
 const WORK_OF_COMPLETION: u64 = WORK / 8;
 /// The same of a state that a token leads to: they are many.
@@ -212,7 +214,8 @@ impl Distances {
         if known.at_least == known.at_most {
             return Ok(Some(known.at_most));
         }
-        Ok(match self.search(ground, state, limit, WORK)? {
+        ground.automaton.refuel(WORK_OF_SEARCH.min(ground.fuel.allowed));
+        Ok(match self.search(ground, state, limit, WORK_OF_SEARCH)? {
             Found::Exactly(count) => Some(count),
             Found::Further => None,
             Found::Unknown => Some(known.at_most).filter(|&count| count <= limit),
@@ -228,7 +231,8 @@ impl Distances {
         if known.at_most <= limit || known.at_least > limit {
             return Ok(known.at_most <= limit);
         }
-        self.is_found_within(ground, state, limit, WORK)
+        ground.automaton.refuel(WORK_OF_SEARCH.min(ground.fuel.allowed));
+        self.is_found_within(ground, state, limit, WORK_OF_SEARCH)
     }
 
     /// Whether a search with a share of the work finds a way of at most `limit` tokens.

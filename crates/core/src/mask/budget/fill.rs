@@ -5,11 +5,13 @@
 //! it; a token that is left out was shown to have none, or could not be decided by a search and has no known way that fits.
 
 use super::distance::{Distances, Ground, WORK};
+use super::spelling::Spelled;
 use crate::automaton::StateId;
 use crate::error::{Error, Result};
 use crate::mask::bits::set;
 use crate::mask::token_liveness::FAR;
-use crate::mask::trie_walk::walk_all;
+use crate::mask::trie_walk::{step_bytes, walk_all};
+use crate::vocabulary::slices::members;
 use rustc_hash::FxHashMap;
 
 /// What is kept for deciding by known ways alone when the work of a call is used up.
@@ -25,6 +27,16 @@ struct Groups {
     tokens: Vec<(u32, u32)>,
     /// Whether there are no others.
     are_all: bool,
+}
+
+/// A state with a character loop, each text of which is a state of its own: its tokens are decided by how the text may end
+/// after them, without these states.
+pub(crate) struct Looping {
+    /// The tokens of whole characters of the loop's class, and all that may follow.
+    pub(crate) whole: Vec<u32>,
+    pub(crate) allowed: Vec<u32>,
+    /// See [`MaskHints::loop_ending`](crate::mask::hints::MaskHints::loop_ending).
+    pub(crate) pieces: Vec<Vec<u8>>,
 }
 
 /// What is known of a target.
@@ -57,14 +69,21 @@ impl Distances {
         ground: &mut Ground<'_>,
         state: StateId,
         limit: u32,
+        looping: Option<&Looping>,
         row: &mut [u32],
     ) -> Result<()> {
         // The rest of the way that is known here is known of the states along it.
         within_limits(self.anchor(ground, state))?;
-        let groups = Self::find_groups(ground, state)?;
+        let groups = match looping {
+            Some(looping) => Self::find_others(ground, state, looping)?,
+            None => Self::find_groups(ground, state)?,
+        };
         let mut near = Vec::with_capacity(groups.targets.len());
         let mut open = Vec::new();
         let mut farthest = if groups.are_all { 0 } else { FAR };
+        if let Some(looping) = looping {
+            farthest = farthest.max(self.fill_looping(ground, looping, limit, row)?);
+        }
         for (place, &target) in groups.targets.iter().enumerate() {
             let one = self.near(ground, target, limit)?;
             if let Near::Perhaps(at_least) = one {
@@ -91,13 +110,74 @@ impl Distances {
                 set(row, token);
             }
         }
-        if !groups.are_all || !near.contains(&Near::Yes) {
+        if !groups.are_all || row.iter().all(|&word| word == 0) {
             self.replenish(ground);
             if let Some(Some((first, _))) = within_limits(self.first_token(ground, state, limit.saturating_add(1)))? {
                 set(row, first);
             }
         }
         Ok(())
+    }
+
+    /// Sets the bits of the tokens of a loop after which a known way has at most `limit` more. Returns an upper bound for all.
+    fn fill_looping(&mut self, ground: &mut Ground<'_>, looping: &Looping, limit: u32, row: &mut [u32]) -> Result<u32> {
+        let mut most = looping.pieces.len() as u32 - 1;
+        for piece in looping.pieces.iter().filter(|piece| !piece.is_empty()) {
+            most = most.saturating_add(self.spelled.count(ground.vocabulary, piece, ground.fuel)?);
+        }
+        let whole = looping.whole.iter().zip(&looping.allowed).map(|(whole, allowed)| whole & allowed);
+        if most <= limit {
+            row.iter_mut().zip(whole).for_each(|(to, whole)| *to |= whole);
+            return Ok(most);
+        }
+        // Few texts fit at the very end of a budget: often what comes first is too long already.
+        if looping.pieces.first().is_some_and(|first| Spelled::least_after(ground.vocabulary, first) > limit) {
+            return Ok(FAR);
+        }
+        let fixed: usize = looping.pieces.iter().map(Vec::len).sum();
+        let longest = ground.vocabulary.longest_token().max(1);
+        let mut text = Vec::new();
+        for token in members(&whole.collect::<Vec<u32>>()) {
+            let read = ground.vocabulary.bytes_of(token);
+            // Another way may be shorter, but none is known.
+            if (fixed + read.len() * (looping.pieces.len() - 1)).div_ceil(longest) > limit as usize {
+                continue;
+            }
+            text.clear();
+            for (index, piece) in looping.pieces.iter().enumerate() {
+                if index > 0 {
+                    text.extend_from_slice(read);
+                }
+                text.extend_from_slice(piece);
+            }
+            match within_limits(self.spelled.count(ground.vocabulary, &text, ground.fuel))? {
+                Some(count) if count <= limit => set(row, token),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(FAR)
+    }
+
+    /// The tokens that leave a loop.
+    fn find_others(ground: &mut Ground<'_>, state: StateId, looping: &Looping) -> Result<Groups> {
+        let mut groups = Groups { are_all: true, ..Groups::default() };
+        let mut places: FxHashMap<StateId, u32> = FxHashMap::default();
+        let whole = looping.whole.iter().zip(&looping.allowed).map(|(whole, allowed)| allowed & !whole);
+        for token in members(&whole.collect::<Vec<u32>>()).filter(|&token| !ground.vocabulary.is_eos(token)) {
+            let stepped = step_bytes(ground.automaton, state, ground.vocabulary.bytes_of(token));
+            let Some((target, _)) = within_limits(stepped)? else {
+                groups.are_all = false;
+                ground.automaton.refuel(RESERVE.min(ground.fuel.allowed));
+                break;
+            };
+            let place = *places.entry(target).or_insert_with(|| {
+                groups.targets.push(target);
+                (groups.targets.len() - 1) as u32
+            });
+            groups.tokens.push((place, token));
+        }
+        Ok(groups)
     }
 
     fn replenish(&mut self, ground: &mut Ground<'_>) {

@@ -54,6 +54,26 @@ impl Spelled {
         Ok(self.counts(vocabulary, text, fuel)?[0])
     }
 
+    /// No text that begins with `prefix` is spelled by fewer tokens.
+    pub(crate) fn least_after(vocabulary: &Vocabulary, prefix: &[u8]) -> u32 {
+        let mut counts = vec![FAR; prefix.len() + 1];
+        counts[0] = 0;
+        let mut least = FAR;
+        for place in 0..prefix.len() {
+            if counts[place] == FAR {
+                continue;
+            }
+            for (length, _) in prefixes(vocabulary, &prefix[place..]) {
+                counts[place + length] = counts[place + length].min(counts[place] + 1);
+            }
+            // One token may hold all that is left, and more.
+            if vocabulary.trie().has_path(&prefix[place..]) || !vocabulary.trie().long().is_empty() {
+                least = least.min(counts[place] + 1);
+            }
+        }
+        least.min(counts[prefix.len()])
+    }
+
     /// The first of the fewest tokens that spell `text`, the longest of several, and how many they are; `None` if none do, or
     /// the text is empty.
     pub(crate) fn first(
