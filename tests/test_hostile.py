@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import resource
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
+import rellm
 
 SECONDS = 1.0
 MEGABYTES = 256
@@ -64,6 +68,10 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "classes of 1 MB": (r"r'[a-z]\d' * 150000", "'a1b2'", ()),
     "a pattern of 3 MB": ("'a' * 3000000", "''", ("LimitExceededError",)),
     "100,000 empty alternatives": ("'|' * 100000", "''", ()),
+    "20 million characters": ("rellm.Literal('x' * 20_000_000)", "''", ("LimitExceededError",)),
+    "200 million characters": ("rellm.Literal('x' * 200_000_000)", "''", ("LimitExceededError",)),
+    "a million choices": ("rellm.Choice([str(n) for n in range(10**6, 2 * 10**6)])", "''", ("LimitExceededError",)),
+    "600,000 groups": ("'(a)' * 600_000", "''", ("LimitExceededError",)),
     "NUL": (r"'a\0b'", r"'a\0b'", ()),
     "a lone surrogate": (r"'\ud800'", "''", ("UnsatisfiableError",)),
     "a lone surrogate beside": (r"'\ud800|a'", "'a'", ()),
@@ -181,3 +189,15 @@ def test_what_a_budget_asks_ends_in_a_second_and_256_mb(case: str) -> None:
     _, seconds, megabytes = run(BUDGET, repr(pattern), repr(text))
     assert seconds <= SECONDS
     assert megabytes <= MEGABYTES
+
+
+def test_comparing_what_groups_captured_is_paid_for() -> None:
+    """One compile took 20 s under the default limits: the characters to compare with were not charged."""
+    tokens = [b"s", b"S", b"\xbfSSSS", b"\xc3\x9f\xc3\x9fss", b"\x9f", b"\xc5", b"\xc3", b"sS\xc3", b"\xbf", b"Ss"]
+    vocabulary = rellm.Vocabulary([*tokens, None], eos_token_ids=[len(tokens)])
+    groups = r"(?a:\S[\d][sß-ßs]?+|(?P<g1>ß\bſ{1,2})|[S-ß\xdfs](?<![\D]s{2}?){0}(ß{3}))*?"
+    pattern = re.compile(groups + r"(?!s.|\2{3}(?(2)ſ{0}+)|$ſ{,1})\1", re.I)
+    start = time.process_time()
+    with contextlib.suppress(rellm.UnsatisfiableError, rellm.LimitExceededError):
+        rellm.compile(pattern, vocabulary).matcher().mask()
+    assert time.process_time() - start <= SECONDS

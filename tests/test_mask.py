@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import rellm
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rellm import TokenRejectedError, UnsatisfiableError, _core
@@ -237,3 +238,21 @@ def _after(matcher: _core.Matcher, token: int) -> _core.Matcher:
     after = matcher.copy()
     after.advance(token)
     return after
+
+
+@pytest.mark.parametrize(
+    ("begun", "expected"),
+    [(b"\xc3", "àé"), (b"\xe6", "日海"), (b"\xe6\x97", "日"), (b"\xf0\x9f", "🙂"), (b"a\xe6", "日海")],
+)
+def test_inside_a_character_only_what_it_can_still_become_is_offered(begun: bytes, expected: str) -> None:
+    tokens: list[bytes | None] = [bytes([byte]) for byte in range(256)]
+    vocabulary = rellm.Vocabulary([*tokens, None], eos_token_ids=[256])
+    for pattern in ("[aàé日海🙂x]+", r"(?=.)[aàé日海🙂x]+", r"([aàé日海🙂x])\1|[aàé日海🙂x]+"):
+        matcher = rellm.compile(pattern, vocabulary).matcher()
+        matcher.advance_bytes(begun)
+        offered = {chr(c) for low, high in matcher.next_characters() for c in range(low, high + 1)}
+        assert offered == set(expected), pattern
+        forced = matcher.forced_bytes()
+        assert all(
+            bytes_of.startswith(forced) for bytes_of in (c.encode()[len(begun.lstrip(b"a")) :] for c in expected)
+        )
