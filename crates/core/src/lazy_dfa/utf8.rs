@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn every_code_point_decodes_to_its_minterm() {
         let sets = [CodePoints::from_ranges([(0x41, 0x5A), (0x400, 0x4FF), (0x4E00, 0x9FFF), (0x1F600, 0x1F64F)])];
-        let partition = Partition::new(&sets, &CodePoints::scalars()).unwrap();
+        let partition = Partition::new(&sets, &CodePoints::scalars(), &[]).unwrap();
         let mut decoder = Decoder::default();
         for c in (0..=0x10_FFFFu32).filter_map(char::from_u32) {
             let mut buffer = [0; 4];
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_is_not_utf8_is_dead() {
-        let partition = Partition::new([], &CodePoints::scalars()).unwrap();
+        let partition = Partition::new([], &CodePoints::scalars(), &[]).unwrap();
         let mut decoder = Decoder::default();
         for bytes in
             [&[0xC0, 0x80][..], &[0xC1], &[0xE0, 0x80], &[0xED, 0xA0], &[0xF0, 0x80], &[0xF4, 0x90], &[0xF5], &[0x80]]
