@@ -134,6 +134,7 @@ class Matcher:
     # the same in the fewest tokens, special tokens included; the byte forms stop before a special token
     def forced_tokens(self) -> list[int]: ...
     def shortest_completion_tokens(self) -> list[int]: ...
+    def specials(self) -> list[tuple[int, int]]: ...  # the bytes before a special token, its id
     def marks(self) -> list[tuple[int, int, int]]: ...  # number of a mark, start, end: outer parts before inner ones
     def next_characters(self) -> list[tuple[int, int]]: ...  # inclusive ranges of code points that may follow
     # Distance in tokens (EOS is free):

@@ -251,6 +251,10 @@ impl Matcher {
         self.ask(py, core::Matcher::forced_tokens)
     }
 
+    fn specials(&self, py: Python<'_>) -> PyResult<Vec<(usize, u32)>> {
+        self.ask(py, |matcher| Ok(matcher.specials()))
+    }
+
     /// (mark, start, end) of each marked part of the text, in bytes, in the order in which they begin.
     fn marks(&self, py: Python<'_>) -> PyResult<Vec<(u32, usize, usize)>> {
         self.ask(py, core::Matcher::marks)

@@ -425,6 +425,11 @@ impl Matcher {
         self.constraint.engine().attempt(|engine| next_characters(engine, engine.state(self.slot), begun))
     }
 
+    /// The special tokens of the text, each with the number of bytes of text before it.
+    pub fn specials(&self) -> Vec<(usize, u32)> {
+        if symbols::has_special(&self.text) { symbols::split(&self.text).1 } else { Vec::new() }
+    }
+
     /// Where the marked parts of the text are; see [`CompiledConstraint::marks`].
     ///
     /// # Errors
