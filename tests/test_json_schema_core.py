@@ -15,11 +15,10 @@ import pytest
 import python_types_table
 import rellm
 from fragment_oracle import Fragments
-from rellm import JsonSchema, JsonSpelling, SchemaError, _core
+from rellm import JsonSchema, JsonSpelling, SchemaError
 from rellm._cli.sample import sample
 from rellm._engines.compile import over_single_bytes
 
-pytestmark = pytest.mark.skipif(not hasattr(_core, "expression_matches"), reason="the core has no members yet")
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "json.md"
 
 

@@ -6,8 +6,6 @@ import re
 from functools import lru_cache
 from typing import Final
 
-import regex
-
 from rellm._constraints.expression import (
     ExpressionContext,
     Fragment,
@@ -128,35 +126,11 @@ def decoded(context: ExpressionContext, shape: StringShape, texts: Texts) -> Fra
 @lru_cache(maxsize=4096)
 def _finds(source: str, dialect: str, text: str) -> bool:
     """Whether a pattern is found in a text, as the core reads both."""
-    return regex.search(_for_regex(source) if dialect == "ecma" else source, text) is not None
+    from rellm import _core
+    from rellm._dialects.tables import ecma_dialect, regex_dialect
+    from rellm._limits import Limits
 
-
-def _for_regex(source: str) -> str:
-    """An ECMA pattern in the syntax of the `regex` library: its digits and words are ASCII, its end is the end."""
-    found, at, in_class = "", 0, False
-    while at < len(source):
-        pair = source[at : at + 2]
-        if pair[0] == "\\":
-            inside, outside = _ECMA_CLASSES.get(pair, (pair, pair))
-            found += inside if in_class else outside
-            at += 2
-            continue
-        in_class = pair[0] == "[" or (in_class and pair[0] != "]")
-        if source.startswith("(?<", at) and source[at + 3 : at + 4] not in ("=", "!"):
-            found += "(?P<"
-            at += 3
-            continue
-        found += r"\Z" if pair[0] == "$" and not in_class else pair[0]
-        at += 1
-    return found
-
-
-_SPACE: Final = r"\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-_ECMA_CLASSES: Final = {
-    r"\s": (_SPACE, f"[{_SPACE}]"),
-    r"\S": (r"\S", f"[^{_SPACE}]"),
-    r"\d": ("0-9", "[0-9]"),
-    r"\D": (r"\D", "[^0-9]"),
-    r"\w": ("A-Za-z0-9_", "[A-Za-z0-9_]"),
-    r"\W": (r"\W", "[^A-Za-z0-9_]"),
-}
+    context = ExpressionContext()
+    ops = context.operations(searched(pattern(context, source, 0, dialect)))
+    reader = ecma_dialect() if dialect == "ecma" else regex_dialect()
+    return _core.expression_matches(ops, context.strings, [reader], text, Limits().native())
