@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import rellm
 import torch
-from families import FAMILIES, REAL, family
+from families import FAMILIES, REAL, SAVES_PASSES, family
 from rellm._generate.decode_batch import _draft_width
 from vocabularies import vocabulary_of
 
@@ -41,6 +41,7 @@ def test_rows_are_the_same_with_and_without_jumps(name: str, constraints: Any, m
     assert found["verified"] == found["off"]
 
 
+@pytest.mark.skipif(not SAVES_PASSES, reason="this release of transformers is left to its own loop")
 @pytest.mark.parametrize("name", DECODERS)
 def test_jumps_save_forward_passes(name: str) -> None:
     write = generator(name)
@@ -60,6 +61,7 @@ def test_a_row_alone_is_the_row_in_a_batch() -> None:
     assert [row.text for row in together] == [row.text for row in alone]
 
 
+@pytest.mark.skipif(not SAVES_PASSES, reason="this release of transformers is left to its own loop")
 def test_rows_of_one_length_need_no_padding() -> None:
     write = generator("llama")
     for prompts in (["red", "red"], "red"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import rellm
 import torch
-from families import FAMILIES, family
+from families import FAMILIES, SAVES_PASSES, family
 from rellm.integrations.transformers import ConstraintLogitsProcessor, generate_batch
 from vocabularies import vocabulary_of
 
@@ -29,6 +29,7 @@ def drained(pieces: Any) -> tuple[list[str], rellm.Completion]:
             return found, end.value
 
 
+@pytest.mark.skipif(not SAVES_PASSES, reason="this release of transformers is left to its own loop")
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("sample", [False, True])
 def test_verified_forced_text_changes_nothing_but_the_passes(name: str, sample: bool) -> None:
@@ -52,6 +53,7 @@ def _took_end(completion: rellm.Completion) -> bool:
     return completion.forward_passes > len(completion.token_ids)
 
 
+@pytest.mark.skipif(not SAVES_PASSES, reason="this release of transformers is left to its own loop")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_text_forced_unasked_is_cut_as_the_tokenizer_cuts_it(name: str) -> None:
     write = generator(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import Any
 
@@ -198,3 +199,18 @@ def test_a_long_prompt_is_read_once_with_a_prefix_cache() -> None:
     assert sum(length > first // 2 for length in lengths) == 1
     streamed = cached.stream(system + questions[0], ACTION, 60)
     assert streamed.completion == expected[0]
+
+
+def test_a_trace_shows_the_mask_that_was_applied() -> None:
+    write = generator()
+    completion = write("a", r"[a-f ]{12}", 20, trace=True, run_limits=rellm.RunLimits(max_repetition=1))
+    ids = completion.token_ids
+    assert all(a != b for a, b in itertools.pairwise(ids))
+    refused = [{one.token_id for one in token.refused} for token in completion.trace.tokens[1:]]
+    reasons = [one.reason for token in completion.trace.tokens for one in token.refused]
+    repeats = [before in after for before, after in zip(ids, refused, strict=False)]
+    assert any(repeats)
+    assert any("run limits leave it out" in reason for reason in reasons)
+    other = write("a", "(red|green)", 9, trace=True, eos_token_id=[9])
+    assert other.is_complete
+    assert len(other.trace.tokens) in (len(other.token_ids), len(other.token_ids) + 1)

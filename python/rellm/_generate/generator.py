@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 
 from rellm._constraints.pieces import Pieces
 from rellm._errors import BudgetError, DeadEndError
+from rellm._generate.apply_mask import unpacked
 from rellm._generate.completion import Completion, FinishReason
 from rellm._generate.decode_batch import BatchDecoder, BatchRow, RowsTurn
 from rellm._generate.decode_one import Decoder
@@ -768,7 +769,15 @@ class _Call:
             self._compiled[prompt],
             vocabulary=self._vocabulary,
             max_new_tokens=self._max_new_tokens,
+            eos_token_ids=sorted(self._eos),
+            mask_of=self._mask_of,
         )
+
+    def _mask_of(self, matcher: Any, tokens: list[int], width: int) -> Any:
+        """The mask that was applied after `tokens`, as a boolean a logit: run limits and other end ids included."""
+        row = Row(matcher, self._eos)
+        row.tokens, row.accepted = tokens, len(tokens)
+        return unpacked(self._processor.fill([row], width, self._lead)[0], width)
 
     def _before(self, written: list[int], cut: int) -> list[int]:
         length = 0

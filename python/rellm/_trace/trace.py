@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,8 @@ def trace_completion(
     *,
     vocabulary: Any = None,
     max_new_tokens: int | None = None,
+    eos_token_ids: Sequence[int] | None = None,
+    mask_of: Callable[[Any, list[int], int], npt.NDArray[np.bool_]] | None = None,
     best: int = 5,
 ) -> Trace:
     """Trace one completion.
@@ -173,6 +175,9 @@ def trace_completion(
         compiled: what `rellm.compile` returned, or None if nothing constrained the model.
         vocabulary: the tokens' bytes; needed where `compiled` is None.
         max_new_tokens: the budget that the mask had to close within; None if there was none.
+        eos_token_ids: the ids that end the text; by default the vocabulary's.
+        mask_of: the mask that was applied, as a boolean a logit, of a matcher, the tokens that it has read, and the
+            number of logits; by default that of the matcher within the budget.
         best: how many refused tokens a step names at most.
 
     Raises:
@@ -182,7 +187,7 @@ def trace_completion(
     vocabulary = compiled.vocabulary if compiled is not None else vocabulary
     logits = next_token_logits(model, prompt_ids, token_ids)
     matcher = None if compiled is None else compiled.matcher()
-    ends = frozenset(vocabulary.eos_token_ids)
+    ends = frozenset(vocabulary.eos_token_ids if eos_token_ids is None else eos_token_ids)
     steps = []
     for i, token_id in enumerate(token_ids):
         left = None if max_new_tokens is None else max_new_tokens - i
@@ -192,8 +197,11 @@ def trace_completion(
                 f"the model's logits at token {i} of the text are not numbers (NaN or infinite): nothing can be said "
                 "of its choice; load the model in float32 or bfloat16, or leave trace=True out"
             )
-        steps.append(_step(scores, int(token_id), matcher, vocabulary, ends, left, best))
-        if matcher is not None:
+        applied = None
+        if matcher is not None and mask_of is not None:
+            applied = mask_of(matcher, [int(one) for one in token_ids[:i]], len(scores))
+        steps.append(_step(scores, int(token_id), matcher, vocabulary, ends, left, best, applied))
+        if matcher is not None and not (eos_token_ids is not None and int(token_id) in ends):
             matcher.advance(int(token_id))
     return Trace(tuple(steps), "" if compiled is None else in_words(compiled.constraint))
 
@@ -222,11 +230,20 @@ def next_token_logits(model: Any, prompt_ids: Sequence[int], token_ids: Sequence
 
 
 def _step(
-    scores: Floats, token_id: int, matcher: Any, vocabulary: Any, ends: frozenset[int], left: int | None, best: int
+    scores: Floats,
+    token_id: int,
+    matcher: Any,
+    vocabulary: Any,
+    ends: frozenset[int],
+    left: int | None,
+    best: int,
+    applied: npt.NDArray[np.bool_] | None = None,
 ) -> TracedToken:
     allowed = np.ones(len(scores), dtype=np.bool_)
+    within = allowed
     if matcher is not None:
-        allowed = _allowed(matcher, len(vocabulary), len(scores), left)
+        within = _allowed(matcher, len(vocabulary), len(scores), left)
+        allowed = within if applied is None else applied
     data = b"" if token_id in ends else vocabulary.token_bytes(token_id) or b""
     kept = _log_sum(scores[allowed]) if not allowed.all() else 0.0
     removed = scores[~allowed]
@@ -241,7 +258,7 @@ def _step(
         removed_mass=min(float(np.exp(removed).sum()), 1.0),
         log_kept_mass=min(kept, 0.0),
         refused=tuple(
-            _refused(int(other), math.exp(scores[other]), matcher, vocabulary, ends, left)
+            _refused(int(other), math.exp(scores[other]), matcher, vocabulary, ends, left, bool(within[other]))
             for other in likeliest
             if scores[other] >= math.log(LEAST_PROBABILITY)
         ),
@@ -265,7 +282,13 @@ def _allowed(matcher: Any, size: int, width: int, left: int | None) -> npt.NDArr
 
 
 def _refused(
-    token_id: int, probability: float, matcher: Any, vocabulary: Any, ends: frozenset[int], left: int | None
+    token_id: int,
+    probability: float,
+    matcher: Any,
+    vocabulary: Any,
+    ends: frozenset[int],
+    left: int | None,
+    is_within: bool = False,
 ) -> RefusedToken:
     data = b""
     if token_id < len(vocabulary) and token_id not in ends:
@@ -275,6 +298,8 @@ def _refused(
         reason = f"the text is not complete: expected {rejection.expected}"
     elif not data:
         return RefusedToken(token_id, "", probability, "a special token, which is never text")
+    elif is_within:
+        reason = "the run limits leave it out: too much of the same would stand in a row"
     elif rejection is None:
         reason = f"no match would fit into the {left} tokens that are left" if left is not None else "not allowed here"
     elif (start := _character_start(data, rejection.failed_at)) > 0:
