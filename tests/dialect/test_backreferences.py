@@ -11,7 +11,8 @@ import rellm
 
 from .texts import BYTES
 
-LIMITS = rellm.Limits(memory_bytes=16 << 20, fuel=5_000_000)
+# Two seconds of matching in the search engine: no test is about this limit.
+LIMITS = rellm.Limits(memory_bytes=16 << 20, fuel=50_000_000)
 TEXTS = ["".join(letters) for n in range(9) for letters in itertools.product("ab", repeat=n)]
 ATOMS = ["a", "b", "[ab]", "a?", "b*", "[ab]*", "a+?", "(?:a|ab)", "b{1,2}", "(?=a)", "(?<=b)", "(?!b)", "a?+", r"\b"]
 

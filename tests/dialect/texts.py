@@ -17,7 +17,8 @@ from rellm._dialects import tables
 DATA = Path(__file__).parents[2] / "testdata" / "dialect.toml"
 CASES: list[dict[str, Any]] = tomllib.loads(DATA.read_text(encoding="utf-8"))["case"]
 BYTES = rellm.Vocabulary([bytes([byte]) for byte in range(256)] + [None], eos_token_ids=[256])
-LIMITS = rellm.Limits(memory_bytes=16 << 20, fuel=5_000_000)
+# Two seconds of matching in the search engine: no test is about this limit.
+LIMITS = rellm.Limits(memory_bytes=16 << 20, fuel=50_000_000)
 
 # What the libraries raise for a pattern that they refuse; some of it is not meant to come out.
 REFUSALS = (re.error, regex.error, ValueError, OverflowError, RecursionError, TypeError, KeyError, IndexError)
