@@ -86,7 +86,8 @@ class Matcher(Protocol):
         """Writes the mask of those tokens after which a match can be reached within a budget.
 
         Args:
-            out, row: as for `fill_mask`.
+            out: as for `fill_mask`.
+            row: as for `fill_mask`.
             tokens_left: the tokens that may still be written, the next one included, an end-of-sequence token not.
 
         Raises:
