@@ -68,7 +68,7 @@ def test_a_state_follows_from_tokens_after_rollback_copy_and_lost_memory() -> No
     copy.advance(A)
     assert copy.validate([END] * 401) == 400
     assert copy.shortest_completion_tokens() == [END] * 400
-    assert copy.forced_tokens() == [END]
+    assert copy.forced_tokens() == [END] * 400
     assert copy.tokens_to_match(1000) == 400
 
 
@@ -106,3 +106,29 @@ def test_marks_are_told_in_bytes_of_the_text() -> None:
         matcher.advance(token)
     assert matcher.text == b"abab"
     assert matcher.marks() == [(0, 0, 2), (1, 2, 4)]
+
+
+def test_text_and_special_tokens_are_forced_together() -> None:
+    matcher = compiled([SEQUENCE, 4, LITERAL, 1, SPECIAL, 1, CALL, LITERAL, 0, SPECIAL, 2, END, CALL]).matcher()
+    assert matcher.forced_tokens() == [AB, CALL, A]
+    assert matcher.forced_bytes() == b"ab"
+    matcher.advance(AB)
+    assert matcher.explain(A).expected == f"the special token {CALL}"
+    for token in (CALL, A):
+        matcher.advance(token)
+    assert matcher.forced_tokens() == []
+    assert matcher.explain(A).expected == f"the special token {CALL}, or the special token {END}"
+
+
+def test_eos_may_be_a_symbol_of_the_language() -> None:
+    matcher = compiled([SEQUENCE, 2, LITERAL, 0, SPECIAL, 1, 0]).matcher()
+    assert matcher.validate([0]) == 0
+    assert matcher.validate([A, 0, 0, A]) == 3
+    matcher.advance(A)
+    assert allowed(matcher) == {0}
+
+
+@pytest.mark.parametrize(("token", "fault"), [(len(TOKENS), "not in the vocabulary"), (A, "is text in the vocabulary")])
+def test_a_special_token_is_one_of_the_vocabulary(token: int, fault: str) -> None:
+    with pytest.raises(rellm.UnsatisfiableError, match=f"special token {token} .*{fault}"):
+        compiled([SEQUENCE, 2, LITERAL, 0, SPECIAL, 1, token])

@@ -317,5 +317,5 @@ pub(crate) fn fill_masks(
 /// What may come next, in the words of a `Rejection`.
 #[pyfunction]
 pub(crate) fn expectation(next: Vec<(u32, u32)>, alphabet: Vec<(u32, u32)>, started: bool, may_end: bool) -> String {
-    core::expectation(&CodePoints::from_ranges(next), &CodePoints::from_ranges(alphabet), started, may_end)
+    core::expectation(&CodePoints::from_ranges(next), &CodePoints::from_ranges(alphabet), &[], started, may_end)
 }

@@ -65,7 +65,8 @@ impl CompiledConstraint {
     /// `longest_way`: an upper bound on the number of tokens needed to reach a match from any live state, if one is known.
     ///
     /// # Errors
-    /// [`Error::Unsatisfiable`] if no sequence of tokens spells a text of the language; [`Error::Limit`].
+    /// [`Error::Unsatisfiable`] if no sequence of tokens spells a text of the language, or if a special token of the language
+    /// is none of the vocabulary; [`Error::Limit`].
     pub fn new(
         automaton: Box<dyn MaskHints>,
         vocabulary: Arc<Vocabulary>,
@@ -76,6 +77,9 @@ impl CompiledConstraint {
             return Err(Error::Unsatisfiable {
                 message: "no text matches: every way through the constraint contradicts itself".to_owned(),
             });
+        }
+        for id in automaton.specials() {
+            check_special(id, &vocabulary)?;
         }
         let closed = Arc::default();
         let mut engine = Engine::new(automaton, Arc::clone(&vocabulary), limits, Arc::clone(&closed));
@@ -126,6 +130,17 @@ impl CompiledConstraint {
             Err(std::sync::TryLockError::WouldBlock) => None,
         }
     }
+}
+
+/// Refuses a special token that the vocabulary lacks, or has as text: masks and texts could not tell it apart.
+fn check_special(id: u32, vocabulary: &Vocabulary) -> Result<()> {
+    let count = vocabulary.len();
+    let fault = match vocabulary.token_bytes(id) {
+        _ if id as usize >= count => format!("is not in the vocabulary, whose ids are 0 to {}", count - 1),
+        Some(bytes) if !bytes.is_empty() => format!("is text in the vocabulary: {:?}", String::from_utf8_lossy(bytes)),
+        _ => return Ok(()),
+    };
+    Err(Error::Unsatisfiable { message: format!("the special token {id} {fault}: name a special token that it has") })
 }
 
 pub(crate) fn unspelled(what: &str) -> Error {

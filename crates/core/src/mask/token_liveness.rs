@@ -93,7 +93,7 @@ impl Liveness {
         Ok(false)
     }
 
-    /// A shortest text, in bytes, that tokens spell and that leads from `state` to a match; `None` if there is none.
+    /// A shortest text, in bytes and special tokens, that tokens spell and that leads from `state` to a match; `None` if there is none.
     pub(crate) fn shortest_completion(
         &mut self,
         automaton: &mut dyn MaskHints,
@@ -120,10 +120,18 @@ impl Liveness {
                     tokens.push(best[&at].2);
                     at = best[&at].1;
                 }
-                return Ok(Some(tokens.iter().rev().flat_map(|&id| vocabulary.bytes_of(id)).copied().collect()));
+                let mut text = Vec::with_capacity(length);
+                for &id in tokens.iter().rev() {
+                    match vocabulary.bytes_of(id) {
+                        [] => text.extend(symbols::encode(id)),
+                        bytes => text.extend_from_slice(bytes),
+                    }
+                }
+                return Ok(Some(text));
             }
             walk_all(automaton, vocabulary, from, path, fuel, |token, target| {
-                let length = length + vocabulary.bytes_of(token).len();
+                // A special token has no bytes, and counts as one.
+                let length = length + vocabulary.bytes_of(token).len().max(1);
                 let known = best.entry(target).or_insert((usize::MAX, from, token));
                 if length < known.0 {
                     *known = (length, from, token);

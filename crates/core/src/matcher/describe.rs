@@ -5,9 +5,13 @@ use crate::codepoints::CodePoints;
 /// How many single characters or ranges are listed before the rest is counted.
 const LISTED: usize = 8;
 
-/// What may come next, in words. `started`: in the middle of a character.
-pub fn expectation(next: &CodePoints, alphabet: &CodePoints, started: bool, may_end: bool) -> String {
-    let mut words = items(next, alphabet);
+/// What may come next, in words: characters, special tokens, the end. `started`: in the middle of a character.
+pub fn expectation(next: &CodePoints, alphabet: &CodePoints, specials: &[u32], started: bool, may_end: bool) -> String {
+    let mut words = if next.is_empty() { Vec::new() } else { items(next, alphabet) };
+    words.extend(specials.iter().take(LISTED).map(|id| format!("the special token {id}")));
+    if specials.len() > LISTED {
+        words.push(format!("one of {} other special tokens", grouped((specials.len() - LISTED) as u64)));
+    }
     if may_end {
         words.push("the end of the text".to_owned());
     }
@@ -157,8 +161,16 @@ mod tests {
     #[test]
     fn the_end_and_a_started_character_are_named() {
         let all = CodePoints::scalars();
-        assert_eq!(expectation(&of("."), &all, false, true), "\".\", or the end of the text");
-        assert_eq!(expectation(&CodePoints::empty(), &all, false, true), "the end of the text");
-        assert_eq!(expectation(&of("é"), &all, true, false), "the rest of a character: \"é\"");
+        assert_eq!(expectation(&of("."), &all, &[], false, true), "\".\", or the end of the text");
+        assert_eq!(expectation(&CodePoints::empty(), &all, &[], false, true), "the end of the text");
+        assert_eq!(expectation(&CodePoints::empty(), &all, &[7], false, false), "the special token 7");
+        let many: Vec<u32> = (0..1010).collect();
+        let words = expectation(&of("."), &all, &many, false, true);
+        assert!(words.starts_with("\".\", the special token 0, the special token 1, "), "{words}");
+        assert!(
+            words.ends_with("the special token 7, one of 1,002 other special tokens, or the end of the text"),
+            "{words}"
+        );
+        assert_eq!(expectation(&of("é"), &all, &[], true, false), "the rest of a character: \"é\"");
     }
 }

@@ -316,10 +316,8 @@ impl Matcher {
             let mut state = engine.state(self.slot);
             let mut ended = self.ended;
             for (index, &token) in tokens.iter().enumerate() {
-                if vocabulary.is_eos(token) {
-                    if !ended && !engine.is_accepting(state) {
-                        return Ok(index);
-                    }
+                // Where the text does not match yet, an EOS id may be a symbol of the language.
+                if vocabulary.is_eos(token) && (ended || engine.is_accepting(state)) {
                     ended = true;
                     continue;
                 }
@@ -392,7 +390,8 @@ impl Matcher {
         self.constraint.engine().attempt(|engine| engine.spelled(&completion))
     }
 
-    /// The tokens that must come next, as far as text or one special token is forced; where text is, in the fewest tokens.
+    /// The tokens that must come next: what is forced of text, in the fewest tokens, and the special tokens forced behind it.
+    /// Where text is forced beyond a special token, that too; it ends once 4,096 bytes and special tokens are reached.
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -400,17 +399,9 @@ impl Matcher {
         if self.ended {
             return Ok(Vec::new());
         }
-        let bytes = self.forced_bytes()?;
-        self.constraint.engine().attempt(|engine| {
-            if !bytes.is_empty() {
-                return engine.spelled(&bytes);
-            }
-            let state = engine.state(self.slot);
-            match engine.next_specials(state)?[..] {
-                [id] if !engine.is_accepting(state) && engine.next_characters(state)?.is_empty() => Ok(vec![id]),
-                _ => Ok(Vec::new()),
-            }
-        })
+        self.constraint
+            .engine()
+            .attempt(|engine| forced_tokens(engine, engine.state(self.slot), begun_bytes(&self.text)))
     }
 
     /// The characters that may come next; within a character, those that it may become.
@@ -485,7 +476,8 @@ impl Matcher {
                 let state = engine.state(self.slot);
                 let accepting = engine.is_accepting(state);
                 let next = next_characters(engine, state, begun)?;
-                Ok(describe::expectation(&next, alphabet, !begun.is_empty(), accepting))
+                let specials = engine.next_specials(state)?;
+                Ok(describe::expectation(&next, alphabet, &specials, !begun.is_empty(), accepting))
             })?
         };
         let text_before = self.text_before();
@@ -515,7 +507,8 @@ impl Matcher {
                 let begun = if started > 0 { begun_bytes(&written) } else { &[] };
                 let next = next_characters(engine, from, begun)?;
                 let alphabet = self.constraint.vocabulary().alphabet();
-                (index, describe::expectation(&next, alphabet, started > 0, accepting))
+                let specials = engine.next_specials(from)?;
+                (index, describe::expectation(&next, alphabet, &specials, started > 0, accepting))
             }
             Step::To(_) | Step::NotSpelled(_) => {
                 (bytes.len(), "other tokens: after this one, no sequence of tokens spells a way to a match".to_owned())
@@ -621,6 +614,28 @@ fn forced(engine: &mut Engine, mut state: StateId, begun: &[u8]) -> Result<Vec<u
         (state, begun, started) = (after, &[], 0);
     }
     Ok(bytes)
+}
+
+/// The tokens that every continuation of `state` begins with, its text in the fewest tokens; `begun` is as for [`forced`].
+fn forced_tokens(engine: &mut Engine, mut state: StateId, mut begun: &[u8]) -> Result<Vec<u32>> {
+    let (mut tokens, mut count) = (Vec::new(), 0);
+    while count < FORCED_AT_MOST {
+        let text = forced(engine, state, begun)?;
+        let spelled = engine.spelled(&text)?;
+        // An irregular vocabulary may spell this text together with the next only.
+        let is_spelled = text.is_empty() || !spelled.is_empty();
+        tokens.extend(spelled);
+        let (true, Step::To(after)) = (is_spelled, engine.step(state, &text)?) else { break };
+        let special = match engine.next_specials(after)?[..] {
+            [id] if !engine.is_accepting(after) && engine.next_characters(after)?.is_empty() => id,
+            _ => break,
+        };
+        tokens.push(special);
+        let Step::To(behind) = engine.step(after, &symbols::encode(special))? else { break };
+        count += text.len() + 1;
+        (state, begun) = (behind, &[]);
+    }
+    Ok(tokens)
 }
 
 impl From<Error> for MatchError {
