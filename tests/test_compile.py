@@ -57,7 +57,7 @@ def test_what_is_no_constraint_is_told_apart() -> None:
     message = r"^a constraint was expected, not list \['a'\]: for one of several strings, use rellm\.Choice$"
     with pytest.raises(TypeError, match=message):
         rellm.compile(["a"], ASCII)
-    with pytest.raises(TypeError, match=r"^a constraint was expected, not None: use rellm\.Regex, rellm\.Choice or"):
+    with pytest.raises(TypeError, match=r"^a constraint was expected, not None: use rellm\.Regex, rellm\.Choice, "):
         rellm.compile(None, ASCII)
     with pytest.raises(rellm.UnsupportedError, match="a pattern over bytes cannot constrain text"):
         rellm.compile(b"a", ASCII)
