@@ -41,6 +41,9 @@ CORPUS = [
 
 # Before 5.2 `generate` hands no cache to a loop of our own: transformers' loop writes, and no pass is saved.
 SAVES_PASSES = tuple(map(int, transformers.__version__.split(".")[:2])) >= (5, 2)
+# Without any processor, 5.0 cannot fill a prompt in chunks, nor draft by a model of another tokenizer.
+IS_5_0 = transformers.__version__.startswith("5.0.")
+HAS_CONTINUOUS_BATCHING = hasattr(transformers, "ContinuousBatchingConfig")
 
 FAMILIES = ("gpt2", "llama", "gemma", "qwen2", "t5")
 REAL = "smollm2"

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from case import LIMIT, Case, Engine, GeneratorCase, Unsupported
-from families import REAL, family, tiny_bart
+from families import HAS_CONTINUOUS_BATCHING, IS_5_0, REAL, family, tiny_bart
 from oracle import ANSWER_PATTERN, LANGUAGE, PATTERN, bytes_of
 
 INDUCTOR_FAMILY = "llama"
@@ -148,6 +148,8 @@ def draft_model(case: Case) -> None:
 def draft_model_of_another_tokenizer(case: Case) -> None:
     if case.family.is_encoder_decoder:
         raise Unsupported("transformers takes no such draft model for it")
+    if IS_5_0:
+        raise Unsupported("transformers 5.0 fails by itself with a draft model of another tokenizer")
     other = family("llama" if case.family.tokenizer.convert_tokens_to_ids("<s>") is None else "gpt2")
     if other.name == case.family.name:
         other = family("qwen2")
@@ -323,6 +325,8 @@ def static_cache(case: Case) -> None:
 def prefill_in_chunks(case: Case) -> None:
     if case.family.is_encoder_decoder:
         raise Unsupported("transformers fills no encoder in chunks")
+    if IS_5_0:
+        raise Unsupported("transformers 5.0 fails by itself to fill a prompt in chunks")
     texts = ["The capital of France is Paris, red green blue"]
     assert case.run(texts=texts, prefill_chunk_size=4) == case.run(texts=texts)
 
@@ -487,6 +491,8 @@ def continuous_batching(case: Case) -> None:
         raise Unsupported("transformers has no continuous batching for it")
     if isinstance(case, GeneratorCase):
         raise Unsupported("generate_batch of rellm.integrations.transformers does it")
+    if not HAS_CONTINUOUS_BATCHING:
+        raise Unsupported("this release of transformers has no ContinuousBatchingConfig")
     from transformers import ContinuousBatchingConfig
 
     texts = ["The capital of", "a", "red green", "The capital of France is Paris"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import rellm
 import torch
-from families import FAMILIES, SAVES_PASSES, family
+from families import FAMILIES, HAS_CONTINUOUS_BATCHING, SAVES_PASSES, family
 from rellm.integrations.transformers import ConstraintLogitsProcessor, generate_batch
 from vocabularies import vocabulary_of
 
@@ -199,7 +199,7 @@ def test_a_row_without_an_allowed_score_is_a_dead_end() -> None:
         generator()("a", "yes|no", 9, logits_processor=[Nothing()])
     assert info.value.text == ""
     with pytest.raises(rellm.DeadEndError, match="min_new_tokens"):
-        generator()(["a", "b"], "yes", 30, min_new_tokens=20)
+        generator()(["a", "b"], ["yes", "yes no yes no yes no"], 30, min_new_tokens=20)
 
 
 def test_a_new_call_is_recognised_by_its_prompt() -> None:
@@ -327,6 +327,14 @@ def test_a_trace_comes_with_the_completion_on_request() -> None:
     assert generator()("The capital of", ACTION, 60).trace is None
 
 
+@pytest.mark.skipif(HAS_CONTINUOUS_BATCHING, reason="this release of transformers has what it needs")
+def test_continuous_batching_names_the_release_that_cannot() -> None:
+    of = family("gpt2")
+    with pytest.raises(ImportError, match=r"generate_batch needs a newer transformers than 5\."):
+        generate_batch(of.model, [[5, 6]], "a", vocabulary_of(of), max_new_tokens=4)
+
+
+@pytest.mark.skipif(not HAS_CONTINUOUS_BATCHING, reason="this release of transformers has no ContinuousBatchingConfig")
 def test_continuous_batching_raises_what_went_wrong() -> None:
     of = family("gpt2")
     with pytest.raises(rellm.BudgetError):

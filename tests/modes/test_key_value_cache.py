@@ -76,6 +76,31 @@ def test_a_stream_goes_on_where_it_was(cache: Any, monkeypatch: pytest.MonkeyPat
     assert len(pieces) > 5
 
 
+@pytest.mark.parametrize("cache", [Silent, Uncropped, Forgetful])
+def test_a_streamer_is_told_each_token_once(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = generator()
+    _give(write.model, cache, monkeypatch)
+    told: list[int] = []
+
+    class Streamer:
+        ends = 0
+
+        def put(self, value: Any) -> None:
+            told.extend(value.flatten().tolist())
+
+        def end(self) -> None:
+            self.ends += 1
+
+    streamer = Streamer()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        completion = write(PROMPTS[0], ACTION, 60, do_sample=False, streamer=streamer)
+    prompt = write.tokenizer(PROMPTS[0])["input_ids"]
+    assert told == [*prompt, *completion.token_ids][: len(told)]
+    assert len(told) >= len(prompt) + len(completion.token_ids)
+    assert streamer.ends == 1
+
+
 def test_a_plain_stream_asks_the_model_only_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     write = generator()
     _give(write.model, Silent, monkeypatch)

@@ -18,7 +18,7 @@ from rellm._generate.decode_one import Decoder
 from rellm._generate.drafts import Forced
 from rellm._generate.in_event_loop import AsyncTextStream, Cancelled, generated
 from rellm._generate.key_value_cache import NotForBatches, TakePlainLoop
-from rellm._generate.plain_stream import PlainSteps
+from rellm._generate.plain_stream import OnceStreamer, PlainSteps
 from rellm._generate.prefix_cache import PrefixCache
 from rellm._generate.processor import ConstraintLogitsProcessor, compiled_over
 from rellm._generate.prompts import Prompt as OnePrompt
@@ -261,6 +261,8 @@ class _Call:
             generator.tokenizer if hasattr(generator.tokenizer, "apply_chat_template") else None,
         )  # fmt: skip
         self._extra = {**self._encoded.others, **self._extra}
+        if self._extra.get("streamer") is not None:
+            self._extra["streamer"] = OnceStreamer(self._extra["streamer"])
         self._lead, forced_last = self._forced_ends()
         self._fit_into_context()
         self._compiled = self._compiled_for(constraint, self._encoded.input_ids.shape[0])
@@ -497,6 +499,8 @@ class _Call:
         if self._prompt_length is not None:
             self._processor.begin(self._prompt_length)
         self._generator._plain_only = True
+        if self._extra.get("streamer") is not None:
+            self._extra["streamer"].begin_again()
         if self._forced_text != "off":
             warnings.warn(
                 f"forced text is written token by token with this {type(self._model).__name__}: {reason}. Texts are "

@@ -1,5 +1,7 @@
 """transformers' own loop, one token at a time: for streams of models whose cache our loops cannot be sure of.
 
+A caller's streamer is handed through `OnceStreamer`, so that it is not told again what it was told before the change.
+
 `generate` runs on a thread of its own and waits inside a stopping criterion until the next token is asked for, so the
 model is only asked while somebody reads.
 """
@@ -58,3 +60,30 @@ class PlainSteps:
             self._told.put(input_ids[0].tolist())
             self._asked.acquire()
         return torch.full((input_ids.shape[0],), self._stopped, dtype=torch.bool, device=input_ids.device)
+
+
+class OnceStreamer:
+    """A streamer of the caller's, which is told each part of the text once, however often the text is begun.
+
+    Args:
+        streamer: what transformers takes as `streamer`.
+    """
+
+    def __init__(self, streamer: Any) -> None:
+        self._streamer = streamer
+        self._told = 0
+        self._again = 0
+
+    def begin_again(self) -> None:
+        """The same text comes once more from its prompt on: leave out as many parts as were told."""
+        self._again = self._told
+
+    def put(self, value: Any) -> None:
+        if self._again:
+            self._again -= 1
+            return
+        self._told += 1
+        self._streamer.put(value)
+
+    def end(self) -> None:
+        self._streamer.end()

@@ -55,7 +55,10 @@ def kept(
     with _lock:
         entry = _in_memory.get(key)
         if entry is None or entry[0]() is not tokenizer:
-            entry = _in_memory[key] = (weakref.ref(tokenizer, forget), {})
+            try:
+                entry = _in_memory[key] = (weakref.ref(tokenizer, forget), {})
+            except TypeError:  # older releases of tokenizers allow no weak reference: nothing tells when it is gone
+                return vocabulary
         while len(entry[1]) >= _MOST_A_TOKENIZER:
             del entry[1][next(iter(entry[1]))]
         return entry[1].setdefault(state, vocabulary)

@@ -56,10 +56,19 @@ def generate_batch(
         BudgetError: no match fits into `max_new_tokens`.
         DeadEndError: other settings leave no allowed token.
         RellmError: transformers gave a request up; the message has its reason.
+        ImportError: this release of transformers has no continuous batching that takes a processor.
     """
     import torch
-    from transformers import ContinuousBatchingConfig
-    from transformers.generation.continuous_batching.utils import WorkloadHints
+    import transformers
+
+    try:
+        from transformers import ContinuousBatchingConfig
+        from transformers.generation.continuous_batching.utils import WorkloadHints
+    except ImportError as error:
+        raise ImportError(
+            f"generate_batch needs a newer transformers than {transformers.__version__}, whose continuous batching "
+            "takes no settings: install a newer one, or call model.generate with ConstraintLogitsProcessor"
+        ) from error
 
     if not inputs:
         return {}
