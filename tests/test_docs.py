@@ -34,7 +34,7 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
     namespace = {"folder": real_model.folder()}
     for code, reason in blocks(page):
         if reason is None:
-            exec(compile(code, str(page), "exec"), namespace)
+            exec(compile(code, str(page), "exec", dont_inherit=True), namespace)
 
 
 def test_blocks_are_found():

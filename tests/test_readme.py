@@ -41,7 +41,7 @@ def namespace():
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_every_snippet_runs(number, namespace, capsys):
     # In order and in one namespace, as a reader would type them.
-    exec(compile(SNIPPETS[number], f"README.md, snippet {number + 1}", "exec"), namespace)
+    exec(compile(SNIPPETS[number], f"README.md, snippet {number + 1}", "exec", dont_inherit=True), namespace)
     assert capsys.readouterr().out.strip(), "a snippet shows something"
 
 

@@ -14,6 +14,9 @@ import rellm
 
 NAMES = {
     "AnyOf",
+    "AsyncTextStream",
+    "RunLimits",
+    "TextStream",
     "BudgetError",
     "Choice",
     "CompiledConstraint",
