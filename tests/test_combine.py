@@ -113,6 +113,13 @@ def test_operators_put_sequences_and_alternatives_into_one():
             r"""part 2 of Sequence, Regex('(?R)', dialect="regex"), goes to the search engine (recursion (?R) at position"""
             " 0), which serves a pattern by itself only, never as a part: give it alone, or write it without that construct",
         ),
+        (  # what only the core finds, once it builds the expression
+            lambda: rellm.validate(Sequence("a", rellm.Regex(r"(?=(b-))\1x"))),
+            rellm.UnsupportedError,
+            "a pattern among the parts goes to the search engine (a group set inside a lookaround or an atomic group and "
+            "asked for outside of it at position 8), which serves a pattern by itself only, never as a part: give it "
+            "alone, or write it without that construct",
+        ),
         (
             lambda: Repeat("a", separator=rellm.Regex("(?R)", dialect="regex")),
             rellm.UnsupportedError,

@@ -61,6 +61,11 @@ def test_the_educational_version_writes_what_matches():
     assert re.fullmatch("(ab|c)+!\n", out), out
 
 
+def test_a_model_is_driven_by_hand_without_any_library():
+    lines = output("drive_by_hand.py").splitlines()
+    assert all(re.search(r"(19|20)\d\d-\d\d-\d\d$", line) for line in lines[:3])
+
+
 def test_every_example_is_run_by_a_test():
     run = {
         node.args[0].value

@@ -16,7 +16,7 @@ from rellm._constraints.regex import warn_of_special_tokens
 from rellm._constraints.report import Report
 from rellm._engines.cache import CompiledCache
 from rellm._engines.matcher import Matcher
-from rellm._errors import UnsatisfiableError
+from rellm._errors import UnsatisfiableError, UnsupportedError
 from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary, as_vocabulary
 
@@ -265,7 +265,13 @@ def compile_language(constraint: Constraint, vocabulary: Vocabulary, limits: Lim
     context = ExpressionContext(vocabulary)
     ops = context.operations(constraint.to_expression(context))
     dialects = [_dialect(name) for name in context.dialects]
-    served = _core.Constraint.expression(ops, context.strings, dialects, native, native_limits)
+    try:
+        served = _core.Constraint.expression(ops, context.strings, dialects, native, native_limits)
+    except _core.NotRegularError as error:
+        raise UnsupportedError(
+            f"a pattern among the parts goes to the search engine ({_reason(error)}), which serves a pattern by itself "
+            "only, never as a part: give it alone, or write it without that construct"
+        ) from None
     return CompiledConstraint(constraint, vocabulary, limits, served, mark_paths=tuple(context.marks))
 
 
@@ -281,8 +287,7 @@ def _compile_regex(constraint: Regex, vocabulary: Vocabulary, limits: Limits) ->
             limits.native(),
         )
     except _core.NotRegularError as error:
-        construct, position = error.args
-        reason = construct if position is None else f"{construct} at position {position}"
+        reason = _reason(error)
         searched = _search(constraint, vocabulary, limits, reason)
         return CompiledConstraint(constraint, vocabulary, limits, searched, reason)
     except UnsatisfiableError:
@@ -297,6 +302,11 @@ def _compile_regex(constraint: Regex, vocabulary: Vocabulary, limits: Limits) ->
             "if the pattern was read from a file or a command line, decode that as UTF-8"
         ) from None
     return CompiledConstraint(constraint, vocabulary, limits, served)
+
+
+def _reason(error: _core.NotRegularError) -> str:
+    construct, position = error.args
+    return str(construct) if position is None else f"{construct} at position {position}"
 
 
 def _search(constraint: Regex, vocabulary: Vocabulary, limits: Limits, reason: str) -> _Served:

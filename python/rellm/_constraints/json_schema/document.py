@@ -13,6 +13,7 @@ from rellm._constraints.json_schema.keywords import (
     ITEMS,
     SCHEMA,
     SCHEMAS,
+    VALIDATION,
     dialect_of,
 )
 
@@ -23,9 +24,9 @@ _FIRST_WITH_ANCHORS = DRAFTS.index("2019-09")
 class Resource:
     """A schema with a base URI of its own."""
 
-    __slots__ = ("anchors", "asserts", "draft", "dynamic_anchors", "is_old", "recursive", "root", "uri")
+    __slots__ = ("anchors", "draft", "dynamic_anchors", "ignored", "is_old", "recursive", "root", "uri")
 
-    def __init__(self, uri: str, root: Any, draft: str, asserts: bool = True) -> None:
+    def __init__(self, uri: str, root: Any, draft: str, ignored: frozenset[str] = frozenset()) -> None:
         self.uri = uri
         self.root = root
         self.draft = draft
@@ -33,8 +34,8 @@ class Resource:
         self.anchors: dict[str, Any] = {}
         self.dynamic_anchors: dict[str, Any] = {}
         self.recursive = False
-        # Whether its metaschema has the vocabulary of assertions.
-        self.asserts = asserts
+        # The keywords of vocabularies that its metaschema leaves out.
+        self.ignored = ignored
 
 
 class Document:
@@ -93,29 +94,34 @@ class Document:
             self._walk(self.root, self.main)
 
     def _resource(self, root: Any, uri: str, draft: str) -> Resource:
-        asserts = True
+        ignored: frozenset[str] = frozenset()
         if isinstance(root, dict):
             declared = root.get("$schema")
             if declared is not None:
                 found = dialect_of(declared)
-                draft, asserts = (found, True) if found else self._custom(declared, draft)
+                draft, ignored = (found, ignored) if found else self._custom(declared, draft)
             identifier = root.get("id" if draft == "draft-04" or self._old_identifiers else "$id")
             if isinstance(identifier, str):
                 uri = join(uri, identifier.partition("#")[0])
-        resource = Resource(uri, root, draft, asserts)
+        resource = Resource(uri, root, draft, ignored)
         self._by_uri[uri] = resource
         return resource
 
-    def _custom(self, uri: Any, draft: str) -> tuple[str, bool]:
-        """The draft of a metaschema that was given as a resource, and whether it has the vocabulary of assertions."""
+    def _custom(self, uri: Any, draft: str) -> tuple[str, frozenset[str]]:
+        """The draft of a metaschema that was given as a resource, and the keywords of vocabularies that it leaves out."""
+        nothing: frozenset[str] = frozenset()
         metaschema = self._given.get(uri.removesuffix("#")) if isinstance(uri, str) else None
         if not isinstance(metaschema, dict):
-            return draft, True
+            return draft, nothing
         vocabularies = metaschema.get("$vocabulary")
         draft = dialect_of(metaschema.get("$schema")) or draft
         if not isinstance(vocabularies, dict):
-            return draft, True
-        return draft, any(name.endswith("/validation") for name in vocabularies)
+            return draft, nothing
+        names = {name.rpartition("/")[2] for name in vocabularies}
+        validation = nothing if "validation" in names else VALIDATION
+        # 2019-09 has one vocabulary of formats, later drafts one that annotates and one that asserts.
+        formats = nothing if names & {"format", "format-annotation", "format-assertion"} else frozenset({"format"})
+        return draft, validation | formats
 
     def _resolve(self, reference: str, resource: Resource) -> tuple[Any, Resource]:
         uri, _, fragment = reference.partition("#")

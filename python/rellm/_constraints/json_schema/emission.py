@@ -181,6 +181,8 @@ class Emission:
 
     def _number(self, shape: Any) -> Fragment:
         any_spelling = self.spelling.integers == "any"
+        if shape.integer and self.front.document.main.draft == "draft-04":
+            any_spelling = False  # that draft has no integer with a fraction, not even of zeros
         try:
             return number_fragment(shape, any_spelling=any_spelling, max_digits=self.spelling.max_digits)
         except TooManyStatesError:

@@ -64,10 +64,6 @@ from rellm._errors import SchemaError
 
 MAX_BRANCHES: Final = 256
 _TYPE_NAMES: Final = frozenset(("null", "boolean", "integer", "number", "string", "array", "object"))
-_VALIDATION_ONLY: Final = NUMBER_KEYWORDS | STRING_KEYWORDS | {
-    "const", "dependentRequired", "enum", "maxItems", "maxProperties", "minItems", "minProperties", "required", "type",
-    "uniqueItems", "minContains", "maxContains",
-}  # fmt: skip
 
 
 class TooManyBranchesError(Exception):
@@ -445,8 +441,8 @@ class FrontEnd:
     def own(self, node: Node) -> Expansion:
         """The shapes of the keywords that apply to nothing else."""
         schema = node.schema
-        if not node.resource.asserts:
-            schema = {keyword: value for keyword, value in schema.items() if keyword not in _VALIDATION_ONLY}
+        if node.resource.ignored:
+            schema = {keyword: value for keyword, value in schema.items() if keyword not in node.resource.ignored}
         types = self._types(schema)
         result: Expansion = {}
         keys = schema.keys()

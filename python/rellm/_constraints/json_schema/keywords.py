@@ -62,6 +62,11 @@ ARRAY: Final = frozenset({"contains", "items", "maxItems", "minItems", "prefixIt
 STRING: Final = frozenset({"format", "maxLength", "minLength", "pattern"})
 NUMBER: Final = frozenset({"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"})
 OWN: Final = OBJECT | ARRAY | STRING | NUMBER | {"const", "enum", "type"}
+# The vocabulary of validation; of formats there are vocabularies of their own.
+VALIDATION: Final = (NUMBER | STRING) - {"format"} | {
+    "const", "dependentRequired", "enum", "maxContains", "maxItems", "maxProperties", "minContains", "minItems",
+    "minProperties", "required", "type", "uniqueItems",
+}  # fmt: skip
 # Applied to the same value as the schema that they stand in.
 IN_PLACE: Final = frozenset(
     {

@@ -68,6 +68,9 @@ def report_of(resources: list[Resource], notes: list[Note], *, assert_formats: b
                 elif is_alone and keyword in ASSERTIONS and keyword != "$ref":
                     why = f"{draft} ignores what stands beside $ref"
                     entry = ReportEntry(here, keyword, "not enforced", why, "put both into allOf", direction="wider")
+                elif keyword in resource.ignored:
+                    why = "the metaschema that $schema names leaves out the vocabulary of this keyword"
+                    entry = ReportEntry(here, keyword, "not enforced", why, direction="wider")
                 else:
                     entry = _entry(here, keyword, value, schema, draft, assert_formats, is_python)
                 entries.append(entry)

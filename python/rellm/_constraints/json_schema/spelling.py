@@ -33,7 +33,8 @@ class JsonSpelling:
         fence: "optional": the value may stand in a Markdown fence (three backticks, `json`, a newline before and
             after).
         max_digits: at most so many digits in a number without bounds; None: any number of them.
-        integers: "plain": whole numbers as digits only; "any": also as `1.0` and, without bounds, `1e2`.
+        integers: "plain": whole numbers as digits only; "any": also as `1.0` and, without bounds, `1e2`, except in
+            schemas of draft 4, where such a number is no integer.
 
     Raises:
         ValueError: an argument has none of these values.
