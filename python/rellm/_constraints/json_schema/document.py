@@ -108,7 +108,7 @@ class Document:
         return resource
 
     def _custom(self, uri: Any, draft: str) -> tuple[str, frozenset[str]]:
-        """The draft of a metaschema that was given as a resource, and the keywords of vocabularies that it leaves out."""
+        """The draft of a metaschema among the resources, and the keywords of the vocabularies that it leaves out."""
         nothing: frozenset[str] = frozenset()
         metaschema = self._given.get(uri.removesuffix("#")) if isinstance(uri, str) else None
         if not isinstance(metaschema, dict):
