@@ -1,1 +1,1 @@
-"""One file a library; each imports its library lazily and none imports another."""
+"""One file or folder a library; each imports its library lazily and none imports another."""

@@ -23,6 +23,7 @@ from rellm._errors import SchemaError
 
 _FENCE: Final = ("```json\n", "\n```")
 _PLAIN: Final = JsonSpelling()
+_TOO_DEEP: Final = "the schema is nested too deeply: refer to its parts by $ref"
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
@@ -242,7 +243,7 @@ class _Reading:
             self.root = self._write(self.context)
             self.operations = self.context.operations(self.root)
         except RecursionError:
-            raise SchemaError("the schema is nested too deeply: refer to its parts by $ref", pointer="") from None
+            raise SchemaError(_TOO_DEEP, pointer="") from None
 
     def _write(self, context: ExpressionContext) -> Fragment:
         constraint = self.constraint
@@ -271,6 +272,8 @@ def _read_schema(schema: Any) -> tuple[str, Any]:
     if isinstance(schema, str):
         try:
             schema = json.loads(schema)
+        except RecursionError:
+            raise SchemaError(_TOO_DEEP, pointer="") from None
         except ValueError as error:
             message = f"the schema is no JSON text: {error}; for a pattern, use rellm.Regex"
             raise SchemaError(message, pointer="") from None
@@ -283,6 +286,8 @@ def _read_schema(schema: Any) -> tuple[str, Any]:
         )
     try:
         text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+    except RecursionError:
+        raise SchemaError(_TOO_DEEP, pointer="") from None
     except (TypeError, ValueError) as error:
         raise SchemaError(f"the schema is no JSON: {error}", pointer="") from None
     return text, json.loads(text)

@@ -1,0 +1,115 @@
+"""Single files out of wheels on PyPI, without downloading the wheels: a wheel is a zip, whose parts can be asked for.
+
+What was read is kept in the user's cache folder. Used by the tests that compare our stand-ins with real engines.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import urllib.parse
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rellm" / "wheel_files"
+INDEX = "https://pypi.org/simple"
+TIMEOUT_S = 60
+
+
+class UnavailableError(Exception):
+    """The file cannot be had: no network, no such release, or an index without ranges."""
+
+
+def wheel_file(project: str, version: str, path: str) -> str:
+    """The text of one file of a release's wheel.
+
+    Args:
+        project: the project on PyPI.
+        version: the release; "newest" for the last one.
+        path: the file inside the wheel.
+
+    Raises:
+        UnavailableError: it cannot be had.
+        KeyError: the wheel has no such file.
+    """
+    kept = CACHE / f"{project}-{version}" / path
+    if version != "newest" and kept.is_file():
+        return kept.read_text(encoding="utf-8")
+    try:
+        found, url, size = _release(project, version)
+        kept = CACHE / f"{project}-{found}" / path
+        if not kept.is_file():
+            with zipfile.ZipFile(_Remote(url, size)) as wheel:  # type: ignore[arg-type]
+                data = wheel.read(path)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(data)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UnavailableError(f"{project} {version}: {error}") from error
+    return kept.read_text(encoding="utf-8")
+
+
+def _release(project: str, version: str) -> tuple[str, str, int]:
+    """The version, and address and size of its wheel."""
+    asked = urllib.request.Request(f"{INDEX}/{project}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+    with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:
+        page = json.load(answer)
+    if version == "newest":
+        final = [v for v in page["versions"] if all(part.isdigit() for part in v.split("."))]
+        version = max(final, key=lambda v: [int(part) for part in v.split(".")])
+    for file in page["files"]:
+        name = file["filename"]
+        if name.startswith(f"{project.replace('-', '_')}-{version}-") and name.endswith((".whl",)):
+            return version, urllib.parse.urljoin(f"{INDEX}/{project}/", file["url"]), int(file["size"])
+    raise UnavailableError(f"{project} {version} has no wheel")
+
+
+class _Remote(io.RawIOBase):
+    """A file that is read by ranges."""
+
+    def __init__(self, url: str, size: int) -> None:
+        self._url, self._size, self._at = url, size, 0
+        self._tail_from = max(size - (2 << 20), 0)  # the zip's table of contents stands at the end
+        self._tail = self._range(self._tail_from, size)
+
+    def _range(self, start: int, end: int) -> bytes:
+        asked = urllib.request.Request(self._url, headers={"Range": f"bytes={start}-{end - 1}"})
+        with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:
+            if answer.status != 206:
+                raise OSError("the index answers no ranges")
+            data: bytes = answer.read()
+            return data
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def read(self, count: int = -1) -> bytes:
+        end = self._size if count < 0 else min(self._at + count, self._size)
+        start, self._at = self._at, end
+        if start >= end:
+            return b""
+        if start >= self._tail_from:
+            return self._tail[start - self._tail_from : end - self._tail_from]
+        return self._range(start, end)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+if __name__ == "__main__":
+    print(wheel_file(*sys.argv[1:4]))
