@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rellm._constraints.json_schema import JsonSchema, JsonSpelling
     from rellm._constraints.special_token import SpecialToken
     from rellm._constraints.template import Template
+    from rellm._constraints.tool_calls.calls import ToolCall, ToolCalls, ToolReply
     from rellm._generate.completion import Completion
     from rellm._generate.generator import Generator
     from rellm._generate.in_event_loop import AsyncTextStream
@@ -86,6 +87,9 @@ __all__ = [
     "TemplateError",
     "TextStream",
     "TokenRejectedError",
+    "ToolCall",
+    "ToolCalls",
+    "ToolReply",
     "Trace",
     "UnsatisfiableError",
     "UnsupportedError",
@@ -121,6 +125,9 @@ _LAZY: dict[str, str] = {
     "Sequence": "rellm._constraints.combine",
     "SpecialToken": "rellm._constraints.special_token",
     "Template": "rellm._constraints.template",
+    "ToolCall": "rellm._constraints.tool_calls.calls",
+    "ToolCalls": "rellm._constraints.tool_calls.calls",
+    "ToolReply": "rellm._constraints.tool_calls.calls",
     "Trace": "rellm._trace.trace",
     "complete_re": "rellm._rellm_0",
     "describe": "rellm._constraints.describe",

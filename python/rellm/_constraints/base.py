@@ -28,6 +28,7 @@ _LAZY_KINDS: Final = {
     "special_token": "rellm._constraints.special_token",
     "free_text": "rellm._constraints.free_text",
     "template": "rellm._constraints.template",
+    "tool_calls": "rellm._constraints.tool_calls.calls",
     "json_schema": "rellm._constraints.json_schema",
 }
 

@@ -6,7 +6,7 @@ parts are marked in the expression tree, and `parse` reads the marks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -453,6 +453,25 @@ def has_budget(constraint: Constraint) -> bool:
         return True
     children = getattr(constraint, "children", ())
     return any(map(has_budget, children))
+
+
+def with_parts(constraint: Constraint, changed: Callable[[Constraint], Constraint]) -> Constraint:
+    """The constraint with its parts, theirs, and so on as `changed` makes them."""
+    match constraint:
+        case Sequence():
+            return Sequence(*(with_parts(part, changed) for part in constraint.parts))
+        case AnyOf():
+            return AnyOf(*(with_parts(part, changed) for part in constraint.options))
+        case Repeat():
+            separator = None if constraint.separator is None else with_parts(constraint.separator, changed)
+            return Repeat(with_parts(constraint.item, changed), constraint.min, constraint.max, separator)
+        case Maybe():
+            return Maybe(with_parts(constraint.item, changed))
+        case Named():
+            return Named(with_parts(constraint.item, changed), constraint.name)
+        case Within():
+            return Within(with_parts(constraint.item, changed), constraint.max_tokens)
+    return changed(constraint)
 
 
 def names_of(constraint: Constraint) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rellm._constraints.base import Constraint
 from rellm._constraints.choice import Choice, Literal
@@ -11,6 +11,9 @@ from rellm._constraints.conversion import as_constraint
 from rellm._constraints.json_schema.constraint import JsonSchema
 from rellm._constraints.regex import Regex
 from rellm._constraints.text_types import TextType
+
+if TYPE_CHECKING:
+    from rellm._constraints.tool_calls.calls import ToolCalls
 
 _MAX_DEPTH: Final = 6
 _MAX_VALUES: Final = 30
@@ -50,6 +53,10 @@ def describe(constraint: Any) -> str:
         return f"Answer with text that matches this regular expression in full, and nothing else: {constraint.pattern}"
     if isinstance(constraint, TextType):
         return f"Answer with {_named(constraint)}, and nothing else."
+    if constraint.kind == "tool_calls":
+        from rellm._constraints.tool_calls.declare_tools import declared
+
+        return declared(cast("ToolCalls", constraint))
     return _other(constraint)
 
 

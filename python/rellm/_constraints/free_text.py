@@ -66,7 +66,7 @@ class FreeText(Constraint):
         return expression.union(
             [
                 *(expression.sequence([before, marker]) for before, marker in self.endings(context)),
-                *([_without(context, [*self._texts(), *self.exclude])] if self.or_end else []),
+                *([text_without(context, [*self._texts(), *self.exclude])] if self.or_end else []),
             ]
         )
 
@@ -76,16 +76,16 @@ class FreeText(Constraint):
         found = []
         for marker in self.until:
             if isinstance(marker, SpecialToken):
-                found.append((_without(context, [*texts, *self.exclude]), marker.to_expression(context)))
+                found.append((text_without(context, [*texts, *self.exclude]), marker.to_expression(context)))
                 continue
             if any(other in marker[:-1] for other in texts):
                 continue  # another marker is met before this one ends
             # A marker must not be met earlier, where the end of the text and the beginning of this one make one.
             begun = sorted({text[:n] for text in texts for n in range(1, len(text)) if _ends_early(text[n:], marker)})
-            before = _without(context, [*texts, *self.exclude], begun)
+            before = text_without(context, [*texts, *self.exclude], begun)
             found.append((before, expression.literal(context, marker)))
             if context.vocabulary is not None and marker in context.vocabulary.special_tokens:
-                found.append((_without(context, [*texts, *self.exclude]), context.special_token(marker)))
+                found.append((text_without(context, [*texts, *self.exclude]), context.special_token(marker)))
         return found
 
     def parse(self, pieces: Any) -> Any:
@@ -125,7 +125,7 @@ class FreeText(Constraint):
         return f"FreeText({', '.join(parts)})"
 
 
-def _without(context: ExpressionContext, texts: list[str], ends: Iterable[str] = ()) -> Fragment:
+def text_without(context: ExpressionContext, texts: list[str], ends: Iterable[str] = ()) -> Fragment:
     """Any text that holds none of these, and ends with none of those."""
     anything = expression.repeat(expression.any_char(), 0, None)
     refused = []

@@ -12,6 +12,7 @@ from typing import Any, Literal, overload
 from rellm._constraints.pieces import Pieces
 from rellm._errors import BudgetError, DeadEndError
 from rellm._generate.apply_mask import unpacked
+from rellm._generate.chat_turn import chat_turn
 from rellm._generate.completion import Completion, FinishReason
 from rellm._generate.decode_batch import BatchDecoder, BatchRow, RowsTurn
 from rellm._generate.decode_one import Decoder
@@ -244,6 +245,7 @@ class _Call:
             run_limits, kwargs.pop("max_whitespace", None), kwargs.pop("max_repetition", None)
         )
         self._cancelled = kwargs.pop("_cancelled", None)
+        prompt, constraint = chat_turn(generator.tokenizer, prompt, constraint, kwargs)
         options = PromptOptions.taken_from(kwargs)
         inputs = kwargs.pop("inputs", None)
         if inputs is not None:

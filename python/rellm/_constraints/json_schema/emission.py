@@ -11,6 +11,7 @@ from rellm._constraints.expression import (
     Fragment,
     literal,
     sequence,
+    spelled,
     union,
 )
 from rellm._constraints.expression import (
@@ -18,6 +19,7 @@ from rellm._constraints.expression import (
 )
 from rellm._constraints.json_schema.arrays import array_fragment
 from rellm._constraints.json_schema.front_end import FrontEnd, TooManyBranchesError
+from rellm._constraints.json_schema.json_values import text_of
 from rellm._constraints.json_schema.keywords import ASSERTIONS, IN_PLACE
 from rellm._constraints.json_schema.numbers import TooManyStatesError, number_fragment
 from rellm._constraints.json_schema.objects import object_fragment
@@ -33,6 +35,7 @@ from rellm._constraints.json_schema.shapes import (
     OBJECT,
     STRING,
     Expansion,
+    StringShape,
     Term,
 )
 from rellm._constraints.json_schema.spelling import JsonSpelling, Layout
@@ -74,9 +77,8 @@ class Emission:
         self._layouts: dict[int, Layout] = {}
         self._known: dict[tuple[Term, int], Fragment] = {}
         self._open: set[tuple[Term, int]] = set()
-        self._free_string = string_fragment(context, FREE_STRING, front.texts)
+        self._free_string = self.string(FREE_STRING)
         self._strings: dict[Any, Fragment] = {}
-        self.quote = literal(context, '"')
         self._flat_layout = Layout(context, spelling, 0)
 
     @property
@@ -161,10 +163,7 @@ class Emission:
         context, ways = self.context, []
         for kind, shapes in expansion.items():
             if kind == STRING:
-                ways += [
-                    self._free_string if shape is FREE_STRING else string_fragment(context, shape, self.front.texts)
-                    for shape in shapes
-                ]
+                ways += [self._free_string if shape is FREE_STRING else self.string(shape) for shape in shapes]
             elif kind == OBJECT:
                 ways += [fragment for shape in shapes for fragment in object_fragment(self, shape)]
             elif kind == NUMBER:
@@ -172,12 +171,39 @@ class Emission:
             elif kind == ARRAY:
                 ways += [fragment for shape in shapes for fragment in array_fragment(self, shape)]
             elif kind == BOOLEAN:
-                ways += [literal(context, "true" if value else "false") for shape in shapes for value in sorted(shape)]
+                ways += [literal(context, self.word(value)) for shape in shapes for value in sorted(shape)]
             elif kind == NULL:
-                ways.append(literal(context, "null"))
+                ways.append(literal(context, self.word(None)))
         if len(ways) == 1:
             return ways[0]
         return union(ways)
+
+    # -- how scalars, keys and objects are spelled; a notation other than JSON's has its own --
+
+    @property
+    def opens_object(self) -> Fragment:
+        """What stands before the first key."""
+        return literal(self.context, "{")
+
+    def arranged(self, keys: dict[str, None]) -> dict[str, None]:
+        """The declared keys in the order in which they are written."""
+        return keys
+
+    def string(self, shape: StringShape) -> Fragment:
+        """The spellings of the strings of a shape, quotes included."""
+        return string_fragment(self.context, shape, self.front.texts)
+
+    def word(self, value: bool | None) -> str:
+        """The spelling of a truth value, or of null."""
+        return "null" if value is None else "true" if value else "false"
+
+    def key_end(self, key: str) -> str:
+        """What is written of a declared key behind its opening quote."""
+        return text_of(key)[1:]
+
+    def other_keys(self, keys: Fragment) -> Fragment:
+        """The same of a language of keys."""
+        return sequence([spelled(keys), literal(self.context, '"')])
 
     def _number(self, shape: Any) -> Fragment:
         any_spelling = self.spelling.integers == "any"

@@ -18,11 +18,9 @@ from rellm._constraints.expression import (
     members,
     repeat,
     sequence,
-    spelled,
     union,
 )
 from rellm._constraints.json_schema.complements import covers, key_term
-from rellm._constraints.json_schema.json_values import text_of
 from rellm._constraints.json_schema.shapes import ANYTHING, NOTHING, STRING, Layer, ObjectShape, Term, both
 from rellm._constraints.json_schema.spelling import SCALAR
 from rellm._constraints.json_schema.strings import decoded, writable
@@ -85,7 +83,7 @@ def _object(emission: Emission, shape: ObjectShape) -> Fragment:
     is_plain = len(layers) == 1 and not layers[0].atoms
     keys: list[tuple[int, bool, Fragment]] = []
     numbers: dict[str, int] = {}
-    declared = _declared(shape)
+    declared = emission.arranged(_declared(shape))
     for key in declared:
         if is_plain:
             held = layers[0].named.get(key)
@@ -98,7 +96,7 @@ def _object(emission: Emission, shape: ObjectShape) -> Fragment:
                 return fragment
             continue
         numbers[key] = len(keys)
-        keys.append((context.string(text_of(key)[1:]), key in required, sequence([layout.colon, fragment])))
+        keys.append((context.string(emission.key_end(key)), key in required, sequence([layout.colon, fragment])))
     classes, witnesses = _others(emission, shape, list(declared))
     guards: list[tuple[list[int], list[int]]] = []
     for given, wanted in shape.clauses:
@@ -113,7 +111,7 @@ def _object(emission: Emission, shape: ObjectShape) -> Fragment:
         low = 0
     if not classes and high >= len(keys):
         high = -1
-    opened = literal(context, "{")
+    opened = emission.opens_object
     empty_object = literal(context, "{}") if layout.is_strict else sequence([opened, layout.close])
     if high == 0 or (not keys and not classes):
         return [NO_TEXT] if low > 0 or required or witnesses else empty_object
@@ -216,4 +214,4 @@ def _key(emission: Emission, atoms: list[tuple[str | Term, bool]], declared: lis
         parts.append(complement(choice(context, writable(frozenset(declared)))))
     if not any(is_inside for _, is_inside in atoms):
         parts.insert(0, _ANY_KEY)
-    return sequence([spelled(intersection(parts)), emission.quote])
+    return emission.other_keys(intersection(parts))

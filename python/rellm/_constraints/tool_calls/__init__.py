@@ -1,0 +1,1 @@
+"""Calls of tools: which tools, in which format of text, with which arguments; and what was written, read back."""
