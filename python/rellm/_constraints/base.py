@@ -29,6 +29,7 @@ _LAZY_KINDS: Final = {
     "free_text": "rellm._constraints.free_text",
     "template": "rellm._constraints.template",
     "tool_calls": "rellm._constraints.tool_calls.calls",
+    "thinking": "rellm._constraints.thinking",
     "json_schema": "rellm._constraints.json_schema",
 }
 

@@ -64,6 +64,9 @@ class BudgetedMatcher:
     def text(self) -> bytes:
         return self._whole.text  # type: ignore[no-any-return]
 
+    def specials(self) -> list[tuple[int, int]]:
+        return self._whole.specials()  # type: ignore[no-any-return]
+
     def marks(self) -> list[tuple[int, int, int]]:
         return self._whole.marks()  # type: ignore[no-any-return]
 

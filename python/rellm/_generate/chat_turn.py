@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rellm._constraints.tool_calls.declare_tools import declared
 from rellm._generate.prompts import is_chat
+from rellm._generate.reasoning import thinking_first
 
 if TYPE_CHECKING:
     from rellm._constraints.tool_calls.calls import ToolCalls
     from rellm._constraints.tool_calls.template_probe import TemplateTools
 
+_DEFAULT_MAX_NEW_TOKENS: Final = 200
 
-def chat_turn(tokenizer: Any, prompt: Any, constraint: Any, arguments: dict[str, Any]) -> tuple[Any, Any]:
-    """Prompt and constraint of a call, in the format of calls that the tokenizer's chat template has.
 
-    Where the prompt is a chat and the call names no tools, the model is told those of the constraint.
+def chat_turn(
+    tokenizer: Any, prompt: Any, constraint: Any, arguments: dict[str, Any], max_new_tokens: int | None = None
+) -> tuple[Any, Any]:
+    """Prompt and constraint of a call as the tokenizer's chat template wants them.
+
+    Calls of tools are in its format. Where the prompt is a chat and the call names no tools, the model is told those of
+    the constraint. Thinking may stand before what the constraint says.
 
     Args:
         tokenizer: the tokenizer or processor whose chat template renders the prompt.
         prompt, constraint: those of the call.
-        arguments: its other arguments; `tools` is added for the chat template.
+        arguments: its other arguments; `reasoning` is taken out, `tools` is added for the chat template.
+        max_new_tokens: the budget of the call; thinking takes at most half of it where it has none of its own.
 
     Returns:
         The prompt and the constraint.
@@ -30,6 +37,13 @@ def chat_turn(tokenizer: Any, prompt: Any, constraint: Any, arguments: dict[str,
     Raises:
         UnsupportedError: the template has a format of calls that is not known.
     """
+    reasoning = arguments.pop("reasoning", "auto")
+    prompt, constraint = _with_tools(tokenizer, prompt, constraint, arguments)
+    budget = max_new_tokens or arguments.get("max_new_tokens") or _DEFAULT_MAX_NEW_TOKENS
+    return prompt, thinking_first(tokenizer, prompt, constraint, arguments, reasoning, budget)
+
+
+def _with_tools(tokenizer: Any, prompt: Any, constraint: Any, arguments: dict[str, Any]) -> tuple[Any, Any]:
     if isinstance(constraint, (list, tuple)):
         return prompt, [_in_format(tokenizer, one) for one in constraint]
     constraint = _in_format(tokenizer, constraint)

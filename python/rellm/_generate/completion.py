@@ -75,6 +75,12 @@ class Completion:
             return default
 
     @property
+    def reasoning(self) -> str:
+        """What the model has thought before the answer; "" where it has not."""
+        read = getattr(self.constraint, "reasoning_of", None)
+        return "" if read is None else str(read(self.pieces))
+
+    @property
     def match(self) -> Any:
         """The `re.Match` or `regex.Match` of the text before any cut; None if it does not match, or if the constraint
         is not a pattern."""

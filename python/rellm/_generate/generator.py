@@ -144,9 +144,11 @@ class Generator:
                 "forced": append it unasked, cut into tokens as the tokenizer would; "off": ask token by token.
             trace: record what the constraint did to each token, as `Completion.trace`.
             run_limits: how much whitespace, and how often the same token, may stand in a row.
-            **generate_kwargs: anything that `model.generate` takes; `tools`, `chat_template_kwargs`, `enable_thinking`,
-                `continue_final_message` and `add_special_tokens` for prompts; `inputs`, what a processor made of text,
-                images and sound, in place of a prompt.
+            **generate_kwargs: anything that `model.generate` takes; `reasoning`: "auto" (the model may think before
+                what the constraint says where its template has thinking, in half of the tokens at most), False (it does
+                not), or a number of tokens (it does, and ends within them); `tools`, `chat_template_kwargs`,
+                `enable_thinking`, `continue_final_message` and `add_special_tokens` for prompts; `inputs`, what a
+                processor made of text, images and sound, in place of a prompt.
 
         Returns:
             A `Completion`; a list of them for a list of prompts or with `num_return_sequences` (a list of lists with
@@ -245,7 +247,7 @@ class _Call:
             run_limits, kwargs.pop("max_whitespace", None), kwargs.pop("max_repetition", None)
         )
         self._cancelled = kwargs.pop("_cancelled", None)
-        prompt, constraint = chat_turn(generator.tokenizer, prompt, constraint, kwargs)
+        prompt, constraint = chat_turn(generator.tokenizer, prompt, constraint, kwargs, max_new_tokens)
         options = PromptOptions.taken_from(kwargs)
         inputs = kwargs.pop("inputs", None)
         if inputs is not None:

@@ -233,17 +233,25 @@ def _check_ids(rows: Sequence[Sequence[int]], tokenizer: Any, model: Any) -> Non
         )
 
 
-def _ids(prompt: Any, tokenizer: Any, options: PromptOptions, template: Any) -> list[int]:
-    if isinstance(prompt, str):
-        add = options.add_special_tokens
-        if add is None:
-            first = getattr(tokenizer, "bos_token", None)
-            add = not (isinstance(first, str) and first and prompt.startswith(first))  # a rendered template has one
-        return _flat(
-            tokenizer(prompt)["input_ids"] if add else tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        )
-    if not is_chat(prompt):
-        return _lists(prompt)[0]
+def chat_text(
+    prompt: Sequence[Mapping[str, Any]],
+    template: Any,
+    options: PromptOptions,
+    *,
+    add_generation_prompt: bool | None = None,
+) -> str:
+    """A chat as its template renders it.
+
+    Args:
+        prompt: the messages.
+        template: the tokenizer or processor that has the template.
+        options: how the prompt is rendered.
+        add_generation_prompt: whether it ends with the beginning of an answer; by default unless a message goes on.
+
+    Raises:
+        ValueError: there is no template.
+        TypeError: a message is none.
+    """
     if getattr(template, "chat_template", None) is None and "chat_template" not in options.template_kwargs:
         raise ValueError("the tokenizer has no chat template: pass the prompt as a str, or set tokenizer.chat_template")
     _check_chat(prompt)
@@ -255,7 +263,23 @@ def _ids(prompt: Any, tokenizer: Any, options: PromptOptions, template: Any) -> 
         goes_on = prompt[-1].get("role") == "assistant" and not prompt[-1].get("tool_calls")
     if goes_on:
         more["continue_final_message"] = True
-    text = template.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=not goes_on, **more)
+    adds = not goes_on if add_generation_prompt is None else add_generation_prompt
+    text: str = template.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=adds, **more)
+    return text
+
+
+def _ids(prompt: Any, tokenizer: Any, options: PromptOptions, template: Any) -> list[int]:
+    if isinstance(prompt, str):
+        add = options.add_special_tokens
+        if add is None:
+            first = getattr(tokenizer, "bos_token", None)
+            add = not (isinstance(first, str) and first and prompt.startswith(first))  # a rendered template has one
+        return _flat(
+            tokenizer(prompt)["input_ids"] if add else tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        )
+    if not is_chat(prompt):
+        return _lists(prompt)[0]
+    text = chat_text(prompt, template, options)
     # The template writes the special tokens that belong there; the tokenizer must not add a second BOS.
     return _flat(tokenizer(text, add_special_tokens=bool(options.add_special_tokens))["input_ids"])
 
