@@ -1,4 +1,4 @@
-"""The command line: `rellm demo | complete | check | sample | explain`."""
+"""The command line: `rellm demo | complete | check | sample | explain | batch`."""
 
 from __future__ import annotations
 

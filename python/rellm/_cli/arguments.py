@@ -21,6 +21,7 @@ Make a language model write only text that matches a regular expression, a gramm
   rellm check --grammar calculator.lark '1+2'  a grammar in place of the pattern
   rellm sample --template 'Name: {name}.'      literal text with holes
   rellm check --schema person.json            what becomes of each keyword of a JSON Schema
+  rellm batch in.jsonl out.jsonl --model FOLDER --schema person.json
 """
 
 _STATUS = """\
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _check(commands)
     _sample(commands)
     _explain(commands)
+    _batch(commands)
     return top
 
 
@@ -152,12 +154,54 @@ def _sample(commands: Any) -> None:
     command.set_defaults(run=_later("sample"))
 
 
+def _batch(commands: Any) -> None:
+    command = _command(
+        commands,
+        "batch",
+        "write a text that matches for every row of a file",
+        "Files are JSON Lines (.jsonl), CSV (.csv, .tsv) and Parquet. OUT has the rows of IN with the columns row,\n"
+        "text, value, finish_reason and error. What is done stands in OUT (for CSV and Parquet in OUT.part) at any\n"
+        "time: after ctrl-C, a kill or a crash, the same command does only the rest. A bad row is a row with an\n"
+        "error, and the status is then 1.",
+        "  rellm batch questions.jsonl answers.jsonl --model smollm2 --prompt question --regex 'yes|no'\n"
+        "  rellm batch in.csv out.csv --model FOLDER --prompt-template 'Who wrote {title}? ' --schema author.json\n"
+        "  rellm batch in.parquet out.parquet --model FOLDER --schema-column schema --workers 2\n",
+    )
+    command.add_argument("source", metavar="IN", help="the file of rows")
+    command.add_argument("target", metavar="OUT", help="the file that is written; if it is there, the job goes on")
+    prompts = command.add_argument_group("prompts")
+    prompts.add_argument(
+        "--prompt", metavar="COLUMN", default="prompt",
+        help="the column of the prompts: texts, or lists of chat messages (default: prompt)",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--prompt-template", metavar="TEXT", help="text with names of columns in braces, in place of a column"
+    )
+    job = command.add_argument_group("the job")
+    job.add_argument("--batch-size", metavar="N", type=_positive, default=8, help="rows a call (default: 8)")
+    job.add_argument("--workers", metavar="N", type=_positive, default=1, help="processes with a model (default: 1)")
+    job.add_argument("--prefix", metavar="TEXT", default="", help="what stands before the names of the added columns")
+    job.add_argument("--retry-errors", action="store_true", help="do rows that ended with an error again")
+    columns = command.add_argument_group("a column of constraints, in place of one for all rows")
+    columns.add_argument("--regex-column", metavar="COLUMN", help="patterns")
+    columns.add_argument("--schema-column", metavar="COLUMN", help="JSON Schemas")
+    columns.add_argument("--grammar-column", metavar="COLUMN", help="grammars in Lark's format")
+    columns.add_argument("--choice-column", metavar="COLUMN", help="lists of strings")
+    columns.add_argument("--constraint-column", metavar="COLUMN", help="what Constraint.to_json wrote")
+    _writing_arguments(command)
+    command.set_defaults(run=_later("batch"))
+
+
 def _model_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "prompt",
         metavar="PROMPT",
         help="what the model goes on from; `-` reads it from stdin, less a line break at its end",
     )
+    _writing_arguments(command)
+
+
+def _writing_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model", metavar="FOLDER", required=True,
         help="a model's folder for transformers, a .gguf file, or smollm2 for the demonstration's model",

@@ -11,6 +11,8 @@ from typing import Any
 
 PATIENCE = 2.0
 """Seconds after which what takes longer shows that it is still at work."""
+EVERY = 10.0
+"""Seconds between two lines about a job's progress, where no bar can be drawn."""
 
 
 def stdin_text() -> str:
@@ -97,6 +99,7 @@ class Progress:
         self.total = total
         self.done = 0
         self.started = time.monotonic()
+        self.resumed_at = 0
         self._timer = threading.Timer(PATIENCE, self.appear)
         self._timer.daemon = True
         self._timer.start()
@@ -104,6 +107,10 @@ class Progress:
     def advance(self, steps: int = 1) -> None:
         """`steps` more are done."""
         self.done += steps
+
+    def resume(self, done: int) -> None:
+        """So many were done before: they say nothing about the pace."""
+        self.done = self.resumed_at = done
 
     def appear(self) -> None:
         """Called once, when patience is at its end."""
@@ -114,8 +121,19 @@ class Progress:
 
 
 class _PlainProgress(Progress):
+    _told = 0.0
+
     def appear(self) -> None:
         print(f"{self.what} …", file=sys.stderr, flush=True)
+
+    def advance(self, steps: int = 1) -> None:
+        super().advance(steps)
+        if self.total is None or time.monotonic() - max(self._told, self.started) < EVERY:
+            return
+        self._told = time.monotonic()
+        pace = (self.done - self.resumed_at) / (self._told - self.started)
+        left = f", about {(self.total - self.done) / pace:.0f} s left" if pace > 0 else ""
+        print(f"{self.what}: {self.done} of {self.total}{left}", file=sys.stderr, flush=True)
 
 
 class _RichProgress(Progress):
@@ -135,7 +153,7 @@ class _RichProgress(Progress):
                 return
             columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TimeElapsedColumn()]
             if self.total is not None:
-                columns.insert(2, progress.MofNCompleteColumn())
+                columns[2:2] = [progress.MofNCompleteColumn(), progress.TimeRemainingColumn()]
             self._bar = progress.Progress(*columns, console=self._console, transient=True)
             self._task = self._bar.add_task(self.what, total=self.total, completed=self.done)
             self._bar.start()

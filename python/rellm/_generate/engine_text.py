@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from rellm._engines.compile import CompiledConstraint
 from rellm._errors import DeadEndError, RellmError
-from rellm._generate.apply_mask import Packed, packed_ids
+from rellm._generate.apply_mask import Packed, packed_ids, packed_words, unpacked
 from rellm._generate.run_limits import RunLimits
+from rellm._generate.text_state import common_length
 from rellm._generate.token_budget import SLACK, fill_mask_in_budget, tokens_needed
 
 _NO_LIMITS: Final = RunLimits()
@@ -155,13 +157,29 @@ class EngineText:
         words = _row_of(out, row)
         words[:] = packed_ids(sorted(self._ends), len(words) * 32)
 
+    def allowed_tokens(self, width: int) -> npt.NDArray[np.bool_]:
+        """The mask of the next token as one boolean a token, for logits of this width."""
+        row = np.zeros((1, packed_words(max(width, len(self._vocabulary)))), dtype=np.uint32)
+        self.fill(row)
+        return unpacked(row[0], width)
+
+    def move_to(self, tokens: Sequence[int]) -> bool:
+        """Make this the text of other tokens, most of which it has: drafts come and go.
+
+        Returns:
+            Whether the constraint allows them all.
+        """
+        common = common_length(self._tokens, tokens)
+        self.rollback(len(self._tokens) - common)
+        return all(self.accept(token_id) for token_id in tokens[common:])
+
     def allowed(self, token_ids: Sequence[int]) -> int:
         """How many of these tokens the masks would allow one after the other; the text is as before."""
         if self.failure is not None:
             return 0
         if self._is_free(len(token_ids)):
             return int(self._matcher.validate(token_ids))
-        row = np.zeros((1, (len(self._vocabulary) + 31) // 32), dtype=np.uint32)
+        row = np.zeros((1, packed_words(len(self._vocabulary))), dtype=np.uint32)
         taken = 0
         for token_id in token_ids:
             self.fill(row)
