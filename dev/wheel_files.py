@@ -12,6 +12,7 @@ import sys
 import urllib.parse
 import urllib.request
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def wheel_file(project: str, version: str, path: str) -> str:
     return kept.read_text(encoding="utf-8")
 
 
+@cache
 def _release(project: str, version: str) -> tuple[str, str, int]:
     """The version, and address and size of its wheel."""
     asked = urllib.request.Request(f"{INDEX}/{project}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import rellm
 from rellm import testing
+from rellm._constraints.structural_tags import structural_tag
 from rellm.integrations.vllm.request_constraint import LAYOUT, OTHERS, XARGS, request_constraint
-from rellm.integrations.vllm.structural_tags import structural_tag
 from vllm_stub import fresh_vllm
 
 VOCABULARY = testing.tiny_vocabulary(special_tokens=["<tool_call>", "</tool_call>", "<think>", "<|end|>x"])

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from rellm._constraints.structural_tags import _FORMATS, NOT_SERVED
 from rellm.integrations.vllm import add_backend, request_constraint
-from rellm.integrations.vllm.structural_tags import _FORMATS, NOT_SERVED
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "dev"))
 from wheel_files import UnavailableError, wheel_file

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rellm._engines.compile import CompiledConstraint
-from rellm._errors import DeadEndError, RellmError
+from rellm._errors import DeadEndError, RellmError, TokenRejectedError
 from rellm._generate.apply_mask import Packed, packed_ids, packed_words, unpacked
 from rellm._generate.run_limits import RunLimits
 from rellm._generate.text_state import common_length
@@ -115,9 +115,10 @@ class EngineText:
             return False
         try:
             self._matcher.advance(token_id)
-        except RellmError:
+        except (TokenRejectedError, IndexError, OverflowError, TypeError):  # not allowed, or no id of this vocabulary
             return False
-        except (IndexError, OverflowError, TypeError):  # no id of this vocabulary
+        except RellmError as error:
+            self.failure = error
             return False
         self._tokens.append(token_id)
         if self._ended or (token_id in self._ends and self._matcher.is_finished):

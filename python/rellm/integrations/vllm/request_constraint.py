@@ -160,7 +160,7 @@ def _constraint(
     if kind == "grammar":
         return _grammar(text, options)
     if kind == "structural_tag":
-        from rellm.integrations.vllm.structural_tags import structural_tag
+        from rellm._constraints.structural_tags import structural_tag
 
         return structural_tag(text)
     return _json(text if kind == "json" else '{"type": "object"}', dict(layout), options)
