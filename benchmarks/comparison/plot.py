@@ -12,7 +12,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-_COLOURS = {
+COLOURS = {
     "rellm": "#d1495b",
     "llguidance": "#30638e",
     "outlines_core": "#8f6b32",
@@ -20,6 +20,7 @@ _COLOURS = {
     "glrmask": "#7b4fa0",
     "lm_format_enforcer": "#777777",
     "rellm_original": "#c9a227",
+    "maskforge": "#2a9d8f",
 }
 _MARKERS = {
     "rellm": "o",
@@ -58,7 +59,7 @@ def _draw(results: dict, names: list[str], key: str, value: str, title: str, pat
     plt.rcParams["svg.hashsalt"] = "rellm"
     figure, axes = plt.subplots(figsize=(9, 0.36 * len(names) + 1.8))
     for engine, found in results["engines"].items():
-        for right, fill in ((True, _COLOURS[engine]), (False, "none")):
+        for right, fill in ((True, COLOURS[engine]), (False, "none")):
             points = [
                 (max(cell[key][value], 0.05), len(names) - 1 - names.index(name))
                 for name, cell in found["cells"].items()
@@ -73,7 +74,7 @@ def _draw(results: dict, names: list[str], key: str, value: str, title: str, pat
                     s=46,
                     marker=_MARKERS[engine],
                     facecolor=fill,
-                    edgecolor=_COLOURS[engine],
+                    edgecolor=COLOURS[engine],
                     label=label,
                     zorder=3,
                 )

@@ -5,6 +5,8 @@ FRESH                            whether every repeat gets a new vocabulary obje
 load(tokenizer) -> vocabulary    tokenizer: a `Tokenizer`
 compile(vocabulary, pattern)     -> compiled; raises if the engine cannot read the pattern
 start(compiled) -> Text          one text being written
+compile_json_schema(vocabulary, schema)   the same of the text of a JSON Schema; for engines that read it
+batch(vocabulary, compileds)     -> one call that fills a row for each, and one `advance` for each
 
 The row that masks are written to is made by `load`: a program has one for good.
 `fill` and `advance` are timed as they are: they do what the engine's documentation tells its users to do, and no more.

@@ -29,3 +29,20 @@ def start(compiled):
     constraint, row = compiled
     state = constraint.start()
     return Text(partial(state.fill_mask, row), state.commit_token, lambda _: row.view(np.uint32))
+
+
+def compile_json_schema(vocabulary, schema):
+    tokens, row, end = vocabulary
+    grammar = glrmask.Grammar.from_expr(glrmask.Expr.sequence(glrmask.Grammar.from_json_schema(schema), end))
+    return grammar.compile(tokens), row
+
+
+def batch(vocabulary, compileds):
+    states = [constraint.start() for constraint, _ in compileds]
+    rows = np.zeros((len(states), len(vocabulary[1])), dtype=np.int32)
+
+    def fill():
+        for state, row in zip(states, rows, strict=True):
+            state.fill_mask(row)
+
+    return fill, [state.commit_token for state in states]

@@ -52,3 +52,19 @@ def start(compiled):
         matcher.reset()
     fill = partial(llguidance.numpy.fill_next_token_bitmask, matcher, row, 0)
     return Text(fill, matcher.consume_token, lambda _: row[0].view(np.uint32))
+
+
+def compile_json_schema(vocabulary, schema):
+    tokenizer, row = vocabulary
+    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_json_schema(schema))
+    if matcher.is_error():
+        raise ValueError(matcher.get_error())
+    return [matcher, matcher], row
+
+
+def batch(vocabulary, compileds):
+    executor = llguidance.LLExecutor()
+    matchers = [(matchers[0], index) for index, (matchers, _) in enumerate(compileds)]
+    rows = llguidance.numpy.allocate_token_bitmask(len(matchers), vocabulary[0].vocab_size)
+    fill = partial(llguidance.numpy.fill_next_token_bitmask_par, executor, matchers, rows)
+    return fill, [matcher.consume_token for matcher, _ in matchers]

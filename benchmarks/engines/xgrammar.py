@@ -35,3 +35,16 @@ def start(compiled):
         return words if needed else np.full_like(words, 0xFFFFFFFF)
 
     return Text(partial(matcher.fill_next_token_bitmask, row), matcher.accept_token, packed)
+
+
+def compile_json_schema(vocabulary, schema):
+    compiler, row = vocabulary
+    # As the specification has it: open objects, any white space.
+    return compiler.compile_json_schema(schema, any_whitespace=True, strict_mode=False), row
+
+
+def batch(vocabulary, compileds):
+    matchers = [xgrammar.GrammarMatcher(grammar) for grammar, _ in compileds]
+    rows = xgrammar.allocate_token_bitmask(len(matchers), vocabulary[1].shape[1] * 32)
+    filler = xgrammar.BatchGrammarMatcher()
+    return partial(filler.batch_fill_next_token_bitmask, matchers, rows), [m.accept_token for m in matchers]
