@@ -40,6 +40,8 @@ SEARCHED: Final = 19
 AUTOMATON: Final = 20
 
 MAX_CODE_POINT: Final = 0x10FFFF
+# A reference is two numbers, and a rule costs the core as much as a few more.
+_SHORTEST_SHARED: Final = 8
 
 
 class ExpressionContext:
@@ -75,8 +77,9 @@ class ExpressionContext:
 
     def string(self, text: str) -> int:
         """The number of a string; equal strings have one."""
-        number = self._string_numbers.setdefault(text, len(self.strings))
-        if number == len(self.strings):
+        number = self._string_numbers.get(text)
+        if number is None:
+            number = self._string_numbers[text] = len(self.strings)
             self.strings.append(text)
         return number
 
@@ -142,6 +145,22 @@ class ExpressionContext:
             self._bodies.append(None)
             self._pending.append((number, build))
         return [RULE, number]
+
+    @property
+    def rule_count(self) -> int:
+        """How many rules there are so far."""
+        return len(self._bodies)
+
+    def forget_rules(self, numbers: Iterable[int]) -> None:
+        """Leaves out the bodies of rules that nothing refers to."""
+        for number in numbers:
+            self._bodies[number] = [EMPTY]
+
+    def shared(self, fragment: Fragment) -> Fragment:
+        """A reference to one copy of a fragment that refers to no rule: however often it stands, it is read once."""
+        if len(fragment) < _SHORTEST_SHARED:
+            return fragment
+        return self.rule(tuple(fragment), lambda: fragment)
 
     def operations(self, root: Fragment) -> list[int]:
         """The whole list: the number of rules, their bodies, the root. Builds the bodies that are still missing."""
@@ -244,11 +263,14 @@ def repeat(part: Fragment, minimum: int, maximum: int | None) -> Fragment:
 
 def intersection(parts: Sequence[Fragment]) -> Fragment:
     """The texts that are in all of these self-contained languages."""
-    if any(part[0] == NOTHING for part in parts):
-        return [NOTHING]
     if len(parts) == 1:
         return parts[0]
-    return [INTERSECTION, len(parts), *(number for part in parts for number in part)]
+    ops = [INTERSECTION, len(parts)]
+    for part in parts:
+        if part[0] == NOTHING:
+            return [NOTHING]
+        ops += part
+    return ops
 
 
 def complement(part: Fragment) -> Fragment:

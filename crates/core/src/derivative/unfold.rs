@@ -59,6 +59,9 @@ impl Calculus {
 
     /// What is left of a collection of which something has been seen; [`NOTHING`], if it cannot be closed.
     pub fn members(&mut self, spec: u32, seen: Seen) -> Result<ExprId> {
+        if seen.opaque {
+            return Ok(self.arena.intern(Expr::Opaque));
+        }
         let number = self.arena.collections.number(seen);
         let key = (true, spec, number);
         let can_end = match self.arena.collections.can_end.get(&key) {
@@ -117,6 +120,18 @@ impl Calculus {
         }
         let longer = self.keys((spec, seen), (first + 1, hi), depth)?;
         Ok(self.or(one, longer))
+    }
+
+    /// The rest of a key of which is known which keys of its range may come, and nothing of what follows the member.
+    pub(crate) fn opaque_keys(&mut self, keys: ExprId) -> Result<ExprId> {
+        let Expr::Keys { spec, seen, lo, hi, depth } = *self.arena.get(keys) else { return Ok(keys) };
+        let written = self.seen(seen);
+        let mut work = 0;
+        let allowed = self.spec(spec).allowed(&written, lo..hi, &mut work);
+        self.spend(work)?;
+        let only = self.spec(spec).only(&allowed);
+        let number = self.arena.collections.number(only);
+        self.keys((spec, number), (lo, hi), depth)
     }
 
     /// The derivative of the rest of a key.

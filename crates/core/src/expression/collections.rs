@@ -86,6 +86,8 @@ pub struct Seen {
     pub next_place: u32,
     /// Whether there is a member or an item.
     pub begun: bool,
+    /// Of a truncated stack: which keys of a range may come is all that is known, and nothing of what follows the member.
+    pub opaque: bool,
 }
 
 impl Seen {
@@ -188,9 +190,20 @@ impl MembersSpec {
         }
     }
 
+    /// Of what has been seen, only that these keys may come.
+    pub fn only(&self, keys: &[u32]) -> Seen {
+        let mut seen = Seen { opaque: true, begun: true, ..self.unseen() };
+        seen.bits.iter_mut().for_each(|word| *word = u64::MAX);
+        keys.iter().for_each(|&key| seen.bits[key as usize / 64] &= !(1 << (key % 64)));
+        seen
+    }
+
     /// After a declared key.
     pub fn after_key(&self, seen: &Seen, key: u32) -> Seen {
         let mut seen = seen.clone();
+        if seen.opaque {
+            return seen;
+        }
         self.counted(&mut seen);
         seen.set(key);
         if self.ordered {
@@ -311,6 +324,10 @@ impl MembersSpec {
 
     /// The keys of a range that may come next, ascending. Adds the work to `work`.
     pub fn allowed(&self, seen: &Seen, range: Range<u32>, work: &mut u64) -> Vec<u32> {
+        if seen.opaque {
+            *work += 1 + range.len() as u64 / 4;
+            return range.filter(|&key| !seen.has(key)).collect();
+        }
         let keys = 0..self.follows.len() as u32;
         *work += 1 + self.follows.len() as u64 / 4;
         let is_simple = self.is_simple();
@@ -501,7 +518,7 @@ impl Arena {
         let seen = &self.collections.seen[seen as usize];
         let strings = &self.tables[spec.table as usize];
         let mut info = Info { min_len: u32::MAX, flags: flag::PLAIN, ..Info::default() };
-        let keys = if spec.is_simple() {
+        let keys = if spec.is_simple() || seen.opaque {
             spec.allowed(seen, lo..hi, &mut 0)
         } else {
             // What cannot come is found where it is derived.

@@ -240,12 +240,12 @@ class _Reading:
         self.front.tracks_evaluated = '"unevaluated' in given
         self.context = ExpressionContext()
         try:
-            self.root = self._write(self.context)
-            self.operations = self.context.operations(self.root)
+            emission, self.root = self._write(self.context)
+            self.operations = emission.finish(self.root)
         except RecursionError:
             raise SchemaError(_TOO_DEEP, pointer="") from None
 
-    def _write(self, context: ExpressionContext) -> Fragment:
+    def _write(self, context: ExpressionContext) -> tuple[Emission, Fragment]:
         constraint = self.constraint
         emission = Emission(
             self.front,
@@ -258,11 +258,11 @@ class _Reading:
         if constraint.spelling.fence == "optional":
             fenced = sequence([literal(context, _FENCE[0]), fragment, literal(context, _FENCE[1])])
             fragment = union([fragment, fenced])
-        return fragment
+        return emission, fragment
 
     def into(self, context: ExpressionContext) -> Fragment:
         """The fragment in another context."""
-        return list(self.root) if context.take_over(self.context) else self._write(context)
+        return list(self.root) if context.take_over(self.context) else self._write(context)[1]
 
 
 def _read_schema(schema: Any) -> tuple[str, Any]:
@@ -271,14 +271,17 @@ def _read_schema(schema: Any) -> tuple[str, Any]:
         schema = schema.read_text(encoding="utf-8")
     if isinstance(schema, str):
         try:
-            schema = json.loads(schema)
+            root = json.loads(schema)
         except RecursionError:
             raise SchemaError(_TOO_DEEP, pointer="") from None
         except ValueError as error:
             message = f"the schema is no JSON text: {error}; for a pattern, use rellm.Regex"
             raise SchemaError(message, pointer="") from None
-        if not isinstance(schema, (dict, bool)):
-            raise SchemaError(f"a schema is an object or a boolean, not {schema!r:.60}", pointer="")
+        if not isinstance(root, (dict, bool)):
+            raise SchemaError(f"a schema is an object or a boolean, not {root!r:.60}", pointer="")
+        if "\\" not in schema and "NaN" not in schema and "Infinity" not in schema:
+            return schema, root  # PERF: it need not be written and read again
+        schema = root
     if not isinstance(schema, (dict, bool)):
         raise TypeError(
             f"JsonSchema takes a dict, a bool, JSON text or a path, not {type(schema).__name__}: "

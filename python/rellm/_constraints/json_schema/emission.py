@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from rellm._constraints.expression import (
     EMPTY,
     ExpressionContext,
     Fragment,
+    empty,
     literal,
+    repeat,
     sequence,
     spelled,
     union,
@@ -18,7 +21,8 @@ from rellm._constraints.expression import (
     NOTHING as NO_TEXT,
 )
 from rellm._constraints.json_schema.arrays import array_fragment
-from rellm._constraints.json_schema.front_end import FrontEnd, TooManyBranchesError
+from rellm._constraints.json_schema.document import Document
+from rellm._constraints.json_schema.front_end import FREE_INTEGER, FrontEnd, TooManyBranchesError
 from rellm._constraints.json_schema.json_values import text_of
 from rellm._constraints.json_schema.keywords import ASSERTIONS, IN_PLACE
 from rellm._constraints.json_schema.numbers import TooManyStatesError, number_fragment
@@ -28,6 +32,7 @@ from rellm._constraints.json_schema.shapes import (
     ARRAY,
     BOOLEAN,
     EVERYTHING,
+    FREE_NUMBER,
     FREE_STRING,
     NOTHING,
     NULL,
@@ -38,13 +43,48 @@ from rellm._constraints.json_schema.shapes import (
     StringShape,
     Term,
 )
-from rellm._constraints.json_schema.spelling import JsonSpelling, Layout
-from rellm._constraints.json_schema.strings import string_fragment
+from rellm._constraints.json_schema.spelling import SCALAR, JsonSpelling, Layout
+from rellm._constraints.json_schema.strings import Texts, string_fragment
 
 # Values that are indented deeper than this are not written: an indented text needs a rule for each depth.
 MAX_INDENTED_DEPTH: Final = 40
 # Numbers of a fragment that is copied wherever it is needed.
 _LONGEST_INLINE: Final = 60
+
+
+class _Common:
+    """What every document has, in a context: free strings and keys, what stands around the parts of a value, and, where
+    the layout does not depend on the depth, free values."""
+
+    __slots__ = ("any_key", "context", "emission", "free_string", "layout", "quote", "rules", "value")
+
+    def __init__(self, spelling: JsonSpelling, context: ExpressionContext) -> None:
+        self.context = context
+        self.quote = literal(context, '"')
+        self.free_string = context.shared(string_fragment(context, FREE_STRING, Texts()))
+        self.any_key = context.shared(sequence([spelled(repeat(SCALAR, 0, None)), self.quote]))
+        self.layout = Layout(context, spelling, 0)
+        self.value: Fragment | None = None
+        self.emission: Emission | None = None
+        # The rules that a document without free values does without.
+        self.rules = range(0)
+
+
+@lru_cache(maxsize=32)
+def _common(spelling: JsonSpelling) -> _Common:
+    """PERF: made once for all documents of a spelling, they take half as long."""
+    context = ExpressionContext()
+    common = _Common(spelling, context)
+    context.operations(empty())  # the bodies of its rules, once for all
+    if not spelling.is_indented:
+        # It stays, so that its rules keep their keys.
+        common.emission = Emission(FrontEnd(Document(True, {})), context, spelling, common=common)
+        common.emission.shapes({NUMBER: [FREE_NUMBER]})
+        first = context.rule_count
+        common.value = common.emission.value(ANYTHING)
+        context.operations(empty())
+        common.rules = range(first, context.rule_count)
+    return common
 
 
 class Emission:
@@ -66,6 +106,7 @@ class Emission:
         *,
         is_ordered: bool = False,
         is_closed: bool = False,
+        common: _Common | None = None,
     ) -> None:
         self.front = front
         self.context = context
@@ -77,9 +118,19 @@ class Emission:
         self._layouts: dict[int, Layout] = {}
         self._known: dict[tuple[Term, int], Fragment] = {}
         self._open: set[tuple[Term, int]] = set()
-        self._free_string = self.string(FREE_STRING)
-        self._strings: dict[Any, Fragment] = {}
-        self._flat_layout = Layout(context, spelling, 0)
+        if common is None and type(self) is Emission:
+            common = _common(spelling)
+            if not context.take_over(common.context):
+                common = _Common(spelling, context)
+        self._common = common
+        self._uses_values = False
+        if common is None:  # a notation of its own
+            self._free_string = context.shared(self.string(FREE_STRING))
+            self.any_key = context.shared(self.other_keys(repeat(SCALAR, 0, None)))
+            self._flat_layout = Layout(context, spelling, 0)
+        else:
+            self._free_string, self.any_key = common.free_string, common.any_key
+            self._flat_layout = common.layout
 
     @property
     def layout(self) -> Layout:
@@ -93,6 +144,9 @@ class Emission:
 
     def value(self, term: Term) -> Fragment:
         """The texts of the values of a term."""
+        if not term and self._common is not None and self._common.value is not None:
+            self._uses_values = True
+            return self._common.value
         key = (term, self.depth)
         known = self._known.get(key)
         if known is not None:
@@ -117,6 +171,13 @@ class Emission:
             self._open.discard(key)
         self._known[key] = fragment
         return fragment
+
+    def finish(self, fragment: Fragment) -> list[int]:
+        """The whole list of operations of a document; rules of free values stay empty where it has none."""
+        self.context.operations(fragment)
+        if not self._uses_values and self._common is not None:
+            self.context.forget_rules(self._common.rules)
+        return self.context.operations(fragment)
 
     def inner(self, term: Term) -> Fragment:
         """The texts of the values of a term, one level deeper."""
@@ -163,7 +224,9 @@ class Emission:
         context, ways = self.context, []
         for kind, shapes in expansion.items():
             if kind == STRING:
-                ways += [self._free_string if shape is FREE_STRING else self.string(shape) for shape in shapes]
+                for shape in shapes:
+                    is_free = shape is FREE_STRING
+                    ways.append(self._free_string if is_free else context.shared(self.string(shape)))
             elif kind == OBJECT:
                 ways += [fragment for shape in shapes for fragment in object_fragment(self, shape)]
             elif kind == NUMBER:
@@ -206,6 +269,11 @@ class Emission:
         return sequence([spelled(keys), literal(self.context, '"')])
 
     def _number(self, shape: Any) -> Fragment:
+        if shape is FREE_NUMBER or shape is FREE_INTEGER:
+            return self.context.rule((shape.integer, self.spelling.integers), lambda: self._number_fragment(shape))
+        return self.context.shared(self._number_fragment(shape))
+
+    def _number_fragment(self, shape: Any) -> Fragment:
         any_spelling = self.spelling.integers == "any"
         if shape.integer and self.front.document.main.draft == "draft-04":
             any_spelling = False  # that draft has no integer with a fraction, not even of zeros

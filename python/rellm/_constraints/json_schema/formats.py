@@ -21,12 +21,14 @@ _FRACTION: Final = r"(?:\.[0-9]+)?"
 def _leap_seconds() -> str:
     """Times of second 60 whose offset puts them at 23:59 of UTC; offsets are whole or half hours."""
     ways = [rf"23:59:60{_FRACTION}[Zz]"]
+    offsets: dict[str, list[str]] = {}
     for half in (0, 30):
         for hours in range(24):
             offset = hours * 60 + half
             for sign, minutes in (("+", 23 * 60 + 59 + offset), ("-", 23 * 60 + 59 - offset)):
                 hour, minute = divmod(minutes % (24 * 60), 60)
-                ways.append(rf"{hour:02}:{minute:02}:60{_FRACTION}[{sign}]{hours:02}:{half:02}")
+                offsets.setdefault(f"{hour:02}:{minute:02}", []).append(f"[{sign}]{hours:02}:{half:02}")
+    ways += [rf"{clock}:60{_FRACTION}(?:{'|'.join(found)})" for clock, found in offsets.items()]
     return "|".join(ways)
 
 

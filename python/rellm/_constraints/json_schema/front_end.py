@@ -63,6 +63,7 @@ from rellm._constraints.report import Direction, Status
 from rellm._errors import SchemaError
 
 MAX_BRANCHES: Final = 256
+_SIMPLE: Final = frozenset(("null", "boolean", "integer", "number", "string"))
 _TYPE_NAMES: Final = frozenset(("null", "boolean", "integer", "number", "string", "array", "object"))
 
 
@@ -191,7 +192,12 @@ class FrontEnd:
             return NOTHING
         if not isinstance(schema, dict):
             raise self.malformed(parent.schema if parent else {}, None, f"{text_of(schema)} is no schema")
-        if not _REFERENCES.isdisjoint(schema):
+        simple = schema.get("type")
+        if simple.__class__ is str and simple in _SIMPLE and not resource.ignored:
+            # PERF: most schemas say a type and nothing else that asserts; they are one node.
+            if len(schema) == 1 or len(schema.keys() & ASSERTIONS) == 1:
+                return self._typed(simple)
+        elif not _REFERENCES.isdisjoint(schema):
             target = self._alias(schema, resource, scope)
             if target is not None:
                 return target
@@ -206,6 +212,13 @@ class FrontEnd:
             if read.keys().isdisjoint(ASSERTIONS):
                 return ANYTHING
             number = self._numbers[key] = self._add(Node(read, resource, scope))
+        return (2 * number,)
+
+    def _typed(self, name: str) -> Term:
+        """The term of a type of JSON."""
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._numbers[name] = self._add(Node({"type": name}, self.document.main, 0))
         return (2 * number,)
 
     def _add(self, node: Node) -> int:

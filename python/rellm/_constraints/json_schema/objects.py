@@ -202,6 +202,8 @@ def _others(
 
 def _key(emission: Emission, atoms: list[tuple[str | Term, bool]], declared: list[str]) -> Fragment:
     """The keys in some languages, outside others, and none of the declared ones; with the closing quote."""
+    if not atoms and not declared:
+        return emission.any_key
     context, parts = emission.context, []
     for atom, is_inside in atoms:
         if isinstance(atom, str):

@@ -87,13 +87,13 @@ class Layout:
             self.colon = literal(context, f":{blank}")
         else:
             blank_space = _FLEXIBLE if mode == "flexible" else _ANY
-            quote, comma = literal(context, '"'), literal(context, ",")
-            self.first, self.array_first = sequence([blank_space, quote]), blank_space
-            self.array_between = sequence([blank_space, comma, blank_space])
-            self.between = sequence([self.array_between, quote])
-            self.close = sequence([blank_space, literal(context, "}")])
-            self.array_close = sequence([blank_space, literal(context, "]")])
-            self.colon = sequence([blank_space, literal(context, ":"), blank_space])
+            quote, comma, shared = literal(context, '"'), literal(context, ","), context.shared
+            self.first, self.array_first = shared(sequence([blank_space, quote])), shared(blank_space)
+            self.array_between = shared(sequence([blank_space, comma, blank_space]))
+            self.between = shared(sequence([blank_space, comma, blank_space, quote]))
+            self.close = shared(sequence([blank_space, literal(context, "}")]))
+            self.array_close = shared(sequence([blank_space, literal(context, "]")]))
+            self.colon = shared(sequence([blank_space, literal(context, ":"), blank_space]))
 
 
 _FLEXIBLE: Final = optional(

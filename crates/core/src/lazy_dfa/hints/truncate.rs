@@ -112,7 +112,7 @@ impl RegexAutomaton {
         self.calculus.spend(STEP + heads.len() as u64)?;
         let mut made = if rest == EMPTY { EMPTY } else { self.calculus.arena.intern(Expr::Opaque) };
         for (index, head) in heads.into_iter().enumerate().rev() {
-            let head = if index > 0 { self.calculus.top_of_members(head)? } else { head };
+            let head = self.calculus.forgetting(head, index > 0)?;
             made = self.calculus.arena.concat(head, made);
         }
         Ok(made)
@@ -120,6 +120,43 @@ impl RegexAutomaton {
 }
 
 impl crate::derivative::derive::Calculus {
+    /// An item without what was seen of collections, as far as tokens do not reach that as a rule. `below`: it is not the
+    /// first one.
+    fn forgetting(&mut self, item: ExprId, below: bool) -> Result<ExprId> {
+        match self.arena.get(item) {
+            Expr::Members { .. } if below => self.top_of_members(item),
+            Expr::Keys { .. } => self.opaque_keys(item),
+            Expr::Union(ids) if below && item != ANYTHING => {
+                let mut ways = Vec::new();
+                for way in ids.to_vec() {
+                    ways.push(self.forgetting_sequence(way)?);
+                }
+                Ok(self.any(ways))
+            }
+            _ => Ok(item),
+        }
+    }
+
+    /// The same of each item of a sequence that stands below the first item.
+    fn forgetting_sequence(&mut self, sequence: ExprId) -> Result<ExprId> {
+        let (mut heads, mut rest) = (Vec::new(), sequence);
+        while rest != EMPTY && heads.len() < KEPT[1] {
+            let (head, tail) = self.arena.split(rest);
+            heads.push(head);
+            rest = tail;
+        }
+        self.spend(STEP + heads.len() as u64)?;
+        for head in heads.into_iter().rev() {
+            let head = match self.arena.get(head) {
+                Expr::Members { .. } => self.top_of_members(head)?,
+                Expr::Keys { .. } => self.opaque_keys(head)?,
+                _ => head,
+            };
+            rest = self.arena.concat(head, rest);
+        }
+        Ok(rest)
+    }
+
     /// A collection of members that has forgotten what was seen of it; anything else is itself.
     fn top_of_members(&mut self, item: ExprId) -> Result<ExprId> {
         let Expr::Members { spec, seen } = *self.arena.get(item) else { return Ok(item) };
