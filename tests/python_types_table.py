@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pydantic
 import typing_extensions
 from rellm import JsonSchema
-from rellm._cli.sample import sample
+from rellm._engines.sampling import sample
 
 TEXTS = 200
 

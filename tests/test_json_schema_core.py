@@ -18,8 +18,8 @@ import rellm
 from fragment_oracle import Fragments
 from json_suite_table import accepts
 from rellm import JsonSchema, JsonSpelling, SchemaError
-from rellm._cli.sample import sample
 from rellm._engines.compile import over_single_bytes
+from rellm._engines.sampling import sample
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "json.md"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import time
 
@@ -48,4 +49,22 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         terminal.error(f"the answer is not JSON: {error}")
         return 1
     terminal.print(f"Less {_demo_model.STOP!r}, json.loads reads it as {value!r}.", "bold")
+    return _fill_form(generator, terminal)
+
+
+def _fill_form(generator: rellm.Generator, terminal: Terminal) -> int:
+    """The same model fills a form, a class of pydantic's."""
+    try:
+        from rellm import _demo_form
+    except ImportError:
+        terminal.note("without pydantic there is no form to fill: install this package with its extra [types]")
+        return 0
+    terminal.print("\nA form: a class of pydantic's, and a prompt", "bold")
+    terminal.print(inspect.getsource(_demo_form.City), "dim")
+    terminal.print(_demo_form.PROMPT, "dim")
+    terminal.print()
+    completion = show(
+        generator.stream(_demo_form.PROMPT, _demo_form.City, max_new_tokens=_BUDGET, do_sample=False), terminal, "green"
+    )
+    terminal.print(f"\n\nIts value is {completion.value!r}.", "bold")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeAlias
 from typing import Literal as OneOf
 
@@ -11,7 +12,8 @@ from rellm import _core
 from rellm._constraints import Choice, Constraint, ConstraintLike, Literal, Regex, as_constraint
 from rellm._constraints.base import escaped_pair, lone_surrogate
 from rellm._constraints.expression import ExpressionContext
-from rellm._constraints.pieces import Path, Pieces
+from rellm._constraints.pieces import Path as PathToPart
+from rellm._constraints.pieces import Pieces
 from rellm._constraints.regex import warn_of_special_tokens
 from rellm._constraints.report import Report
 from rellm._engines.cache import CompiledCache
@@ -49,6 +51,7 @@ class CompiledConstraint:
         "__weakref__",
         "_mark_paths",
         "_served",
+        "_warmed",
         "constraint",
         "engine",
         "engine_reason",
@@ -69,7 +72,7 @@ class CompiledConstraint:
         limits: Limits,
         served: _Served,
         reason: str | None = None,
-        mark_paths: tuple[Path, ...] = (),
+        mark_paths: tuple[PathToPart, ...] = (),
     ) -> None:
         self.constraint = constraint
         self.vocabulary = vocabulary
@@ -78,6 +81,7 @@ class CompiledConstraint:
         self.engine_reason = reason
         self._served = served
         self._mark_paths = mark_paths
+        self._warmed: tuple[str, ...] = ()
 
     def matcher(self) -> Matcher:
         """A matcher at the start of a text."""
@@ -102,6 +106,58 @@ class CompiledConstraint:
 
         name = self.vocabulary.special_token_name(token_id)
         return SpecialToken(id=token_id) if name is None else SpecialToken(name)
+
+    def warm(self, texts: Iterable[str] | None = None, *, count: int = 16, seconds: float = 1.0) -> int:
+        """Makes masks before they are asked for, so that the first request finds them.
+
+        Args:
+            texts: texts such as are expected, whole or begun; by default `count` random ones of the constraint.
+            count: how many random texts.
+            seconds: no further text is begun after so much time.
+
+        Returns:
+            Along how many of the texts masks were made; a text that the constraint does not allow is none.
+        """
+        from rellm._engines.saved import make_masks
+
+        made = make_masks(self, texts, count, seconds)
+        self._warmed = tuple(dict.fromkeys((*self._warmed, *made)))
+        return len(made)
+
+    def save(self, path: str | Path) -> None:
+        """Writes a file from which `load` makes this compiled constraint again, as warm as `warm` has made it.
+
+        The file holds the constraint as JSON (unless it is one of a Python type), its limits, the fingerprint of its
+        vocabulary and the texts that it was warmed with.
+
+        Raises:
+            OSError: it cannot be written; a file of this name stays as it was.
+        """
+        from rellm._engines.saved import write
+
+        write(self, self._warmed, path)
+
+    @classmethod
+    def load(cls, path: str | Path, vocab: Any, constraint: ConstraintLike | None = None) -> CompiledConstraint:
+        """Makes a compiled constraint from a file that `save` wrote.
+
+        Args:
+            path: the file.
+            vocab: the `Vocabulary`, or the tokenizer, that it was compiled for.
+            constraint: what was compiled, in place of what the file says: a Python type has to be given so.
+
+        Raises:
+            ValueError: the file is none of `save`'s, or was saved for a Python type and no constraint is given.
+            VocabularyError: it was saved for another vocabulary.
+            OSError: the file cannot be read.
+        """
+        from rellm._engines.saved import read
+
+        found, vocabulary, limits, texts = read(path, vocab, constraint)
+        compiled = compile(found, vocabulary, limits)
+        if texts:
+            compiled.warm(texts, seconds=float("inf"))
+        return compiled
 
     @property
     def memory_bytes(self) -> int:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, Generic, Self
-
-from rellm._generate.typed_results import Value
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from rellm._generate.completion import Completion
@@ -18,32 +16,28 @@ class Cancelled:
     """A stopping criterion that ends all rows once it is told to."""
 
     def __init__(self) -> None:
-        self._is_set = False
-
-    def set(self) -> None:
-        """End the rows after the token that is being written; from any thread."""
-        self._is_set = True
+        self.is_set = False
 
     def __call__(self, input_ids: Any, scores: Any = None, **_: Any) -> Any:
         import torch
 
-        return torch.full((input_ids.shape[0],), self._is_set, dtype=torch.bool, device=input_ids.device)
+        return torch.full((input_ids.shape[0],), self.is_set, dtype=torch.bool, device=input_ids.device)
 
 
-async def on_a_thread(write: Callable[[Cancelled], Any]) -> Any:
-    """`write(cancelled)` on a thread. A cancelled task waits for the one token that is being written."""
+async def generated(generator: Any, *args: Any, **kwargs: Any) -> Any:
+    """`generator(*args, **kwargs)` on a thread. A cancelled task waits for the one token that is being written."""
     cancelled = Cancelled()
-    work = asyncio.ensure_future(asyncio.to_thread(write, cancelled))
+    work = asyncio.ensure_future(asyncio.to_thread(generator, *args, _cancelled=cancelled, **kwargs))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        cancelled.set()
+        cancelled.is_set = True
         with contextlib.suppress(Exception):  # the text is thrown away, whatever became of it
             await asyncio.shield(work)
         raise
 
 
-class AsyncTextStream(AsyncIterator[str], Generic[Value]):
+class AsyncTextStream(AsyncIterator[str]):
     """The pieces of a text while a model writes it, for an event loop; made by `Generator.astream`.
 
         stream = generator.astream(prompt, constraint)
@@ -55,7 +49,7 @@ class AsyncTextStream(AsyncIterator[str], Generic[Value]):
     `aclose()` is called, the text ends where it is.
     """
 
-    def __init__(self, stream: TextStream[Value]) -> None:
+    def __init__(self, stream: TextStream) -> None:
         self._stream = stream
 
     def __aiter__(self) -> Self:
@@ -75,7 +69,7 @@ class AsyncTextStream(AsyncIterator[str], Generic[Value]):
             raise StopAsyncIteration
         return piece
 
-    async def completion(self) -> Completion[Value]:
+    async def completion(self) -> Completion:
         """The whole text and what can be said about it; what was not taken yet is written first."""
         async for _ in self:
             pass

@@ -70,6 +70,7 @@ def _token(index: int, token: TracedToken) -> str:
         f"{_percent(token.removed_mass)} removed",
         *(["first choice refused"] if token.is_overruled else []),
         *(["forced"] if token.is_forced else []),
+        *([f"in {token.path}"] if token.path else []),
     ]
     label = html.escape(", ".join(spoken), quote=True)
     selected = "true" if index == 0 else "false"
@@ -109,6 +110,7 @@ def _details(token: TracedToken) -> dict[str, Any]:
         "forced": token.is_forced,
         "overruled": token.is_overruled,
         "end": token.is_end,
+        "path": token.path,
         "refused": [
             {
                 "text": other.text,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +63,11 @@ class TracedToken:
         is_overruled: the model's own first choice was refused.
         is_forced: the constraint left no other text here, whatever the model thinks.
         is_end: this is the end-of-sequence token.
+        choices: how many tokens were allowed.
+        pointers: under a JSON constraint, the JSON pointers of the strings, numbers and literals that the token is part
+            of; what ends a number counts as part of it.
+        path: under a JSON constraint, the JSON pointer of the value that is being written behind the token; "" for the
+            whole.
     """
 
     token_id: int
@@ -75,6 +80,9 @@ class TracedToken:
     is_overruled: bool
     is_forced: bool
     is_end: bool
+    choices: int = 0
+    pointers: tuple[str, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,20 @@ class Trace:
         """The same under the constraint."""
         return math.fsum(token.log_probability_after for token in self.tokens)
 
+    @property
+    def value_probabilities(self) -> dict[str, float]:
+        """How sure the model was of each string, number and literal of a JSON text, by JSON pointer.
+
+        It is the product of the probabilities under the constraint of the tokens that are part of the value, where more
+        than one token was allowed. A value that was forced has probability 1.
+        """
+        found: dict[str, float] = {}
+        for token in self.tokens:
+            for pointer in token.pointers:
+                chance = token.log_probability_after if token.choices > 1 else 0.0
+                found[pointer] = found.get(pointer, 0.0) + chance
+        return {pointer: math.exp(min(sum_of_logs, 0.0)) for pointer, sum_of_logs in found.items()}
+
     def to_html(self) -> str:
         """One page that needs nothing else: no network, no other file."""
         from rellm._trace.page import page
@@ -189,6 +211,7 @@ def trace_completion(
     matcher = None if compiled is None else compiled.matcher()
     ends = frozenset(vocabulary.eos_token_ids if eos_token_ids is None else eos_token_ids)
     steps = []
+    place = _json_place(compiled)
     for i, token_id in enumerate(token_ids):
         left = None if max_new_tokens is None else max_new_tokens - i
         scores = logits[i].double().log_softmax(-1).cpu().numpy()
@@ -200,7 +223,11 @@ def trace_completion(
         applied = None
         if matcher is not None and mask_of is not None:
             applied = mask_of(matcher, [int(one) for one in token_ids[:i]], len(scores))
-        steps.append(_step(scores, int(token_id), matcher, vocabulary, ends, left, best, applied))
+        step = _step(scores, int(token_id), matcher, vocabulary, ends, left, best, applied)
+        if place is not None and not step.is_end:
+            pointers = tuple(place.read(vocabulary.token_bytes(int(token_id)) or b""))
+            step = replace(step, pointers=pointers, path=place.pointer)
+        steps.append(step)
         if matcher is not None and not (eos_token_ids is not None and int(token_id) in ends):
             matcher.advance(int(token_id))
     return Trace(tuple(steps), "" if compiled is None else in_words(compiled.constraint))
@@ -265,7 +292,18 @@ def _step(
         is_overruled=not allowed[int(scores.argmax())],
         is_forced=bool(data) and forced.startswith(data),
         is_end=token_id in ends,
+        choices=int(allowed.sum()),
     )
+
+
+def _json_place(compiled: Any) -> Any:
+    """Reads where a JSON text stands; None where the constraint is not one of JSON."""
+    if compiled is None:
+        return None
+    from rellm._constraints.json_schema import JsonSchema
+    from rellm._constraints.json_schema.json_place import JsonPlace
+
+    return JsonPlace() if isinstance(compiled.constraint, JsonSchema) else None
 
 
 def _allowed(matcher: Any, size: int, width: int, left: int | None) -> npt.NDArray[np.bool_]:
