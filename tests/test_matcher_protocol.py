@@ -178,12 +178,46 @@ def test_the_types_of_a_user_pass_the_type_checker(tmp_path: Path) -> None:
         "c: rellm.Constraint = rellm.Regex('a')\n"
         "r: rellm.Report = c.report()\n"
         "p: rellm.Prompt = [{'role': 'user', 'content': 'x'}]\n"
+        "async def write(g: rellm.Generator, c: rellm.Constraint, t: rellm.Template) -> rellm.Completion:\n"
+        "    reveal_type(g('a', int))\n"
+        "    reveal_type(g('a', '[0-9]+', 20, stop='.').value)\n"
+        "    reveal_type(g('a', rellm.Choice(['a']), temperature=0.1, do_sample=True).match)\n"
+        "    reveal_type(g(['a', 'b'], list[str]))\n"
+        "    reveal_type(g(p, list[int]).value)\n"
+        "    reveal_type(g([p], rellm.Regex('a'))[0].value_or(None))\n"
+        "    reveal_type(g.stream('a', bool).completion.value)\n"
+        "    reveal_type(await g.agenerate('a', float, trace=True))\n"
+        "    reveal_type(g.astream('a', rellm.Literal('a')))\n"
+        "    reveal_type(next(g.stream('a', c)))\n"
+        "    reveal_type(g('a', c).trace)\n"
+        "    g('a', t).value['hole']\n"
+        "    g('a', max_new_tokens='9')\n"
+        "    return g('a', c)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "user.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), "user.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert 'Revealed type is "bytes"' in done.stdout, done.stdout + done.stderr
-    assert "error:" not in done.stdout, done.stdout
+    wrong = [line for line in done.stdout.splitlines() if "error:" in line]
+    assert len(wrong) == 1, done.stdout
+    assert "[call-overload]" in wrong[0]
+    assert re.findall(r'Revealed type is "(.*)"', done.stdout)[1:] == [
+        "rellm._generate.completion.Completion[int]",
+        "str",
+        "re.Match[str] | None",
+        "list[rellm._generate.completion.Completion[list[str]]]",
+        "list[int]",
+        "str | None",
+        "bool",
+        "rellm._generate.completion.Completion[float]",
+        "rellm._generate.in_event_loop.AsyncTextStream[str]",
+        "str",
+        "rellm._trace.trace.Trace | None",
+    ]
     # The user's own class of the documentation, too.
     code = PAGE.read_text(encoding="utf-8").rsplit("```python\n", 1)[1].partition("```")[0]
     (tmp_path / "own.py").write_text(code, encoding="utf-8")

@@ -190,7 +190,7 @@ class GeneratorCase(Case):
         checks: list[MaskChecker] = []
 
         def checker(constraints: Sequence[Any]) -> MaskChecker:
-            """For the processor of these constraints, be they all rows' or one row's."""
+            """For the rows of these constraints, be they all rows or one row."""
             patterns = [None if one is None else one.constraint.pattern for one in constraints]
             checks.append(MaskChecker([self.oracle(pattern, eos, width) for pattern in patterns], start, unchecked))
             return checks[-1]
@@ -213,16 +213,16 @@ class GeneratorCase(Case):
 @contextlib.contextmanager
 def _checked_by(checker: Callable[[Sequence[Any]], MaskChecker]) -> Iterator[None]:
     """Every processor that a `Generator` makes meanwhile has its masks held against the oracle's."""
-    import rellm._generate.generator as module
+    import rellm._generate.run as module
 
-    class Checked(module.ConstraintLogitsProcessor):
-        def __init__(self, constraint: Any, *args: Any, **kwargs: Any) -> None:
-            super().__init__(constraint, *args, **kwargs)
-            self._check = checker(constraint)
+    class Checked(module.RunProcessor):
+        def __init__(self, rows: Any, masks: Any) -> None:
+            super().__init__(rows, masks)
+            self._check = checker(rows.compiled)
 
         def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
             return self._check(input_ids, super().__call__(input_ids, scores))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ConstraintLogitsProcessor", Checked)
+        patch.setattr(module, "RunProcessor", Checked)
         yield

@@ -205,6 +205,16 @@ class Constraint:
         return Within(self, max_tokens)
 
 
+class TextConstraint(Constraint):
+    """A constraint whose value is its text."""
+
+    __slots__ = ()
+
+    def parse(self, pieces: Any) -> str:
+        """The text that was written."""
+        return Pieces.of(pieces).text
+
+
 def constraint_from_data(data: Any) -> Constraint:
     """The constraint that `Constraint.to_data` made this of."""
     if not isinstance(data, dict):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from rellm._constraints import expression
 from rellm._constraints.base import (
-    Constraint,
+    TextConstraint,
     kind_of,
     refuse_surrogates,
     sorted_texts,
@@ -24,7 +24,7 @@ _SHOWN_TEXTS = 8
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Choice(Constraint):
+class Choice(TextConstraint):
     """Exactly one of these strings; their order does not matter.
 
     Args:
@@ -67,7 +67,7 @@ class Choice(Constraint):
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Literal(Constraint):
+class Literal(TextConstraint):
     """Exactly this string.
 
     Args:

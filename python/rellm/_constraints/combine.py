@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from rellm._constraints import expression
-from rellm._constraints.base import Constraint, constraint_from_data, kind_of
+from rellm._constraints.base import Constraint, TextConstraint, constraint_from_data, kind_of
 from rellm._constraints.choice import Literal
 from rellm._constraints.conversion import as_part
 from rellm._constraints.expression import ExpressionContext, Fragment
@@ -51,6 +51,38 @@ class _Combined(Constraint):
 
     def _pointer(self, index: int) -> str:
         return f"parts/{index}"
+
+
+class _OfOneItem(_Combined):
+    """A combination of a single constraint."""
+
+    __slots__ = ()
+
+    item: Constraint
+
+    @property
+    def children(self) -> tuple[Constraint, ...]:
+        return (self.item,)
+
+    def _pointer(self, index: int) -> str:
+        return "item"
+
+
+class _Annotated(_OfOneItem):
+    """A constraint with something said about it, that changes neither its texts nor its values."""
+
+    __slots__ = ()
+
+    @property
+    def library_pattern(self) -> Any:
+        """That of the constraint; None where it is no pattern."""
+        return getattr(self.item, "library_pattern", None)
+
+    def to_expression(self, context: ExpressionContext) -> Fragment:
+        return self.item.to_expression(context)
+
+    def parse(self, pieces: Any) -> Any:
+        return self.item.parse(pieces)
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
@@ -258,7 +290,7 @@ class Repeat(_Combined):
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Maybe(_Combined):
+class Maybe(_OfOneItem):
     """A constraint, or nothing; also written `a.optional()`. Its value is that of the constraint, or None.
 
     Args:
@@ -278,19 +310,12 @@ class Maybe(_Combined):
         object.__setattr__(self, "item", as_part(item, "the item of Maybe"))
         object.__setattr__(self, "_depth", _depth_over((self.item,)))
 
-    @property
-    def children(self) -> tuple[Constraint, ...]:
-        return (self.item,)
-
     def to_expression(self, context: ExpressionContext) -> Fragment:
         return expression.optional(context.marked(0, partial(self.item.to_expression, context)))
 
     def _value(self, pieces: Pieces) -> Any:
         written = pieces.labelled(0)
         return self.item.parse(written[0]) if written else None
-
-    def _pointer(self, index: int) -> str:
-        return "item"
 
     def _to_data(self) -> dict[str, Any]:
         return {"item": self.item.to_data()}
@@ -307,7 +332,7 @@ class Maybe(_Combined):
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Named(_Combined):
+class Named(_Annotated):
     """A constraint with a name; also written `a.named("part")`.
 
     Its value is that of the constraint; in the dict of the sequence around it, it stands under the name.
@@ -337,24 +362,6 @@ class Named(_Combined):
         object.__setattr__(self, "name", str(name))
         object.__setattr__(self, "_depth", _depth_over((self.item,)))
 
-    @property
-    def children(self) -> tuple[Constraint, ...]:
-        return (self.item,)
-
-    @property
-    def library_pattern(self) -> Any:
-        """That of the constraint; None where it is no pattern."""
-        return getattr(self.item, "library_pattern", None)
-
-    def to_expression(self, context: ExpressionContext) -> Fragment:
-        return self.item.to_expression(context)
-
-    def parse(self, pieces: Any) -> Any:
-        return self.item.parse(pieces)
-
-    def _pointer(self, index: int) -> str:
-        return "item"
-
     def _to_data(self) -> dict[str, Any]:
         return {"item": self.item.to_data(), "name": self.name}
 
@@ -370,7 +377,7 @@ class Named(_Combined):
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Within(_Combined):
+class Within(_Annotated):
     """A constraint that ends within a budget of tokens of its own; also written `a.within(max_tokens=n)`.
 
     Near the end of the budget only tokens are allowed that bring the part to its end in time. A token counts for every
@@ -400,19 +407,6 @@ class Within(_Combined):
         object.__setattr__(self, "item", as_part(item, "the item of Within"))
         object.__setattr__(self, "max_tokens", max_tokens)
         object.__setattr__(self, "_depth", _depth_over((self.item,)))
-
-    @property
-    def children(self) -> tuple[Constraint, ...]:
-        return (self.item,)
-
-    def to_expression(self, context: ExpressionContext) -> Fragment:
-        return self.item.to_expression(context)
-
-    def parse(self, pieces: Any) -> Any:
-        return self.item.parse(pieces)
-
-    def _pointer(self, index: int) -> str:
-        return "item"
 
     def _to_data(self) -> dict[str, Any]:
         return {"item": self.item.to_data(), "max_tokens": self.max_tokens}
@@ -489,7 +483,7 @@ def is_text(constraint: Constraint) -> bool:
         return not names_of(constraint)
     if isinstance(constraint, (AnyOf, Named, Within)):
         return all(map(is_text, constraint.children))
-    return type(constraint).parse is Constraint.parse
+    return type(constraint).parse in (Constraint.parse, TextConstraint.parse)
 
 
 def _collect(constraint: Constraint, pieces: Pieces, values: dict[str, Any]) -> None:

@@ -88,7 +88,7 @@ class FreeText(Constraint):
                 found.append((text_without(context, [*texts, *self.exclude]), context.special_token(marker)))
         return found
 
-    def parse(self, pieces: Any) -> Any:
+    def parse(self, pieces: Any) -> str:
         """The text before the marker."""
         written = Pieces.of(pieces)
         text = written.text if not written.specials else written.data[: written.specials[0][0]].decode(errors="ignore")

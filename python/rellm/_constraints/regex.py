@@ -18,7 +18,7 @@ import regex
 from rellm import _core
 from rellm._constraints import expression
 from rellm._constraints.base import (
-    Constraint,
+    TextConstraint,
     kind_of,
     sorted_texts,
     text_from_data,
@@ -50,7 +50,7 @@ _OF_REGEX_ALONE = re.compile(r"\\[pPKXLGhmMR]|\(\?(?:R\)|\d+\)|&|P>|\||<[A-Za-z_
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class Regex(Constraint):
+class Regex(TextConstraint):
     """The strings that a regular expression matches in full, as its own library reads it.
 
     Args:

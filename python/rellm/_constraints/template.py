@@ -139,7 +139,7 @@ class Template(Constraint):
             for before, marker in FreeText(until=text, exclude=free.exclude).endings(context)
         )
 
-    def parse(self, pieces: Any) -> Any:
+    def parse(self, pieces: Any) -> dict[str, Any]:
         """A dict of the values of the holes."""
         written = Pieces.of(pieces)
         if not written.parts and self.holes:

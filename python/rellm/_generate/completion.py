@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from rellm._constraints.pieces import Pieces
 from rellm._errors import IncompleteError, ValueRejectedError
+from rellm._generate.typed_results import Default, Value
+
+if TYPE_CHECKING:
+    import re
+
+    from rellm._constraints.base import Constraint
+    from rellm._trace.trace import Trace
 
 FinishReason = Literal["complete", "stop", "length"]
 
 
 @dataclass(frozen=True)
-class Completion:
-    """One text that a model wrote.
+class Completion(Generic[Value]):
+    """One text that a model wrote. `Completion[int]` says that its value is an `int`.
 
     Attributes:
         text: all that was written, without the end-of-sequence token and without the stop string; never the prompt.
@@ -35,15 +42,15 @@ class Completion:
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     is_complete: bool
-    constraint: Any = field(default=None, repr=False)
+    constraint: Constraint | None = field(default=None, repr=False)
     uncut: str = field(default="", repr=False)
     forward_passes: int | None = field(default=None, repr=False, compare=False)
-    trace: Any = field(default=None, repr=False, compare=False)
+    trace: Trace | None = field(default=None, repr=False, compare=False)
     pieces: Pieces = field(default=Pieces(b""), repr=False, compare=False)
     was_steered: bool = field(default=False, repr=False, compare=False)
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Value:
         """What was written, as the constraint reads it: the text of a pattern, a dict of named parts, an object.
 
         Without a constraint, the text.
@@ -53,7 +60,8 @@ class Completion:
             ValueRejectedError: it matches, and the type that was asked for refuses it.
         """
         if self.constraint is None:
-            return self.text
+            text: Any = self.text
+            return text  # type: ignore[no-any-return]
         if not self.is_complete:
             raise IncompleteError(
                 f"the text {self.text!r} was cut off before it matched, so that it has no value: "
@@ -61,13 +69,13 @@ class Completion:
                 text=self.text,
             )
         try:
-            return self.constraint.parse(self.pieces)
+            return self.constraint.parse(self.pieces)  # type: ignore[no-any-return]
         except ValueRejectedError:
             raise
         except ValueError as error:
             raise ValueRejectedError(f"the text {self.text!r} has no value: {error}", text=self.text) from error
 
-    def value_or(self, default: Any) -> Any:
+    def value_or(self, default: Default) -> Value | Default:
         """The value, or `default` where there is none."""
         try:
             return self.value
@@ -81,12 +89,12 @@ class Completion:
         return "" if read is None else str(read(self.pieces))
 
     @property
-    def match(self) -> Any:
+    def match(self) -> re.Match[str] | None:
         """The `re.Match` or `regex.Match` of the text before any cut; None if it does not match, or if the constraint
         is not a pattern."""
         if not self.is_complete or self.constraint is None:
             return None
-        pattern = getattr(self.constraint, "library_pattern", None)
+        pattern: Any = getattr(self.constraint, "library_pattern", None)
         return None if pattern is None else pattern.fullmatch(self.uncut)
 
     def __str__(self) -> str:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from rellm._generate.drafts import RowDrafts
 from rellm._generate.key_value_cache import KeyValueCache, NotForBatches
 
 if TYPE_CHECKING:
@@ -49,14 +51,14 @@ class BatchRow:
     Attributes:
         processors: called with `(1, length)` ids and `(1, width)` scores, as transformers calls them.
         criteria: called with `(1, length)` ids; whether the text is over.
-        propose: called with the ids so far; tokens to append unasked, and tokens to try after them.
+        drafts: forced text to append or to try; None for none.
         generator: the row's own random numbers, so that they do not depend on how fast other rows are.
     """
 
     ids: list[int]
     processors: Callable[[Any, Any], Any]
     criteria: Callable[[Any], bool]
-    propose: Callable[[list[int]], tuple[list[int], list[int]]]
+    drafts: RowDrafts | None
     generator: Any = None
     done: bool = False
     pending: list[int] = field(default_factory=list)  # written, but not yet read by the model
@@ -123,13 +125,14 @@ class BatchDecoder:
         self._drop_trailing_holes()
 
     def _propose(self, row: BatchRow) -> None:
-        room = self._config.max_length - len(row.ids)
-        certain, draft = row.propose(row.ids)
-        for token_id in certain[: max(room - 1, 0)]:
+        if row.drafts is None:
+            return
+        forced = row.drafts.begin(row.ids)
+        for token_id in islice(forced.unasked(), max(self._config.max_length - len(row.ids) - 1, 0)):
             row.pending.append(token_id)
             if self._append(row, token_id):
                 return
-        row.draft = draft[: max(self._config.max_length - len(row.ids) - 1, 0)]
+        row.draft = forced.to_try(self._config.max_length - len(row.ids) - 1)
 
     def _append(self, row: BatchRow, token_id: int) -> bool:
         row.ids.append(token_id)

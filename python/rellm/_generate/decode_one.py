@@ -11,9 +11,10 @@ the same with and without drafts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from rellm._generate.drafts import Draft, RowDrafts
 from rellm._generate.key_value_cache import KeyValueCache, TakePlainLoop
 from rellm._generate.transformers_quirks import calls_forward_plainly, prepares_inputs_by_length
 
@@ -28,8 +29,8 @@ class Decoder:
         model: as `generate` hands it to its decoding method.
         input_ids: `(1, length)`.
         prefixes: a `PrefixCache` of texts before this one.
-        propose: called with the ids so far; tokens to append unasked, and tokens to try after them, which are kept as
-            far as the choice from the masked scores agrees.
+        drafts: forced text to append or to try; None for none. Tokens to try are kept as far as the choice from the
+            masked scores agrees.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Decoder:
         stopping_criteria: Any,
         generation_config: Any,
         model_kwargs: dict[str, Any],
-        propose: Callable[[list[int]], tuple[list[int], list[int]]],
+        drafts: RowDrafts | None,
         streamer: Any = None,
         prefixes: Any = None,
     ) -> None:
@@ -54,7 +55,7 @@ class Decoder:
         self._criteria = stopping_criteria
         self._config = generation_config
         self._kwargs = model_kwargs
-        self._propose = propose
+        self._drafts = drafts
         # Taken now, while it is that of what wraps the model: a stream goes on after `generate` has returned.
         self._prepare_inputs = model.prepare_inputs_for_generation
         self._streamer = streamer
@@ -85,13 +86,13 @@ class Decoder:
         import torch
 
         written = self.input_ids[0].tolist()
-        room = self._config.max_length - len(written)
-        certain, draft = self._propose(written)
+        room = self._config.max_length - len(written) - 1
+        forced = Draft() if self._drafts is None else self._drafts.begin(written)
         emitted: list[int] = []
-        for token_id in certain[: max(room - 1, 0)]:
+        for token_id in islice(forced.unasked(), max(room, 0)):
             if self._append(token_id, emitted):
                 return self._end(emitted)
-        draft = draft[: max(room - len(emitted) - 1, 0)] if self._can_draft else []
+        draft = forced.to_try(room - len(emitted)) if self._can_draft else []
         asked = torch.cat([self.input_ids, self.input_ids.new_tensor([draft])], dim=-1) if draft else self.input_ids
         outputs = self._forward(asked, len(draft))
         logits = outputs.logits[:, -len(draft) - 1 :].to(copy=True, dtype=torch.float32, device=self.input_ids.device)

@@ -7,18 +7,19 @@ A single allowed token is almost never left, because forced text can be cut into
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from rellm._generate.apply_mask import unpacked
+from rellm._generate.apply_mask import packed_words, unpacked
+from rellm._generate.text_state import Row, text_bytes
 
 _CONTEXT_TOKENS = 12  # of the text before, enough for any pre-tokenizer to see where words begin
 _MOST = 64  # a draft is one forward pass; longer ones gain nothing more a token
 
 
-class Forced:
+class ForcedText:
     """Finds what must come next, as tokens.
 
     Args:
@@ -39,24 +40,35 @@ class Forced:
         found = self._tokenised(forced, before, strict=False)
         return found[: matcher.validate(found)][:_MOST]
 
-    def certain(self, matcher: Any, before: Sequence[int]) -> list[int]:
-        """The leading tokens of the same that no continuation could cut in another way.
+    def certain(self, row: Row, before: Sequence[int], budget: int) -> Iterator[int]:
+        """The leading tokens of the same that no continuation could cut in another way; one after the other.
 
         Left out is everything from the first place on where a longer token that the constraint allows spells the
-        rest of what is forced and more: there the model has a choice.
+        rest of the forced text and more: there the model has a choice. The same holds where the budget ends.
+
+        Args:
+            row: its text; the caller writes each token into it before asking for the next one.
+            before: the tokens before, prompt included.
+            budget: how many tokens the text may have.
         """
-        forced = _whole_characters(matcher.forced_bytes())
-        if not forced:
-            return []
-        found = self._tokenised(forced, before, strict=True)
-        probe = matcher.copy()
-        rest = forced
-        for i, token_id in enumerate(found[:_MOST]):
-            if self._may_go_past(probe, rest) or not probe.allows(token_id):
-                return found[:i]
-            probe.advance(token_id)
+        rest = _whole_characters(row.matcher.forced_bytes())
+        if not rest:
+            return
+        for token_id in self._tokenised(rest, before, strict=True)[:_MOST]:
+            if self._may_go_past(row.matcher, rest) or not self._fits(row, token_id, budget):
+                return
+            yield token_id
             rest = rest[len(self._vocabulary.token_bytes(token_id)) :]
-        return found[:_MOST]
+
+    def _fits(self, row: Row, token_id: int, budget: int) -> bool:
+        """Whether the token is allowed, and a match can be reached within the budget after it."""
+        left = budget - len(row.tokens)
+        farthest = row.matcher.longest_way
+        if farthest is not None and left > farthest:
+            return bool(row.matcher.allows(token_id))
+        mask = np.zeros((1, packed_words(len(self._vocabulary))), dtype=np.uint32)
+        row.matcher.fill_mask_within(mask, 0, max(left, 0))
+        return bool(mask[0, token_id >> 5] >> np.uint32(token_id & 31) & 1)
 
     def _tokenised(self, forced: bytes, before: Sequence[int], *, strict: bool) -> list[int]:
         """`forced` as the tokenizer writes it after `before`; [] if a token would span both.
@@ -88,7 +100,7 @@ class Forced:
         """The last tokens that are text and begin at a character."""
         tail: list[int] = []
         for token_id in reversed(before[-_CONTEXT_TOKENS:]):
-            if token_id >= len(self._vocabulary) or not self._vocabulary.token_bytes(token_id):
+            if not text_bytes(self._vocabulary, token_id):
                 break
             tail.insert(0, token_id)
         while tail and (self._vocabulary.token_bytes(tail[0]) or b"\0")[0] & 0xC0 == 0x80:
@@ -101,8 +113,8 @@ class Forced:
         while left > 0 and start > 0:
             start -= 1
             token_id = ids[start]
-            data = self._vocabulary.token_bytes(token_id) if token_id < len(self._vocabulary) else None
-            if data is None or not forced[:left].endswith(data):
+            data = text_bytes(self._vocabulary, token_id)
+            if not data or not forced[:left].endswith(data):
                 return None
             left -= len(data)
         return start if left == 0 else None
@@ -124,6 +136,62 @@ class Forced:
             return False
         allowed = unpacked(matcher.mask(), len(self._vocabulary))
         return bool(allowed[np.array(longer)].any())
+
+
+class RowDrafts:
+    """What to append to one row, or to try after it, where the constraint leaves one continuation.
+
+    Args:
+        forced_text: finds it.
+        row: gives the row at the tokens so far.
+        start: how many tokens stand before the text.
+        budget: how many tokens the text may have.
+        is_unasked: append what no continuation could cut in another way, without asking the model.
+    """
+
+    def __init__(
+        self, forced_text: ForcedText, row: Callable[[list[int]], Row], start: int, budget: int, *, is_unasked: bool
+    ) -> None:
+        self._forced_text = forced_text
+        self._row = row
+        self._start = start
+        self._budget = budget
+        self._is_unasked = is_unasked
+
+    def begin(self, written: list[int]) -> Draft:
+        """What is forced after these tokens, prompt included."""
+        row = self._row(written[self._start :])
+        if row.matcher is None or not row.is_live or len(written) < self._start:
+            return Draft()
+        tokens = self._forced_text.candidates(row.matcher, written)
+        if not self._is_unasked or not tokens:
+            return Draft(tokens)
+        return Draft(tokens, self._forced_text.certain(row, written, self._budget))
+
+
+class Draft:
+    """Forced tokens: first those to append unasked, then those to try.
+
+    Args:
+        tokens: a guess at how the model would cut the forced text.
+        certain: the tokens to append, one after the other.
+    """
+
+    def __init__(self, tokens: Sequence[int] = (), certain: Iterator[int] | None = None) -> None:
+        self._tokens = list(tokens)
+        self._certain: Iterator[int] = iter(()) if certain is None else certain
+        self._appended: list[int] = []
+
+    def unasked(self) -> Iterator[int]:
+        """The tokens to append; each is to be written before the next one is asked for."""
+        for token_id in self._certain:
+            self._appended.append(token_id)
+            yield token_id
+
+    def to_try(self, most: int) -> list[int]:
+        """The tokens after those that were appended, at most so many, which the model is asked to agree with."""
+        count = len(self._appended)
+        return self._tokens[count:][: max(most, 0)] if self._tokens[:count] == self._appended else []
 
 
 def _whole_characters(data: bytes) -> bytes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Generic, Self
+
+from rellm._generate.typed_results import Value
 
 if TYPE_CHECKING:
     from rellm._generate.completion import Completion
@@ -16,28 +18,32 @@ class Cancelled:
     """A stopping criterion that ends all rows once it is told to."""
 
     def __init__(self) -> None:
-        self.is_set = False
+        self._is_set = False
+
+    def set(self) -> None:
+        """End the rows after the token that is being written; from any thread."""
+        self._is_set = True
 
     def __call__(self, input_ids: Any, scores: Any = None, **_: Any) -> Any:
         import torch
 
-        return torch.full((input_ids.shape[0],), self.is_set, dtype=torch.bool, device=input_ids.device)
+        return torch.full((input_ids.shape[0],), self._is_set, dtype=torch.bool, device=input_ids.device)
 
 
-async def generated(generator: Any, *args: Any, **kwargs: Any) -> Any:
-    """`generator(*args, **kwargs)` on a thread. A cancelled task waits for the one token that is being written."""
+async def on_a_thread(write: Callable[[Cancelled], Any]) -> Any:
+    """`write(cancelled)` on a thread. A cancelled task waits for the one token that is being written."""
     cancelled = Cancelled()
-    work = asyncio.ensure_future(asyncio.to_thread(generator, *args, _cancelled=cancelled, **kwargs))
+    work = asyncio.ensure_future(asyncio.to_thread(write, cancelled))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        cancelled.is_set = True
+        cancelled.set()
         with contextlib.suppress(Exception):  # the text is thrown away, whatever became of it
             await asyncio.shield(work)
         raise
 
 
-class AsyncTextStream(AsyncIterator[str]):
+class AsyncTextStream(AsyncIterator[str], Generic[Value]):
     """The pieces of a text while a model writes it, for an event loop; made by `Generator.astream`.
 
         stream = generator.astream(prompt, constraint)
@@ -49,7 +55,7 @@ class AsyncTextStream(AsyncIterator[str]):
     `aclose()` is called, the text ends where it is.
     """
 
-    def __init__(self, stream: TextStream) -> None:
+    def __init__(self, stream: TextStream[Value]) -> None:
         self._stream = stream
 
     def __aiter__(self) -> Self:
@@ -69,7 +75,7 @@ class AsyncTextStream(AsyncIterator[str]):
             raise StopAsyncIteration
         return piece
 
-    async def completion(self) -> Completion:
+    async def completion(self) -> Completion[Value]:
         """The whole text and what can be said about it; what was not taken yet is written first."""
         async for _ in self:
             pass

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rellm._errors import RellmError
-from rellm._generate.text_state import LIVE, Row, RowGroup
+from rellm._generate.text_state import Row, RowGroup
 from rellm._generate.transformers_quirks import is_inside_generate, owner_of_call
 
 if TYPE_CHECKING:
@@ -34,13 +34,10 @@ class Call:
         owner: what lives as long as the call; None where nothing is known to.
     """
 
-    def __init__(
-        self, prompt: torch.Tensor, groups: Sequence[RowGroup | None], lead: int, vocabulary: Any, owner: Any
-    ) -> None:
+    def __init__(self, prompt: torch.Tensor, groups: Sequence[RowGroup | None], lead: int, owner: Any) -> None:
         self.prompt = prompt
         self.lead = lead
         self._owner = None if owner is None else weakref.ref(owner)
-        self.vocabulary = vocabulary
         self._groups = groups
         self.factor = prompt.shape[0] // len(groups)
         self._last: torch.Tensor | None = None
@@ -61,7 +58,7 @@ class Call:
         if self.has_returned:
             return True
         known = [row for row in self.rows if row is not None]
-        return bool(known) and all(row.status != LIVE for row in known)
+        return bool(known) and not any(row.is_live for row in known)
 
     @property
     def has_returned(self) -> bool:
@@ -87,7 +84,7 @@ class Call:
         )
 
     def _may_add(self, steps: Any) -> bool:
-        live = [(row, token_id) for row, token_id in steps if row is not None and row.status == LIVE]
+        live = [(row, token_id) for row, token_id in steps if row is not None and row.is_live]
         return all(row.may_add(token_id) for row, token_id in live)
 
     def texts(self, input_ids: torch.Tensor) -> list[list[int]] | None:
@@ -124,7 +121,7 @@ class Call:
             for tokens in part:
                 parent = known.get(tuple(tokens[:-1]))
                 if parent is not None:
-                    if not given_up and parent.status == LIVE and not parent.may_add(tokens[-1]):
+                    if not given_up and parent.is_live and not parent.may_add(tokens[-1]):
                         return False
                 elif not (again and tuple(tokens) in known) and not (back and group.reaches(tokens)):
                     return False
@@ -164,13 +161,6 @@ class OpenCalls:
     def __init__(self) -> None:
         self._calls: list[Call] = []  # the one asked last stands first
         self._lock = Lock()
-
-    @property
-    def latest(self) -> Call | None:
-        return self._calls[0] if self._calls else None
-
-    def clear(self) -> None:
-        self._calls = []
 
     def find(self, input_ids: torch.Tensor, begin: Callable[[Any], Call], *, is_told: bool = False) -> Call:
         """The call of `input_ids`, its rows at their tokens.

@@ -6,16 +6,17 @@ import codecs
 from collections.abc import Callable, Sequence
 from collections.abc import Generator as Steps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
-from rellm._generate.text_state import find_stop
+from rellm._generate.stop_strings import find_stop
+from rellm._generate.typed_results import Value
 
 if TYPE_CHECKING:
     from rellm._constraints.json_schema.partial import PartialJson
     from rellm._generate.completion import Completion
 
 
-class TextStream(Steps[str, None, "Completion"]):
+class TextStream(Steps[str, None, "Completion[Value]"], Generic[Value]):
     """The pieces of a text while a model writes it; made by `Generator.stream`.
 
         stream = generator.stream(prompt, constraint)
@@ -28,10 +29,10 @@ class TextStream(Steps[str, None, "Completion"]):
     returns the `Completion` (that is the value of `yield from`).
     """
 
-    def __init__(self, steps: Steps[str, None, Completion], stop: Callable[[], None]) -> None:
+    def __init__(self, steps: Steps[str, None, Completion[Value]], stop: Callable[[], None]) -> None:
         self._steps = steps
         self._stop = stop
-        self._completion: Completion | None = None
+        self._completion: Completion[Value] | None = None
         self._unread: list[str] = []
         self._partial: PartialJson | None = None
 
@@ -53,7 +54,7 @@ class TextStream(Steps[str, None, "Completion"]):
         return self._partial.value
 
     @property
-    def completion(self) -> Completion:
+    def completion(self) -> Completion[Value]:
         """The whole text and what can be said about it; what was not taken yet is written first."""
         for _ in self:
             pass

@@ -1,66 +1,173 @@
-"""The state of one row of a batch, found from its tokens, and where its text ends before the model says so.
+"""The state of one row of a batch, found from its tokens, and the one place that decides where its text ends.
 
-Whatever `generate` does (reorders beams, rejects drafts, pads what has finished), a row's state follows from the
-tokens after its prompt. Nothing here counts calls.
+Whatever `generate` does (reorders beams, rejects drafts, pads finished rows), a row's state follows from the tokens
+after its prompt. Nothing here counts calls.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-LIVE = 0  # in the language, still to be continued or ended
-ENDED = 1  # an end-of-sequence token was taken where the text matches
-ABANDONED = 2  # outside the language: a beam or a draft that transformers has given up, or padding after a stop
+from rellm._generate.stop_strings import find_stop
+
+_MOST_FINISHED = 256  # finished beams that a group keeps; the text of an older one is read again from its start
+
+
+class RowStatus(Enum):
+    """How far a row's text is."""
+
+    LIVE = "in the language, to be continued or ended"
+    ENDED = "an end-of-sequence token was taken where the text matches"
+    FINISHED = "the text matches, and the call ends it there"
+    STOPPED = "a stop string was written"
+    ABANDONED = "outside the language: a beam or draft that transformers has given up, or padding"
+
+
+@dataclass(frozen=True)
+class EndRules:
+    """What ends a text.
+
+    Attributes:
+        eos: the end-of-sequence ids.
+        vocabulary: the tokens' bytes, and the ids that end a text unless a call names others.
+        stops: stop strings; none for a caller who ends texts elsewhere.
+        at_first_match: end as soon as the text matches.
+        where_nothing_follows: end where the text matches and no token can follow, without an end-of-sequence token.
+        pad: the padding token, which ends a text without a constraint.
+    """
+
+    eos: frozenset[int]
+    vocabulary: Any
+    stops: tuple[bytes, ...] = ()
+    at_first_match: bool = False
+    where_nothing_follows: bool = False
+    pad: int | None = None
+
+    def stops_in(self, tokens: Sequence[int]) -> bool:
+        """Whether the last of `tokens` completes a stop string."""
+        if not self.stops:
+            return False
+        longest = max(map(len, self.stops))
+        data, last = b"", None
+        for token_id in reversed(tokens):
+            if last is not None and len(data) >= longest + last:
+                break
+            data = text_bytes(self.vocabulary, token_id) + data
+            last = len(data) if last is None else last
+        return find_stop(data, self.stops) >= 0
+
+
+def text_bytes(vocabulary: Any, token_id: int) -> bytes:
+    """The bytes of a token; none for special tokens and ids beyond the vocabulary."""
+    return (vocabulary.token_bytes(token_id) or b"") if 0 <= token_id < len(vocabulary) else b""
 
 
 class Row:
-    """The tokens of one row after the prompt, and the matcher that has read them."""
+    """The tokens of one row after the prompt, and the matcher that has read them.
 
-    __slots__ = ("accepted", "eos", "matcher", "status", "tokens")
+    Args:
+        matcher: a matcher at the start of the text; None for a row without a constraint.
+        rules: what ends the text.
+    """
 
-    def __init__(self, matcher: Any, eos_token_ids: frozenset[int]) -> None:
+    __slots__ = ("_over_at", "accepted", "matcher", "rules", "status", "tokens")
+
+    def __init__(self, matcher: Any, rules: EndRules) -> None:
         self.matcher = matcher
+        self.rules = rules
         self.tokens: list[int] = []
-        self.accepted = 0  # how many of the tokens the matcher holds
-        self.status = LIVE
-        self.eos = eos_token_ids
+        self.accepted = 0  # how many of the tokens are text; the matcher holds these
+        self.status = RowStatus.LIVE
+        self._over_at = 0  # how many tokens there were when the text ended
 
     def copy(self) -> Row:
-        other = Row(self.matcher.copy(), self.eos)
+        other = Row(None if self.matcher is None else self.matcher.copy(), self.rules)
         other.tokens = self.tokens.copy()
         other.accepted = self.accepted
         other.status = self.status
+        other._over_at = self._over_at
         return other
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the text may go on."""
+        return self.status is RowStatus.LIVE
+
+    @property
+    def is_text(self) -> bool:
+        """Whether all tokens are text: no end-of-sequence token, padding or given-up token stands behind it."""
+        return self.accepted == len(self.tokens)
+
+    @property
+    def text_tokens(self) -> list[int]:
+        """The tokens of the text, without the one that ended it and whatever follows."""
+        return self.tokens[: self.accepted]
+
+    @property
+    def end_token(self) -> int | None:
+        """The end-of-sequence token behind the text; None if none was written."""
+        after = self.tokens[self.accepted] if self.accepted < len(self.tokens) else None
+        return after if after in self.rules.eos else None
 
     def may_add(self, token_id: int) -> bool:
         """Whether this token may come next: text that the matcher allows, or an end where the text matches."""
-        if token_id in self.eos:
+        if self.matcher is None:
+            return True
+        if token_id in self.rules.eos and not self._is_last_symbol(token_id):
             return bool(self.matcher.is_accepting)
         return bool(self.matcher.allows(token_id))
 
+    def _is_last_symbol(self, token_id: int) -> bool:
+        """Whether the constraint itself asks for this end-of-sequence id here, as the last symbol of its text."""
+        matcher, vocabulary = self.matcher, self.rules.vocabulary
+        return not matcher.is_accepting and token_id in vocabulary.eos_token_ids and matcher.allows(token_id)
+
     def push(self, token_id: int) -> None:
-        """One more token. After the end, and outside the language, tokens are only remembered."""
+        """One more token. Once the text has ended, tokens are only remembered."""
         self.tokens.append(token_id)
-        if self.status != LIVE:
-            return
-        if token_id in self.eos:
-            self.status = ENDED if self.matcher.is_accepting else ABANDONED
-        elif self.matcher.allows(token_id):
-            self.matcher.advance(token_id)
+        if self.status is RowStatus.LIVE:
+            self.status = self._status_after(token_id)
+            self._over_at = len(self.tokens)
+
+    def _status_after(self, token_id: int) -> RowStatus:
+        matcher, rules = self.matcher, self.rules
+        if token_id in rules.eos:
+            if matcher is None or matcher.is_accepting:
+                return RowStatus.ENDED
+            if not self._is_last_symbol(token_id):
+                return RowStatus.ABANDONED
+            matcher.advance(token_id)
             self.accepted += 1
+            return RowStatus.ENDED
+        if matcher is None:
+            if token_id == rules.pad:
+                return RowStatus.ABANDONED
+        elif matcher.allows(token_id):
+            matcher.advance(token_id)
         else:
-            self.status = ABANDONED
+            return RowStatus.ABANDONED
+        self.accepted += 1
+        if rules.stops_in(self.tokens):
+            return RowStatus.STOPPED
+        if matcher is not None and (
+            (rules.where_nothing_follows and matcher.is_finished) or (rules.at_first_match and matcher.is_accepting)
+        ):
+            return RowStatus.FINISHED
+        return RowStatus.LIVE
 
     def move_to(self, tokens: Sequence[int], common: int) -> None:
         """Make this the row of `tokens`, of which the first `common` are already its own."""
         if common < len(self.tokens):
             if common < self.accepted:
-                self.matcher.rollback(self.accepted - common)
+                if self.matcher is not None:
+                    self.matcher.rollback(self.accepted - common)
                 self.accepted = common
-            if common <= self.accepted:
-                self.status = LIVE
+            if common < self._over_at:
+                self.status = RowStatus.LIVE
             del self.tokens[common:]
         for token_id in tokens[common:]:
             self.push(token_id)
@@ -84,12 +191,18 @@ def common_length(a: Sequence[int], b: Sequence[int]) -> int:
 class RowGroup:
     """The rows that share one constraint: of one prompt (with its beams or returns), or of all.
 
-    Each call's rows are found among the last call's rows: `generate` only ever extends, reorders or shortens these.
-    So memory is bounded by one call's rows.
+    Each step's rows are found among those of the step before: `generate` only ever extends, reorders or shortens them.
+    So memory is bounded by one step's rows, and by the finished beams where they are kept.
+
+    Args:
+        start: a row without tokens, which is copied.
+        keeps_finished: keep rows whose texts have ended, because `generate` may return them long after that.
     """
 
-    def __init__(self, start: Row) -> None:
+    def __init__(self, start: Row, *, keeps_finished: bool = False) -> None:
         self._start = start
+        self._keeps_finished = keeps_finished
+        self._finished: list[Row] = []
         self.rows: list[Row] = []
 
     def reaches(self, tokens: list[int]) -> bool:
@@ -101,8 +214,14 @@ class RowGroup:
         known = {tuple(row.tokens): row for row in self.rows}
         found = []
         for tokens in texts:
+            whole = known.get(tuple(tokens))
             parent = known.get(tuple(tokens[:-1])) if tokens else None
-            found.append((parent, len(tokens) - 1) if parent is not None else self._nearest(tokens))
+            if whole is not None:
+                found.append((whole, len(tokens)))
+            elif parent is not None:
+                found.append((parent, len(tokens) - 1))
+            else:
+                found.append(self._nearest(tokens))
         return found
 
     def _nearest(self, tokens: list[int]) -> tuple[Row, int]:
@@ -116,12 +235,25 @@ class RowGroup:
     def update(self, texts: Sequence[list[int]]) -> list[Row]:
         """The states of `texts`."""
         if len(texts) == len(self.rows) and all(
-            len(tokens) == len(row.tokens) + 1 and tokens[:-1] == row.tokens
+            len(tokens) - len(row.tokens) in (0, 1) and tokens[: len(row.tokens)] == row.tokens
             for tokens, row in zip(texts, self.rows, strict=True)
-        ):  # the usual step: every row is what it was, and one token more
+        ):  # the usual step: every row is what it was, or that and one token more
             for tokens, row in zip(texts, self.rows, strict=True):
-                row.push(tokens[-1])
-            return self.rows
+                if len(tokens) > len(row.tokens):
+                    row.push(tokens[-1])
+        else:
+            self._move(texts)
+        if self._keeps_finished:
+            self._keep_finished()
+        return self.rows
+
+    def final(self, texts: Sequence[list[int]]) -> list[Row]:
+        """The states of the texts that `generate` returned, finished beams among them."""
+        self.rows = [*self.rows, *self._finished]
+        self._move(texts)
+        return self.rows
+
+    def _move(self, texts: Sequence[list[int]]) -> None:
         sources = self.sources(texts)
         uses = Counter(id(source) for source, _ in sources)
         found = []
@@ -132,94 +264,10 @@ class RowGroup:
         for row, tokens, (_, common) in zip(found, texts, sources, strict=True):  # only now: copies are made
             row.move_to(tokens, common)
         self.rows = found
-        return found
 
-
-def stop_strings(stop: str | Sequence[str] | None) -> tuple[bytes, ...]:
-    """The stop strings as bytes; they are literal, never patterns."""
-    if stop is None:
-        return ()
-    if isinstance(stop, bytes) or not isinstance(stop, Iterable):
-        raise TypeError(f"stop is {type(stop).__name__} {stop!r}: pass str, or a list of str")
-    strings = [stop] if isinstance(stop, str) else list(stop)
-    for string in strings:
-        if not isinstance(string, str):
-            raise TypeError(f"a stop string is {type(string).__name__}: pass str, or a list of str")
-        if not string:
-            raise ValueError("an empty stop string would end every text before it begins: leave it out")
-    return tuple(string.encode() for string in strings)
-
-
-def find_stop(data: bytes, stops: Sequence[bytes]) -> int:
-    """Where the first stop string begins in `data`; −1 if there is none."""
-    found = [at for at in (data.find(stop) for stop in stops) if at >= 0]
-    return min(found, default=-1)
-
-
-class TextEnd:
-    """A stopping criterion for one call of `generate`: ends each row on its own.
-
-    Args:
-        start: for each row a matcher at the start of its text, or None for a row without a constraint.
-        begins: how many tokens stand before the texts; None as long as nobody knows, and nothing is written.
-    """
-
-    def __init__(
-        self,
-        start: Sequence[Any | None],
-        vocabulary: Any,
-        eos: frozenset[int],
-        begins: Callable[[], int | None],
-        stops: Sequence[bytes],
-        stop_after_match: bool,
-    ) -> None:
-        self._begins = begins
-        self._start = start
-        self._vocabulary = vocabulary
-        self._eos = eos
-        self._stops = stops
-        self._stop_after_match = stop_after_match
-        self._longest = max(map(len, stops), default=0)
-        self._groups: list[RowGroup | None] | None = None
-
-    def __call__(self, input_ids: Any, scores: Any = None, **_: Any) -> Any:
-        """A boolean for each row: whether it is over."""
-        import torch
-
-        begins = self._begins()
-        if begins is None:
-            return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
-        texts: list[list[int]] = input_ids[:, begins:].tolist()
-        factor = max(len(texts) // len(self._start), 1)
-        if self._groups is None:
-            self._groups = [
-                None if matcher is None else RowGroup(Row(matcher.copy(), self._eos)) for matcher in self._start
-            ]
-        done: list[bool] = []
-        for i, group in enumerate(self._groups):
-            part = texts[i * factor : (i + 1) * factor]
-            rows: Sequence[Row | None] = [None] * len(part) if group is None else group.update(part)
-            done.extend(self._is_over(tokens, row) for tokens, row in zip(part, rows, strict=True))
-        return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
-
-    def _is_over(self, tokens: list[int], row: Row | None) -> bool:
-        if row is not None:
-            if row.status in (ENDED, ABANDONED):
-                return True
-            if row.status == LIVE and (
-                row.matcher.is_finished or (self._stop_after_match and tokens and row.matcher.is_accepting)
-            ):
-                return True
-        return bool(self._stops) and self._has_stop(tokens)
-
-    def _has_stop(self, tokens: list[int]) -> bool:
-        """Whether the last token brought a stop string; earlier ones were looked at in their turn."""
-        data = b""
-        last: int | None = None
-        for token_id in reversed(tokens):
-            if last is not None and len(data) >= self._longest + last:
-                break
-            more = self._vocabulary.token_bytes(token_id) if token_id < len(self._vocabulary) else None
-            data = (more or b"") + data
-            last = len(data) if last is None else last
-        return find_stop(data, self._stops) >= 0
+    def _keep_finished(self) -> None:
+        ended = [
+            row.copy() for row in self.rows if row.status in (RowStatus.ENDED, RowStatus.FINISHED, RowStatus.STOPPED)
+        ]
+        if ended:
+            self._finished = [*self._finished, *ended][-_MOST_FINISHED:]

@@ -25,8 +25,8 @@ from rellm._generate.completion import Completion
 from rellm._generate.engine_loop import Stopped, constraints_of, finished, prompts_of, written_text
 from rellm._generate.engine_text import EngineText, failure_of
 from rellm._generate.run_limits import RunLimits
+from rellm._generate.stop_strings import stop_strings
 from rellm._generate.stream import TextStream
-from rellm._generate.text_state import stop_strings
 from rellm._generate.token_budget import check_budget
 from rellm._vocabulary import Vocabulary
 

@@ -190,7 +190,7 @@ def _continuous_processor(processor: ConstraintLogitsProcessor, prompts: dict[st
             places = tensor_arg[: scores.size(0)].tolist()
             rows = [self._rows[place] if 0 <= place < len(self._rows) else None for place in places]
             try:
-                return processor.constrained(rows, scores)
+                return processor.apply(rows, scores)
             except BaseException as error:  # this runs on a thread of transformers, which would only log it
                 self.error = error
                 raise

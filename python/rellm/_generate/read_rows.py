@@ -1,0 +1,98 @@
+"""From the rows of a call to its completions: everything is in the row; nothing is stepped through again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rellm._constraints.pieces import Pieces
+from rellm._engines.compile import CompiledConstraint
+from rellm._generate.apply_mask import unpacked
+from rellm._generate.completion import Completion, FinishReason
+from rellm._generate.request import Request
+from rellm._generate.row_masks import RowMasks
+from rellm._generate.stop_strings import find_stop
+from rellm._generate.text_state import Row, RowStatus, text_bytes
+
+
+def completion_of(
+    row: Row,
+    request: Request,
+    compiled: CompiledConstraint | None,
+    masks: RowMasks,
+    *,
+    prompt: int,
+    forward_passes: int | None,
+) -> Completion:
+    """The completion of one row, whatever follows its text (padding, other rows).
+
+    Args:
+        compiled: the constraint that its matcher is of.
+        masks: those that it was written under.
+        prompt: the number of its prompt.
+        forward_passes: how often the model was asked; None if nobody counted.
+    """
+    vocabulary = request.writer.vocabulary
+    written = row.text_tokens
+    data = b"".join(text_bytes(vocabulary, token_id) for token_id in written)
+    cut = find_stop(data, row.rules.stops)
+    kept = data if cut < 0 else data[:cut]
+    reason = _finish_reason(row, request.max_new_tokens)
+    is_complete = reason != "length" if row.matcher is None else bool(row.matcher.is_accepting)
+    return Completion(
+        text=kept.decode("utf-8", "replace"),
+        bytes=kept,
+        token_ids=tuple(written if cut < 0 else _wholly_before(written, cut, vocabulary)),
+        finish_reason=reason,
+        is_complete=is_complete,
+        constraint=None if compiled is None else compiled.constraint,
+        uncut=data.decode("utf-8", "replace"),
+        forward_passes=forward_passes,
+        trace=_trace(row, request, compiled, masks, prompt) if request.traces else None,
+        pieces=Pieces(data) if compiled is None else compiled.pieces(row.matcher),
+        was_steered=masks.was_steered(written) or bool(getattr(row.matcher, "was_steered", False)),
+    )
+
+
+def _finish_reason(row: Row, budget: int) -> FinishReason:
+    if row.status in (RowStatus.ENDED, RowStatus.FINISHED):
+        return "complete"
+    # Where fewer texts exist than are asked for, a beam comes back that transformers has given up: an end where none
+    # may stand.
+    if row.status is RowStatus.STOPPED or row.end_token is not None:
+        return "stop"
+    return "length" if row.accepted >= budget else "stop"
+
+
+def _wholly_before(tokens: list[int], cut: int, vocabulary: Any) -> list[int]:
+    """The tokens whose bytes end before the byte at `cut`."""
+    length = 0
+    for i, token_id in enumerate(tokens):
+        length += len(text_bytes(vocabulary, token_id))
+        if length > cut:
+            return tokens[:i]
+    return tokens
+
+
+def _trace(row: Row, request: Request, compiled: CompiledConstraint | None, masks: RowMasks, prompt: int) -> Any:
+    from rellm._trace.trace import trace_completion
+
+    rules = row.rules
+
+    def applied(matcher: Any, tokens: list[int], width: int) -> Any:
+        """The mask that was applied after `tokens`, as a boolean a logit: run limits and other end ids included."""
+        before = Row(matcher, rules)
+        before.tokens, before.accepted = tokens, len(tokens)
+        return unpacked(masks.fill([before], width)[0], width)
+
+    prompts = request.prompts
+    end = row.end_token
+    return trace_completion(
+        request.writer.model,
+        prompts.input_ids[prompt][prompts.attention_mask[prompt].bool()].tolist(),
+        row.text_tokens if end is None else [*row.text_tokens, end],
+        compiled,
+        vocabulary=request.writer.vocabulary,
+        max_new_tokens=request.max_new_tokens,
+        eos_token_ids=sorted(rules.eos),
+        mask_of=applied,
+    )

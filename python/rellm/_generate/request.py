@@ -1,0 +1,236 @@
+"""One call of a `Generator`, its arguments resolved: nothing here changes once it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rellm._errors import BudgetError
+from rellm._generate.chat_turn import chat_turn
+from rellm._generate.compiled_for_width import CompiledForWidth
+from rellm._generate.drafts import ForcedText
+from rellm._generate.generation_settings import GenerationSettings
+from rellm._generate.prefix_cache import PrefixCache
+from rellm._generate.prompts import EncodedPrompts, PromptOptions, encode_prompts, split_prompts
+from rellm._generate.run_limits import RunLimits
+from rellm._generate.stop_strings import stop_strings
+from rellm._generate.text_state import EndRules, text_bytes
+from rellm._generate.token_budget import check_budget
+from rellm._generate.transformers_quirks import prepares_as_usual, takes_positions, writes_token_by_token
+from rellm._vocabulary import Vocabulary
+
+ForcedTextMode = Literal["verified", "forced", "off"]
+
+
+@dataclass
+class Writer:
+    """A model with its tokenizer, and what is kept for it between calls.
+
+    Attributes:
+        model: a transformers model.
+        tokenizer: as it was passed.
+        own_tokenizer: a copy of it, which nobody else pads or truncates with.
+        vocabulary: the tokenizer's.
+        forced_text: finds forced text, as tokens of this tokenizer.
+        prefixes: the cache of the last text; None if none is kept.
+        is_plain_only: whether our own loops cannot be sure of the model's cache, so that transformers' own writes.
+    """
+
+    model: Any
+    tokenizer: Any
+    own_tokenizer: Any
+    vocabulary: Vocabulary
+    forced_text: ForcedText
+    prefixes: PrefixCache | None = None
+    is_plain_only: bool = False
+
+    @property
+    def has_encoder(self) -> bool:
+        return bool(self.model.config.is_encoder_decoder)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one call asks for.
+
+    Attributes:
+        writer: the model.
+        prompts: the prompts as tokens.
+        compiled: the constraint of each prompt, or None.
+        settings: the settings of `generate`; `max_new_tokens` there counts forced first and last tokens, too.
+        arguments: the further arguments of `generate`.
+        rules: what ends the texts.
+        max_new_tokens: the budget of each text, within what the model's context leaves.
+        lead: how many tokens `generate` forces before the texts.
+        returns: how many texts each prompt gets.
+        run_limits: how much of the same may stand in a row.
+        forced_text: what to do where the constraint leaves one continuation.
+        traces: whether completions get a trace.
+    """
+
+    writer: Writer
+    prompts: EncodedPrompts
+    compiled: CompiledForWidth
+    settings: GenerationSettings
+    arguments: Mapping[str, Any]
+    rules: EndRules
+    max_new_tokens: int
+    lead: int
+    returns: int
+    run_limits: RunLimits
+    forced_text: ForcedTextMode
+    traces: bool
+
+    @classmethod
+    def of(
+        cls,
+        writer: Writer,
+        prompt: Any,
+        constraint: Any,
+        max_new_tokens: int | None,
+        stop: str | Sequence[str] | None,
+        stop_after_match: bool,
+        forced_text: ForcedTextMode,
+        trace: bool,
+        run_limits: RunLimits | None,
+        generate_kwargs: dict[str, Any],
+    ) -> Request:
+        """The request of these arguments of `Generator.__call__`.
+
+        Raises:
+            BudgetError: no match fits into the budget.
+            ValueError, TypeError: an argument is wrong, or cannot be served.
+        """
+        if forced_text not in ("verified", "forced", "off"):
+            raise ValueError(f'forced_text is {forced_text!r}: it is "verified", "forced" or "off"')
+        model, vocabulary = writer.model, writer.vocabulary
+        stops = stop_strings(stop)
+        rest = dict(generate_kwargs)
+        limits = RunLimits.of(run_limits, rest.pop("max_whitespace", None), rest.pop("max_repetition", None))
+        prompt, constraint = chat_turn(writer.tokenizer, prompt, constraint, rest, max_new_tokens)
+        options = PromptOptions.taken_from(rest)
+        inputs = rest.pop("inputs", None)
+        if inputs is not None:
+            if prompt is not None:
+                raise TypeError("inputs= stands in place of a prompt: pass one of them")
+            prompt = inputs
+        prompts, is_single = split_prompts(prompt)
+        settings = GenerationSettings.resolved(model, writer.tokenizer, vocabulary, max_new_tokens, rest)
+        config = settings.config
+        encoded = encode_prompts(
+            prompts, is_single, writer.own_tokenizer, model, config.pad_token_id, options,
+            writer.tokenizer if hasattr(writer.tokenizer, "apply_chat_template") else None,
+        )  # fmt: skip
+        arguments = {**encoded.others, **settings.arguments}
+        length = encoded.input_ids.shape[1]
+        if writer.has_encoder:
+            begun = arguments.get("decoder_input_ids")
+            length = 1 if begun is None else len(begun[0])
+        lead, forced_last = settings.forced_ends(length)
+        budget = settings.budget if writer.has_encoder else _within_context(model, encoded, settings.budget)
+        compiled = CompiledForWidth(_one_each(constraint, encoded.input_ids.shape[0]), vocabulary)
+        for number, one in enumerate(compiled.compiled):
+            if one is not None:
+                _check_budget(one, budget, settings.budget, encoded, number)
+        # For `generate` these tokens are new ones like others; for the caller they are none.
+        config.max_new_tokens = budget + lead + forced_last
+        pad = config.pad_token_id
+        rules = EndRules(
+            eos=frozenset(config.eos_token_id or ()),
+            stops=stops,
+            at_first_match=stop_after_match,
+            where_nothing_follows=True,
+            pad=None if text_bytes(vocabulary, pad) else pad,
+            vocabulary=vocabulary,
+        )
+        return cls(
+            writer, encoded, compiled, settings, arguments, rules, budget, lead, config.num_return_sequences or 1,
+            limits, forced_text, trace,
+        )  # fmt: skip
+
+    @property
+    def is_token_by_token(self) -> bool:
+        """Whether `generate` would write one token a row and step, with a cache that grows."""
+        plain = ("past_key_values", "cache", "inputs_embeds", "assistant_model", "custom_generate", "synced_gpus",
+                 "input_ids")  # fmt: skip
+        get = self.settings.get
+        return (
+            writes_token_by_token(self.settings.config, self.settings.own)
+            and not any(self.arguments.get(name) is not None for name in plain)
+            and get("stop_strings") is None
+            and get("cache_implementation") in (None, "dynamic")
+            and get("prefill_chunk_size") is None
+            and not get("token_healing")
+        )
+
+    @property
+    def is_one_row(self) -> bool:
+        """Whether this call is one row, written token by token: then the loop is ours, and forced text is drafted."""
+        return self.prompts.input_ids.shape[0] * self.returns == 1 and self.is_token_by_token
+
+    @property
+    def is_batch_of_rows(self) -> bool:
+        """Whether this call is several such rows, of a model whose positions can be said, and nothing looks at all of
+        them at once. Sampling goes this way also without drafts: each row has random numbers of its own there."""
+        get = self.settings.get
+        return (
+            (self.forced_text != "off" or bool(get("do_sample")))
+            and any(one is not None for one in self.compiled.compiled)
+            and not self.writer.has_encoder
+            and not self.lead
+            and not self.arguments
+            and self.is_token_by_token
+            and get("use_cache") is not False
+            and not get("guidance_scale")
+            # Rows end where nothing can follow; whether they may is asked only in the plain loop.
+            and not get("min_new_tokens")
+            and not get("min_length")
+            and takes_positions(self.writer.model)
+            and prepares_as_usual(self.writer.model)
+        )
+
+
+def _one_each(constraint: Any, prompts: int) -> list[Any]:
+    """The constraint of each prompt."""
+    if not isinstance(constraint, (list, tuple)):
+        return [constraint] * prompts
+    if len(constraint) != prompts:
+        raise ValueError(
+            f"{len(constraint)} constraints for {prompts} prompts: pass one for all, or a list of one each; "
+            "for one of several patterns join them with | in one pattern, or use rellm.Choice"
+        )
+    return list(constraint)
+
+
+def _within_context(model: Any, prompts: EncodedPrompts, budget: int) -> int:
+    """A decoder's prompt and text share its context; the text closes within what the prompt leaves."""
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    length = int(prompts.input_ids.shape[1])
+    if not isinstance(context, int) or context <= 0:
+        return budget
+    if length >= context:
+        raise ValueError(
+            f"the prompt has {length} tokens, but the model's context holds {context}, prompt and text together: "
+            "shorten the prompt"
+        )
+    return min(budget, context - length)
+
+
+def _check_budget(compiled: Any, budget: int, asked_for: int, prompts: EncodedPrompts, number: int) -> None:
+    """Raise `BudgetError` where no match fits, and name the context where that is why."""
+    try:
+        check_budget(compiled.matcher(), budget)
+    except BudgetError as error:
+        if budget == asked_for:
+            raise
+        longest = prompts.input_ids.shape[1]
+        length = prompts.lengths[number] if prompts.lengths else longest
+        which = "the prompt" if prompts.input_ids.shape[0] == 1 else f"prompt {number}"
+        padded = f" (padded to {longest}, the longest of the batch)" if length < longest else ""
+        raise BudgetError(
+            f"no match fits into the model's context: {which} has {length} tokens{padded} of the context's "
+            f"{longest + budget}, which leaves {budget} of max_new_tokens="
+            f"{asked_for}, and the shortest match takes {error.needed}: shorten the prompt",
+            needed=error.needed,
+        ) from None
