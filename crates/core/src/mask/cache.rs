@@ -105,6 +105,11 @@ impl MaskCache {
         true
     }
 
+    /// Whether the mask of `state` is here.
+    pub(crate) fn has(&self, state: StateId) -> bool {
+        self.entries.contains_key(&state)
+    }
+
     /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
     pub(crate) fn insert(&mut self, state: StateId, mask: Mask, budget: usize) {
         let cost = mask.bytes();

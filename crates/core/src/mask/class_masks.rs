@@ -54,6 +54,8 @@ struct Exits {
 /// What a closure's class and exits come to.
 struct Known {
     slice: Arc<ClassSlice>,
+    /// In how many places of the tree the class may be left.
+    places: usize,
     exits: Exits,
     /// Of a class of few characters: where in the tree its texts are. All that leaves the class is below.
     roots: Option<Box<[Range<usize>]>>,
@@ -204,8 +206,8 @@ impl Maker<'_> {
         Some(roots.into())
     }
 
-    /// Where a class may be left, if that is in few places.
-    fn exits(&self, closure: &CharLoopSets, roots: Option<&[Range<usize>]>) -> Option<Exits> {
+    /// Where a class may be left, if that is in few places, and in how many.
+    fn exits(&self, closure: &CharLoopSets, roots: Option<&[Range<usize>]>) -> Option<(Exits, usize)> {
         let ranges = closure.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
         let bytes: Box<[u8]> = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8).collect();
         let places: usize = match roots {
@@ -217,7 +219,45 @@ impl Maker<'_> {
         }
         let most = if self.always { usize::MAX } else { MOST_LONGER };
         let tokens = self.slices.with_any(&closure.exits, most)?;
-        Some(Exits { bytes, tokens: tokens.into() })
+        Some((Exits { bytes, tokens: tokens.into() }, places))
+    }
+
+    /// In about how many places of the tree the mask of a state has to be looked for.
+    pub(crate) fn places(&mut self, state: StateId) -> Result<usize> {
+        if let Some(plan) = self.plan(state, 0)? {
+            return Ok(plan.known.places);
+        }
+        let trie = self.vocabulary.trie();
+        let Some(live) = self.automaton.live_bytes(state)? else { return Ok(trie.nodes().len()) };
+        let is_live = |byte: &u8| live[usize::from(byte / 64)] >> (byte % 64) & 1 == 1;
+        Ok((0..=u8::MAX).filter(is_live).filter_map(|byte| trie.size_below(byte)).sum())
+    }
+
+    /// Makes the mask of a neighbour, which `row` is, that of `state`, which differs from it after some bytes.
+    pub(crate) fn mend(&mut self, state: StateId, differs: &[u8], row: &mut [u32]) -> Result<u64> {
+        self.path[0] = state;
+        let trie = self.vocabulary.trie();
+        let mut steps = 0;
+        for &byte in differs {
+            self.unset_below(byte, row);
+            steps += self.first_byte(state, byte, row)?;
+        }
+        steps += self.step_each(state, trie.long().iter().copied(), row)?;
+        self.fuel.spend(steps)?;
+        Ok(steps)
+    }
+
+    /// Takes out the tokens of the tree that begin with `byte`.
+    pub(crate) fn unset_below(&self, byte: u8, row: &mut [u32]) {
+        if let Some(begins) = self.slices.begins(byte) {
+            row.iter_mut().zip(begins).for_each(|(to, begins)| *to &= !begins);
+            return;
+        }
+        let trie = self.vocabulary.trie();
+        let Some(from) = trie.root_child(byte) else { return };
+        let nodes = &trie.nodes()[from..from + trie.nodes()[from].size()];
+        let tokens = nodes.iter().map(|node| node.token()).filter(|&token| token != NO_TOKEN);
+        tokens.for_each(|token| unset(row, token));
     }
 
     /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
@@ -231,7 +271,7 @@ impl Maker<'_> {
                 let roots = self.roots(&sets.class);
                 let exits = self.exits(&sets, roots.as_deref());
                 let slice = || self.vocabulary.class(self.slices, &sets.class);
-                let known = exits.map(|exits| Arc::new(Known { slice: slice(), exits, roots }));
+                let known = exits.map(|(exits, places)| Arc::new(Known { slice: slice(), places, exits, roots }));
                 if self.plans.by_address.len() >= MOST_PLANS {
                     self.plans.clear();
                 }

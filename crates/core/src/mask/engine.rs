@@ -1,11 +1,12 @@
 //! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
 
-use super::bits::{set, unset};
+use super::bits::{is_set, set, unset};
 use super::budget::distance::{Distances, Ground, WORK};
-use super::budget::fill::Looping;
+use super::budget::fill::{Decided, Together};
 use super::budget::spelling::Spelled;
 use super::cache::{Mask, MaskCache};
 use super::class_masks::{Maker, Plans, set_duplicates};
+use super::neighbour::{Neighbour, Recent};
 use super::token_liveness::Liveness;
 use super::trie_walk::{Fuel, Path, step_bytes, walk_all, walk_specials};
 use crate::automaton::{StateId, step_symbol};
@@ -23,6 +24,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many bytes are stepped over with one filling of fuel.
 pub(crate) const CHUNK: usize = 256;
+
+/// A mask that is looked for in more places of the tree is compared with others first.
+const MOST_PLACES: usize = 4_000;
 
 /// So many tokens at most are decided one by one where two states that others share do not agree on them.
 const MOST_BETWEEN: u32 = 2_000;
@@ -60,6 +64,9 @@ pub(crate) struct Engine {
     limits: Limits,
     masks: MaskCache,
     plans: Plans,
+    recent: Recent,
+    /// Whether distances are asked for on behalf of another state.
+    asks: bool,
     fast: FastPaths,
     liveness: Liveness,
     distances: Distances,
@@ -91,6 +98,8 @@ impl Engine {
             limits: *limits,
             masks: MaskCache::default(),
             plans: Plans::default(),
+            recent: Recent::default(),
+            asks: false,
             fast: FastPaths::default(),
             liveness: Liveness::default(),
             distances: Distances::default(),
@@ -190,6 +199,7 @@ impl Engine {
         self.close_waiting();
         self.masks.clear();
         self.plans.clear();
+        self.recent.clear();
         self.liveness.clear();
         let bounds = std::mem::take(&mut self.distances).bounds;
         self.ends = FxHashMap::default();
@@ -425,7 +435,17 @@ impl Engine {
         let (mut copied, mut has_specials) = (None, false);
         match (vocabulary.is_regular(), self.fast_ways(vocabulary)) {
             (true, Some((slices, occurrences))) => {
-                copied = self.maker(vocabulary, slices, occurrences).fill(state, row)?;
+                let neighbour = self.neighbour(state, (slices, occurrences), vocabulary)?;
+                if let Some(neighbour) = neighbour {
+                    self.write_shared(neighbour.of, row, vocabulary)?;
+                    // What is not in the tree is set anew.
+                    self.automaton.specials().into_iter().for_each(|token| unset(row, token));
+                    vocabulary.eos_token_ids().iter().for_each(|&token| unset(row, token));
+                    vocabulary.trie().duplicates().iter().for_each(|&(_, same)| unset(row, same));
+                    self.maker(vocabulary, slices, occurrences).mend(state, &neighbour.differs, row)?;
+                } else {
+                    copied = self.maker(vocabulary, slices, occurrences).fill(state, row)?;
+                }
                 let Engine { automaton, fuel, .. } = self;
                 walk_specials(&mut **automaton, state, fuel, |token, _| {
                     set(row, token);
@@ -467,6 +487,29 @@ impl Engine {
         Ok(())
     }
 
+    /// A state that has most of the mask of a state which would take long to make.
+    fn neighbour(
+        &mut self,
+        state: StateId,
+        (slices, occurrences): (&Slices, &Occurrences),
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<Neighbour>> {
+        let always = self.fast == FastPaths::Always;
+        if !always && self.maker(vocabulary, slices, occurrences).places(state)? <= MOST_PLACES {
+            return Ok(None);
+        }
+        let found = self.recent.neighbour(&mut *self.automaton, vocabulary, state, always)?;
+        let Some(found) = found else {
+            self.recent.push(state);
+            return Ok(None);
+        };
+        let of = found.of;
+        // Another that takes long itself is no help, and may be a neighbour of this one.
+        let is_at_hand =
+            self.masks.has(of) || !always && self.maker(vocabulary, slices, occurrences).places(of)? <= MOST_PLACES;
+        Ok(is_at_hand.then_some(found))
+    }
+
     /// The bytes that masks may take, which they are made to keep to.
     fn mask_budget(&mut self) -> usize {
         let held = self.automaton.memory_bytes() + self.own_bytes();
@@ -506,11 +549,11 @@ impl Engine {
             if self.distances.all_within(self.state(slot), limit) {
                 return self.fill(slot, out);
             }
-            let looping = self.looping(slot, out)?;
+            let together = self.together(slot, limit, out)?;
             self.measured(
                 |distances, ground, state| {
                     out.fill(0);
-                    distances.fill_within(ground, state, limit, looping.as_ref(), out)
+                    distances.fill_within(ground, state, limit, together.as_ref(), out)
                 },
                 slot,
             )?;
@@ -522,25 +565,138 @@ impl Engine {
         Ok(())
     }
 
-    /// The loop at the state of `slot`, if tokens need no states to be decided by it. `out` is room for a mask.
-    fn looping(&mut self, slot: Slot, out: &mut [u32]) -> Result<Option<Looping>> {
+    /// Tokens of the state of `slot` that are decided together, if many are. `out` is room for a mask.
+    fn together(&mut self, slot: Slot, limit: u32, out: &mut [u32]) -> Result<Option<Together>> {
         let vocabulary = Arc::clone(&self.vocabulary);
-        let Some((slices, _)) = self.fast_ways(&vocabulary) else { return Ok(None) };
-        let asked = self.attempt(|engine| {
-            let state = engine.state(slot);
-            Ok(match engine.automaton.loop_ending(state)? {
-                Some(pieces) => engine.automaton.char_loop(state)?.map(|found| (pieces, found)),
-                None => None,
-            })
-        });
-        let Ok(Some((pieces, found))) = asked else { return Ok(None) };
-        if found.reach != u32::MAX || self.fill(slot, out).is_err() {
+        let Some((slices, occurrences)) = self.fast_ways(&vocabulary) else { return Ok(None) };
+        let words = vocabulary.mask_words();
+        let found = self.attempt(|engine| engine.looping(engine.state(slot), limit, slices, &vocabulary));
+        let row = &mut out[..words];
+        let found = match found {
+            Ok(None) => self.like_neighbour(slot, limit, row, (slices, occurrences), &vocabulary),
+            found => found,
+        };
+        let found = match found {
+            Ok(None) => self.like_fewer(slot, limit, row, occurrences, &vocabulary),
+            found => found,
+        };
+        // Limits are met by those who walk, too: they know what to do then.
+        let found = match found {
+            Ok(found) => found,
+            Err(Error::Limit { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let Some((tokens, how)) = found else { return Ok(None) };
+        if self.fill(slot, out).is_err() {
             return Ok(None);
         }
-        let allowed = out[..vocabulary.mask_words()].to_vec();
+        Ok(Some(Together { tokens, allowed: out[..words].to_vec(), how }))
+    }
+
+    /// The tokens of a loop.
+    fn looping(
+        &mut self,
+        state: StateId,
+        limit: u32,
+        slices: &Slices,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<(Vec<u32>, Decided)>> {
+        let mut how = self.automaton.loop_ending(state)?.map(Decided::ByEnding);
+        if how.is_none() && self.automaton.is_self_loop(state)? {
+            how = Some(Decided::ByItself);
+        }
+        if how.is_none()
+            && let Some(exit) = self.automaton.loop_exit(state)?
+        {
+            let count = self.distances.spelled.count(vocabulary, &exit, &mut self.fuel)?;
+            how = (count <= limit).then_some(Decided::Within(count));
+        }
+        let Some(how) = how else { return Ok(None) };
+        let Some(found) = self.automaton.char_loop(state)? else { return Ok(None) };
+        if found.reach != u32::MAX && matches!(how, Decided::ByEnding(_)) {
+            return Ok(None);
+        }
         let mut whole = vocabulary.class(slices, &found.sets.class).whole.to_vec();
+        match slices.at_most(found.reach) {
+            (Some(within), _) => whole.iter_mut().zip(within).for_each(|(whole, within)| *whole &= within),
+            (None, longer) => {
+                let longer = longer.iter().filter(|longer| longer.0 > found.reach);
+                longer.for_each(|&(_, token)| unset(&mut whole, token));
+            }
+        }
         slices.cut().for_each(|token| unset(&mut whole, token));
-        Ok(Some(Looping { whole, allowed, pieces }))
+        Ok(Some((whole, how)))
+    }
+
+    /// The tokens that lead where they lead from another state, from which none leads too far.
+    fn like_neighbour(
+        &mut self,
+        slot: Slot,
+        limit: u32,
+        row: &mut [u32],
+        (slices, occurrences): (&Slices, &Occurrences),
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<(Vec<u32>, Decided)>> {
+        let always = self.fast == FastPaths::Always;
+        let found = self.attempt(|engine| {
+            let Engine { recent, automaton, .. } = engine;
+            let state = engine.slots[slot.0 as usize];
+            let Some(found) = recent.neighbour(&mut **automaton, vocabulary, state, always)? else { return Ok(None) };
+            let is_cheap = automaton.is_self_loop(found.of)?;
+            Ok(Some((found, is_cheap)))
+        })?;
+        let Some((neighbour, is_cheap)) = found else { return Ok(None) };
+        let Some(farthest) = self.farthest_from(neighbour.of, is_cheap, limit, row)? else { return Ok(None) };
+        let mut same = vec![u32::MAX; vocabulary.mask_words()];
+        for &byte in &neighbour.differs {
+            self.maker(vocabulary, slices, occurrences).unset_below(byte, &mut same);
+        }
+        let trie = vocabulary.trie();
+        for &(token, twin) in trie.duplicates() {
+            if !is_set(&same, token) {
+                unset(&mut same, twin);
+            }
+        }
+        let others = trie.long().iter().copied().chain(self.automaton.specials());
+        others.for_each(|token| unset(&mut same, token));
+        Ok(Some((same, Decided::Within(farthest))))
+    }
+
+    /// The tokens that may follow a state of fewer texts, from which none leads too far: from a state of more, none can.
+    fn like_fewer(
+        &mut self,
+        slot: Slot,
+        limit: u32,
+        row: &mut [u32],
+        occurrences: &Occurrences,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<(Vec<u32>, Decided)>> {
+        let runs = |byte| vocabulary.runs(occurrences, byte);
+        let bounds = TokenBounds { characters: COUNTED as u32, runs: &runs };
+        let fewer = self.attempt(|engine| engine.automaton.fewer(engine.state(slot), &bounds))?;
+        let Some(fewer) = fewer.filter(|&fewer| fewer != self.state(slot)) else { return Ok(None) };
+        let Some(farthest) = self.farthest_from(fewer, true, limit, row)? else { return Ok(None) };
+        let fewer = self.attempt(|engine| {
+            let fewer = engine.automaton.fewer(engine.state(slot), &bounds)?;
+            fewer.map_or(Ok(None), |fewer| engine.write_shared(fewer, row, vocabulary).map(Some))
+        })?;
+        Ok(fewer.map(|()| (row.to_vec(), Decided::Within(farthest))))
+    }
+
+    /// What no token leads further than from `state`, if that is at most `limit`; where it is not known, it is found out if
+    /// `ask`. `row` is room for a mask.
+    fn farthest_from(&mut self, state: StateId, ask: bool, limit: u32, row: &mut [u32]) -> Result<Option<u32>> {
+        let mut farthest = self.distances.farthest(state);
+        if farthest.is_none() && ask && !self.asks {
+            let slot = self.open(Some(state));
+            self.asks = true;
+            let filled = self.fill_within(slot, row, limit.saturating_add(1));
+            self.asks = false;
+            farthest = self.distances.farthest(self.state(slot));
+            self.close(slot);
+            filled?;
+        }
+        Ok(farthest.filter(|&farthest| farthest <= limit))
     }
 
     /// What `question` says of the state of `slot`, within the work of one call. Distances may keep a quarter of the memory

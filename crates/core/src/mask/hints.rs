@@ -15,6 +15,18 @@ pub trait MaskHints: Automaton {
         Ok(self.step(state, byte)? != StateId::DEAD)
     }
 
+    /// Whether texts of the same kind lead to the same states, so that looking for two states which most bytes lead from to
+    /// the same is worth its time.
+    fn may_meet(&self) -> bool {
+        true
+    }
+
+    /// Whether every text that begins with `byte` leads from both states to the same state, once no character is cut, and
+    /// cut ones are alive after both or neither.
+    fn meet_after(&mut self, one: StateId, other: StateId, byte: u8) -> Result<bool> {
+        Ok(self.step(one, byte)? == self.step(other, byte)?)
+    }
+
     /// A superset of the bytes that occur in texts of the language: for each byte `b`, bit `b % 64`.
     fn all_bytes(&mut self) -> u64 {
         u64::MAX
@@ -42,6 +54,16 @@ pub trait MaskHints: Automaton {
         Ok(None)
     }
 
+    /// A text that ends the whole after any characters of the loop at `state`, as many as it reaches.
+    fn loop_exit(&mut self, _state: StateId) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Whether all texts of the class of the loop at `state` lead back to `state` itself.
+    fn is_self_loop(&mut self, _state: StateId) -> Result<bool> {
+        Ok(false)
+    }
+
     /// The forced literal at `state`: the bytes that every continuation begins with.
     fn literal(&mut self, _state: StateId) -> Option<Literal> {
         None
@@ -55,6 +77,11 @@ pub trait MaskHints: Automaton {
     /// The states that stand for `state` and for all that differ from it only in repetition counters above what a token
     /// can reach: these share masks by them. `None`: there are none of use. `bounds` is the same in all calls.
     fn saturate(&mut self, _state: StateId, _bounds: &TokenBounds<'_>) -> Result<Option<Representatives>> {
+        Ok(None)
+    }
+
+    /// A state that many others share, all of whose texts are texts of `state`: one with smaller repetition counters.
+    fn fewer(&mut self, _state: StateId, _bounds: &TokenBounds<'_>) -> Result<Option<StateId>> {
         Ok(None)
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod cache;
 pub(crate) mod class_masks;
 pub(crate) mod engine;
 pub mod hints;
+pub(crate) mod neighbour;
 pub(crate) mod target_walk;
 pub(crate) mod token_liveness;
 pub(crate) mod trie_walk;

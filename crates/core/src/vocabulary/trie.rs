@@ -171,6 +171,11 @@ impl Trie {
         (node != u32::MAX).then_some(node as usize)
     }
 
+    /// The number of nodes of the subtree below the first byte `byte`, its own included; `None`: no token begins with it.
+    pub(crate) fn size_below(&self, byte: u8) -> Option<usize> {
+        self.root_child(byte).map(|node| self.nodes[node].size())
+    }
+
     /// The nodes of two bytes that begin with `byte`, by their second; `u32::MAX`: none. `None`: there are few.
     pub(crate) fn second(&self, byte: u8) -> Option<&[u32; 256]> {
         self.second[usize::from(byte)].as_deref()

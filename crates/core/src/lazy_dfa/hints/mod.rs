@@ -3,6 +3,7 @@
 pub(crate) mod char_loop;
 pub(crate) mod content;
 pub(crate) mod live_bytes;
+pub(crate) mod same_targets;
 pub(crate) mod saturate_counts;
 pub(crate) mod truncate;
 pub(crate) mod words;
@@ -28,6 +29,18 @@ impl MaskHints for RegexAutomaton {
             }
         }
         Ok(self.step(state, byte)? != StateId::DEAD)
+    }
+
+    fn may_meet(&self) -> bool {
+        // Of captured texts each is a state of its own.
+        !self.captures
+    }
+
+    fn meet_after(&mut self, one: StateId, other: StateId, byte: u8) -> Result<bool> {
+        match (self.parts(one), self.parts(other)) {
+            ((one, None), (other, None)) if self.may_meet() => self.meet_behind(one, other, byte),
+            _ => Ok(self.step(one, byte)? == self.step(other, byte)?),
+        }
     }
 
     fn all_bytes(&mut self) -> u64 {
@@ -62,6 +75,27 @@ impl MaskHints for RegexAutomaton {
         match self.parts(state) {
             (_, Some(_)) => Ok(None),
             (at, None) => self.looping_way(at),
+        }
+    }
+
+    fn loop_exit(&mut self, state: StateId) -> Result<Option<Vec<u8>>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => self.exit_of_loop(at),
+        }
+    }
+
+    fn is_self_loop(&mut self, state: StateId) -> Result<bool> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(false),
+            (at, None) => self.leads_back(at),
+        }
+    }
+
+    fn fewer(&mut self, state: StateId, bounds: &TokenBounds<'_>) -> Result<Option<StateId>> {
+        match self.parts(state) {
+            (_, Some(_)) => Ok(None),
+            (at, None) => self.fewer_repetitions(at, bounds),
         }
     }
 

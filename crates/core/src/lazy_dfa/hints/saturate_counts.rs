@@ -105,6 +105,23 @@ impl RegexAutomaton {
         Ok(Some(Representatives { high: StateId(made[1]), low: Some(StateId(made[0])) }))
     }
 
+    /// See [`crate::mask::hints::MaskHints::fewer`].
+    pub(crate) fn fewer_repetitions(&mut self, state: CharState, bounds: &TokenBounds<'_>) -> Result<Option<StateId>> {
+        let State { term, before, trackers, buffer, .. } = self.states[state as usize];
+        if state == DEAD || self.captures || !self.calculus.arena.is(term, flag::COUNTS) {
+            return Ok(None);
+        }
+        let fewer = self.side_of(term, Side::Fewer, bounds)?;
+        if fewer == term {
+            return Ok(None);
+        }
+        let trackers = self.calculus.tracker_sets.get(trackers).to_vec();
+        let situation = self.calculus.situation(fewer, before, &trackers, buffer);
+        let at = self.intern(situation);
+        self.check_memory()?;
+        Ok(if self.alive(at)? { Some(StateId(at)) } else { None })
+    }
+
     /// The term with its counts saturated, so that it has fewer texts, or more.
     fn side_of(&mut self, term: ExprId, side: Side, bounds: &TokenBounds<'_>) -> Result<ExprId> {
         // Sequences nest to the right, as deep as they are long.

@@ -29,14 +29,31 @@ struct Groups {
     are_all: bool,
 }
 
-/// A state with a character loop, each text of which is a state of its own: its tokens are decided by how the text may end
-/// after them, without these states.
-pub(crate) struct Looping {
-    /// The tokens of whole characters of the loop's class, and all that may follow.
-    pub(crate) whole: Vec<u32>,
+/// Tokens that are decided without a walk.
+pub(crate) struct Together {
+    /// These tokens, as far as they may follow.
+    pub(crate) tokens: Vec<u32>,
+    /// All that may follow.
     pub(crate) allowed: Vec<u32>,
-    /// See [`MaskHints::loop_ending`](crate::mask::hints::MaskHints::loop_ending).
-    pub(crate) pieces: Vec<Vec<u8>>,
+    pub(crate) how: Decided,
+}
+
+/// How tokens are decided together.
+pub(crate) enum Decided {
+    /// They are texts of a loop, each of which is a state of its own: by how the text may end after them, see
+    /// [`MaskHints::loop_ending`](crate::mask::hints::MaskHints::loop_ending).
+    ByEnding(Vec<Vec<u8>>),
+    /// They lead back to the state: by its own distance.
+    ByItself,
+    /// None of them leaves more tokens to a match than these.
+    Within(u32),
+}
+
+impl Together {
+    fn set_all(&self, row: &mut [u32]) {
+        let all = self.tokens.iter().zip(&self.allowed).map(|(one, allowed)| one & allowed);
+        row.iter_mut().zip(all).for_each(|(to, all)| *to |= all);
+    }
 }
 
 /// What is known of a target.
@@ -60,7 +77,12 @@ fn within_limits<T>(done: Result<T>) -> Result<Option<T>> {
 impl Distances {
     /// Whether every token that may follow `state` leaves at most `limit` tokens to a match, as far as is known.
     pub(crate) fn all_within(&self, state: StateId, limit: u32) -> bool {
-        self.farthest.get(&state).is_some_and(|&farthest| farthest <= limit)
+        self.farthest(state).is_some_and(|farthest| farthest <= limit)
+    }
+
+    /// No token leads from `state` to one further from a match than this, as far as is known.
+    pub(crate) fn farthest(&self, state: StateId) -> Option<u32> {
+        self.farthest.get(&state).copied()
     }
 
     /// Sets the bits of the tokens after which at most `limit` more lead to a match.
@@ -69,20 +91,31 @@ impl Distances {
         ground: &mut Ground<'_>,
         state: StateId,
         limit: u32,
-        looping: Option<&Looping>,
+        together: Option<&Together>,
         row: &mut [u32],
     ) -> Result<()> {
         // The rest of the way that is known here is known of the states along it.
         within_limits(self.anchor(ground, state))?;
-        let groups = match looping {
-            Some(looping) => Self::find_others(ground, state, looping)?,
+        let mut groups = match together {
+            Some(together) => Self::find_others(ground, state, together)?,
             None => Self::find_groups(ground, state)?,
         };
+        let itself = groups.targets.len();
+        if together.is_some_and(|together| matches!(together.how, Decided::ByItself)) {
+            groups.targets.push(state);
+        }
         let mut near = Vec::with_capacity(groups.targets.len());
         let mut open = Vec::new();
         let mut farthest = if groups.are_all { 0 } else { FAR };
-        if let Some(looping) = looping {
-            farthest = farthest.max(self.fill_looping(ground, looping, limit, row)?);
+        if let Some(together) = together {
+            farthest = farthest.max(match &together.how {
+                Decided::ByEnding(pieces) => self.fill_looping(ground, together, pieces, limit, row)?,
+                Decided::ByItself => 0,
+                Decided::Within(farthest) => {
+                    together.set_all(row);
+                    *farthest
+                }
+            });
         }
         for (place, &target) in groups.targets.iter().enumerate() {
             let one = self.near(ground, target, limit)?;
@@ -105,6 +138,9 @@ impl Distances {
         if farthest != FAR {
             self.farthest.insert(state, farthest);
         }
+        if let Some(together) = together.filter(|_| near.get(itself) == Some(&Near::Yes)) {
+            together.set_all(row);
+        }
         for &(place, token) in &groups.tokens {
             if near[place as usize] == Near::Yes {
                 set(row, token);
@@ -120,31 +156,39 @@ impl Distances {
     }
 
     /// Sets the bits of the tokens of a loop after which a known way has at most `limit` more. Returns an upper bound for all.
-    fn fill_looping(&mut self, ground: &mut Ground<'_>, looping: &Looping, limit: u32, row: &mut [u32]) -> Result<u32> {
-        let mut most = looping.pieces.len() as u32 - 1;
-        for piece in looping.pieces.iter().filter(|piece| !piece.is_empty()) {
+    fn fill_looping(
+        &mut self,
+        ground: &mut Ground<'_>,
+        together: &Together,
+        pieces: &[Vec<u8>],
+        limit: u32,
+        row: &mut [u32],
+    ) -> Result<u32> {
+        let mut most = pieces.len() as u32 - 1;
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
             most = most.saturating_add(self.spelled.count(ground.vocabulary, piece, ground.fuel)?);
         }
-        let whole = looping.whole.iter().zip(&looping.allowed).map(|(whole, allowed)| whole & allowed);
         if most <= limit {
-            row.iter_mut().zip(whole).for_each(|(to, whole)| *to |= whole);
+            together.set_all(row);
             return Ok(most);
         }
         // Few texts fit at the very end of a budget: often what comes first is too long already.
-        if looping.pieces.first().is_some_and(|first| Spelled::least_after(ground.vocabulary, first) > limit) {
+        if pieces.first().is_some_and(|first| Spelled::least_after(ground.vocabulary, first) > limit) {
             return Ok(FAR);
         }
-        let fixed: usize = looping.pieces.iter().map(Vec::len).sum();
+        let fixed: usize = pieces.iter().map(Vec::len).sum();
         let longest = ground.vocabulary.longest_token().max(1);
         let mut text = Vec::new();
-        for token in members(&whole.collect::<Vec<u32>>()) {
+        let mut all = vec![0; together.tokens.len()];
+        together.set_all(&mut all);
+        for token in members(&all) {
             let read = ground.vocabulary.bytes_of(token);
             // Another way may be shorter, but none is known.
-            if (fixed + read.len() * (looping.pieces.len() - 1)).div_ceil(longest) > limit as usize {
+            if (fixed + read.len() * (pieces.len() - 1)).div_ceil(longest) > limit as usize {
                 continue;
             }
             text.clear();
-            for (index, piece) in looping.pieces.iter().enumerate() {
+            for (index, piece) in pieces.iter().enumerate() {
                 if index > 0 {
                     text.extend_from_slice(read);
                 }
@@ -159,14 +203,17 @@ impl Distances {
         Ok(FAR)
     }
 
-    /// The tokens that leave a loop.
-    fn find_others(ground: &mut Ground<'_>, state: StateId, looping: &Looping) -> Result<Groups> {
+    /// The tokens that are not decided together with others.
+    fn find_others(ground: &mut Ground<'_>, state: StateId, together: &Together) -> Result<Groups> {
         let mut groups = Groups { are_all: true, ..Groups::default() };
         let mut places: FxHashMap<StateId, u32> = FxHashMap::default();
-        let whole = looping.whole.iter().zip(&looping.allowed).map(|(whole, allowed)| allowed & !whole);
-        for token in members(&whole.collect::<Vec<u32>>()).filter(|&token| !ground.vocabulary.is_eos(token)) {
-            let stepped = step_bytes(ground.automaton, state, ground.vocabulary.bytes_of(token));
-            let Some((target, _)) = within_limits(stepped)? else {
+        let others = together.tokens.iter().zip(&together.allowed).map(|(one, allowed)| allowed & !one);
+        for token in members(&others.collect::<Vec<u32>>()).filter(|&token| !ground.vocabulary.is_eos(token)) {
+            let stepped = match ground.vocabulary.bytes_of(token) {
+                [] => ground.automaton.step_special(state, token),
+                bytes => step_bytes(ground.automaton, state, bytes).map(|stepped| stepped.0),
+            };
+            let Some(target) = within_limits(stepped)? else {
                 groups.are_all = false;
                 ground.automaton.refuel(RESERVE.min(ground.fuel.allowed));
                 break;

@@ -1,0 +1,106 @@
+//! Two states that most first bytes lead to the same states: tokens that begin with such a byte may follow both or neither,
+//! and lead from both to the same states.
+//!
+//! A text with an end marker is the case that pays. After `<` of `</think>` a new state waits for `/`, and after `</` for
+//! `t`; every other byte leads back to where the text goes on, as it does from the state of the text itself. Only the tokens
+//! that begin with that one byte have to be looked at.
+//!
+//! PERF: the mask after `</` takes 0.2 ms in place of 3.6 on 131,072 tokens.
+
+use crate::automaton::StateId;
+use crate::error::{Error, Result};
+use crate::mask::hints::MaskHints;
+use crate::vocabulary::Vocabulary;
+
+/// So many nodes of the tree may be below the bytes that two states differ in.
+const MOST_NODES: usize = 12_000;
+/// So many states are remembered as ones that others may be like.
+const MOST_RECENT: usize = 4;
+/// What the tokens of a vocabulary often begin with: what a text goes on with leads back to where it goes on.
+const COMMON: [u8; 2] = [b' ', b'a'];
+
+/// A state that another is like.
+pub(crate) struct Neighbour {
+    pub(crate) of: StateId,
+    /// The first bytes after which the two differ, ascending; tokens begin with each of them.
+    pub(crate) differs: Vec<u8>,
+}
+
+/// States whose masks took long to make: others may be like them.
+#[derive(Default)]
+pub(crate) struct Recent {
+    states: Vec<StateId>,
+}
+
+impl Recent {
+    pub(crate) fn clear(&mut self) {
+        self.states.clear();
+    }
+
+    /// Remembers a state, and forgets the one that was remembered first.
+    pub(crate) fn push(&mut self, state: StateId) {
+        if self.states.contains(&state) {
+            return;
+        }
+        if self.states.len() == MOST_RECENT {
+            self.states.remove(0);
+        }
+        self.states.push(state);
+    }
+
+    /// A state that `state` is like, if one is known. `always`: however much they differ in.
+    pub(crate) fn neighbour(
+        &self,
+        automaton: &mut dyn MaskHints,
+        vocabulary: &Vocabulary,
+        state: StateId,
+        always: bool,
+    ) -> Result<Option<Neighbour>> {
+        if !automaton.may_meet() {
+            return Ok(None);
+        }
+        let most = if always { usize::MAX } else { MOST_NODES };
+        let mut candidates = Vec::new();
+        for byte in COMMON {
+            match automaton.step(state, byte) {
+                Ok(next) => candidates.push(next),
+                Err(Error::Opaque) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        candidates.extend(self.states.iter().rev());
+        for (index, &of) in candidates.iter().enumerate() {
+            if of == StateId::DEAD || of == state || candidates[..index].contains(&of) {
+                continue;
+            }
+            match differing(automaton, vocabulary, (state, of), most) {
+                Ok(Some(differs)) => return Ok(Some(Neighbour { of, differs })),
+                // What a truncated state has forgotten tells nothing.
+                Ok(None) | Err(Error::Opaque) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The first bytes after which two states differ, if little is below them in the tree.
+fn differing(
+    automaton: &mut dyn MaskHints,
+    vocabulary: &Vocabulary,
+    (state, of): (StateId, StateId),
+    most: usize,
+) -> Result<Option<Vec<u8>>> {
+    let (mut differs, mut below) = (Vec::new(), 0);
+    for byte in 0..=u8::MAX {
+        let Some(size) = vocabulary.trie().size_below(byte) else { continue };
+        if !automaton.meet_after(state, of, byte)? {
+            below += size;
+            if below > most {
+                return Ok(None);
+            }
+            differs.push(byte);
+        }
+    }
+    Ok(Some(differs))
+}
