@@ -31,9 +31,13 @@ PICKED = {
     "tests/modes/test_batches.py": "gpt2 or alone or leave or processors",
     "tests/modes/test_generator.py": "not (llama or gemma or qwen2)",
     "tests/modes/test_modes.py": "(gpt2 or greedy) and not (smollm2 or compiled)",
-    "tests/test_langchain.py": "padded_passes or by_piece or (seeds_question and (invoke or astream)) or dumped",
-    "tests/test_vocabulary.py": "joined_bytes or every_token or special_tokens or slow_tokenizer or decoder or behind",
-    "tests/test_search.py": "not (lose_no_token or testing_every_token)",
+    "tests/integrations/test_langchain.py": (
+        "padded_passes or by_piece or (seeds_question and (invoke or astream)) or dumped"
+    ),
+    "tests/vocabulary/test_vocabulary.py": (
+        "joined_bytes or every_token or special_tokens or slow_tokenizer or decoder or behind"
+    ),
+    "tests/engines/test_search.py": "not (lose_no_token or testing_every_token)",
 }
 PICK = ["-k", " or ".join(f"({Path(file).stem} and ({names}))" for file, names in PICKED.items())]
 

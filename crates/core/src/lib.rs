@@ -1,6 +1,6 @@
 //! The core of rellm: `pattern → expression → automaton → mask`.
 //!
-//! Data flows one way through the modules. `tests/test_architecture.py` holds their imports against ARCHITECTURE.md.
+//! Data flows one way through the modules. `tests/house/test_architecture.py` holds their imports against ARCHITECTURE.md.
 //! This crate knows no Python and no model: it turns a constraint and a vocabulary into bit masks over token ids.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

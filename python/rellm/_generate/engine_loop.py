@@ -9,8 +9,8 @@ from typing import Any
 from rellm._engines.compile import CompiledConstraint
 from rellm._errors import DeadEndError
 from rellm._generate.completion import Completion, FinishReason
+from rellm._generate.stop_strings import find_stop
 from rellm._generate.stream import TextPieces
-from rellm._generate.text_state import find_stop
 
 
 class Stopped:

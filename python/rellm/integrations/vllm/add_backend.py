@@ -1,7 +1,8 @@
 """Where vLLM is told of the backend: three classes get one wrapped method each, one field one more value.
 
 Each wrapper asks first whether this engine was configured with the backend "rellm", and otherwise calls what was there.
-The names were read in vLLM 0.26, 0.32 and 0.33; `tests/test_vllm_signatures.py` compares them with the wheels.
+The names were read in vLLM 0.26, 0.32 and 0.33; `tests/integrations/test_vllm_signatures.py` compares them with the
+wheels.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a text can still become a match, as the `regex` library's partial matching has it.
 
-What is known of `partial=True` (tests/test_search_partial.py holds it to this):
+What is known of `partial=True` (tests/engines/test_search_partial.py holds it to this):
 - it loses no text that can still match, once what it gets wrong is put in other words (`_rewording`);
 - it is wrong in the other direction after lookarounds, atomic groups and the like (`a\\b\\w` is alive after `a`):
   there, a text is alive only if it matches or if one more character keeps it alive.

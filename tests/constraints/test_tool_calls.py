@@ -22,7 +22,7 @@ from rellm._constraints.tool_calls.call_format import format_named, format_names
 from rellm._constraints.tool_calls.call_reader import ArgumentsDelta, CallBegun, CallReader, TextDelta
 from rellm._constraints.tool_calls.template_probe import call_message, template_tools
 
-_DATA = Path(__file__).resolve().parent.parent / "testdata" / "chat_templates.toml"
+_DATA = Path(__file__).resolve().parents[2] / "testdata" / "chat_templates.toml"
 TEMPLATES = tomllib.loads(_DATA.read_text(encoding="utf-8"))["template"]
 UNKNOWN = (
     "{% for t in tools or [] %}{{ t.function.name }}{% endfor %}{% for m in messages %}{{ m.content or '' }}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python" / "rellm"
 PAGE = (ROOT / "docs" / "other-libraries.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (`.*?) \| ([\w-]+) \| (.*?) \| (.*?) \| (.*?) \|$", PAGE, re.M)

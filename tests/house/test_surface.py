@@ -93,7 +93,7 @@ def test_every_public_name_has_a_docstring() -> None:
 
 def test_the_wheel_is_what_is_tested() -> None:
     """Not the sources beside the tests: what is shipped."""
-    project = Path(__file__).resolve().parent.parent
+    project = Path(__file__).resolve().parents[2]
     assert not Path(rellm.__file__).resolve().is_relative_to(project / "python") or not (project / "build").exists()
 
 

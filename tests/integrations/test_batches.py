@@ -358,7 +358,7 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_a_job_that_is_killed_leaves_what_is_done(tmp_path: Path, number: int) -> None:
     one = job(tmp_path, prompts(400), batch_size=2)
     code = f"""
-        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})
         from pathlib import Path
         from test_batches import scripted
         from rellm._batch.run_batch import BatchJob, run_batch

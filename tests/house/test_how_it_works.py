@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rellm
 
-PATH = Path(__file__).resolve().parent.parent / "examples" / "how_it_works.py"
+PATH = Path(__file__).resolve().parents[2] / "examples" / "how_it_works.py"
 specification = importlib.util.spec_from_file_location("how_it_works", PATH)
 how_it_works = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(how_it_works)

@@ -9,7 +9,7 @@ import json_suite
 import json_suite_table
 import pytest
 
-GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "json.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "json.md"
 REFUSED = {"uniqueItems", "multipleOf", "oneOf"}
 LEAST_EXACT = {"any": 0.95, "plain": 0.90}
 

@@ -17,7 +17,7 @@ pytest.importorskip("transformers")
 
 import real_model
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {path.name for path in (ROOT / "examples").glob("*.py")}
 
 

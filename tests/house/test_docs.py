@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 # A block that cannot run here stands below `<!-- not run: reason -->`, which a reader of the source sees.
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?^```python[^\n]*\n(?P<code>.*?)^```", re.S | re.M)
 

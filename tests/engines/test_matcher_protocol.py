@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import rellm
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "by-hand.md"
 VOCABULARY = rellm.Vocabulary([bytes([byte]) for byte in range(128)] + [b"ab", None], eos_token_ids=[129])
 AUTOMATON = rellm.compile(r"a(b|c)*", VOCABULARY)

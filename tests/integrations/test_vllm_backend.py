@@ -430,7 +430,7 @@ def test_the_plug_in_imports_nothing_heavy() -> None:
 
 
 def test_the_entry_point_is_vllms_general_plug_ins_and_no_logits_processor() -> None:
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["entry-points"]["vllm.general_plugins"] == {"rellm": "rellm.integrations.vllm:register"}
     assert "vllm.logits_processors" not in project["entry-points"]
 

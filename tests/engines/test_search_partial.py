@@ -245,7 +245,7 @@ def test_begun_characters_stand_for_what_they_can_become():
 
 
 def test_the_page_about_the_search_engine_is_true():
-    page = Path(__file__).parent.parent / "docs" / "search-engine.md"
+    page = Path(__file__).parents[2] / "docs" / "search-engine.md"
     failed, run = doctest.testfile(
         str(page), module_relative=False, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
     )

@@ -1,4 +1,4 @@
-"""Masks within a budget are the same whichever way they are made: by a walk, by a loop, by a state that is like another."""
+"""Masks within a budget are the same whichever way they are made: by a walk, a loop, or a state like another."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import torch
 from rellm import testing
 from rellm.integrations import sglang as integration
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "dev"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "dev"))
 from wheel_files import UnavailableError, wheel_file
 
 BASE = "sglang.srt.constrained.base_grammar_backend"

@@ -11,10 +11,10 @@ import pytest
 from rellm._constraints.structural_tags import _FORMATS, NOT_SERVED
 from rellm.integrations.vllm import add_backend, request_constraint
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "dev"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "dev"))
 from wheel_files import UnavailableError, wheel_file
 
-STUBS = Path(__file__).resolve().parent / "engine_stubs"
+STUBS = Path(__file__).resolve().parents[1] / "engine_stubs"
 VERSIONS = ("0.26.0", "0.32.0", "newest")
 
 

@@ -1,0 +1,1 @@
+"""What may be written: constraints as values, combined, described, and what they read from a text."""

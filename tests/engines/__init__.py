@@ -1,0 +1,1 @@
+"""Masks, matchers and budgets, against oracles that share nothing with the library."""

@@ -1,0 +1,1 @@
+"""What holds for the whole package: its surface, its errors, its pages and its structure."""

@@ -1,0 +1,1 @@
+"""JSON Schema as a constraint, and JSON while it is written."""

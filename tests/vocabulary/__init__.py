@@ -1,0 +1,1 @@
+"""Vocabularies of tokenizers, and their special tokens."""
