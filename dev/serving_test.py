@@ -78,6 +78,7 @@ class Asked:
         self.count: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.first: list[float] = []
+        self.refuses_nothing = True  # whether a 400 is to be told
 
     async def one(self, check: Any, *, chat: bool = False, stream: bool = False, **given: Any) -> str:
         """Ask once; returns "valid", "refused" or "wrong"."""
@@ -103,6 +104,8 @@ class Asked:
                 reasons = [choice.finish_reason for choice in answer.choices]
         except self.error as error:
             result = "refused" if error.status_code == 400 else "wrong"
+            if self.refuses_nothing:
+                print(f"  refused: {str(error)[:300]} for {str(given)[:200]}", flush=True)
             if result == "wrong":
                 self.wrong.append(f"HTTP {error.status_code}: {str(error)[:200]} for {str(given)[:200]}")
         except Exception as error:
@@ -197,7 +200,7 @@ async def several(asked: Asked) -> None:
         asked.one(
             is_person,
             chat=True,
-            max_tokens=40,
+            max_tokens=80,
             tools=[tool],
             tool_choice={"type": "function", "function": {"name": "person"}},
         ),
@@ -216,6 +219,7 @@ async def several(asked: Asked) -> None:
 
 async def refused(asked: Asked) -> None:
     """Hostile constraints: a 400, or a valid answer, and soon."""
+    asked.refuses_nothing = False
     for given in HOSTILE:
         started = time.monotonic()
         await asked.one(lambda text, reason: True, max_tokens=2, extra_body={"structured_outputs": given})
@@ -287,6 +291,7 @@ def serve(arguments: argparse.Namespace, log: Path) -> subprocess.Popen[bytes]:
     command += ["--served-model-name", "m", "--port", str(arguments.port), "--host", "127.0.0.1"]
     command += ["--dtype", "float32", "--max-model-len", "512", "--max-num-seqs", "64", "--enforce-eager"]
     command += ["--structured-outputs-config", json.dumps({"backend": arguments.backend})]
+    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     if arguments.speculative:
         draft = {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 3, "prompt_lookup_min": 1}
         command += ["--speculative-config", json.dumps(draft)]

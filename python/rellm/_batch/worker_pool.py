@@ -7,6 +7,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final
 
@@ -164,18 +165,12 @@ def _work(pipe: Connection, factory: Callable[[], Any], threads: int) -> None:
         torch.set_num_threads(threads)
     except ImportError:
         pass
-    try:
-        complete = factory()
-    except Exception as error:
-        pipe.send(f"a worker cannot start: {type(error).__name__}: {error}")
-        return
-    pipe.send("ready")
-    while True:
+    with suppress(EOFError, OSError):  # who asks has gone
         try:
-            rows = pipe.recv()
-        except (EOFError, OSError):
+            complete = factory()
+        except Exception as error:
+            pipe.send(f"a worker cannot start: {type(error).__name__}: {error}")
             return
-        try:
-            pipe.send(complete.rows(rows))
-        except OSError:  # who asked has gone
-            return
+        pipe.send("ready")
+        while True:
+            pipe.send(complete.rows(pipe.recv()))
