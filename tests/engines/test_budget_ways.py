@@ -1,4 +1,4 @@
-"""Masks within a budget are the same whichever way they are made: by a walk, a loop, or a state like another."""
+"""Masks within a budget are the same whichever way they are made: by a walk, by a loop, by another state."""
 
 from __future__ import annotations
 
