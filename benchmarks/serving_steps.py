@@ -44,7 +44,12 @@ def backends(model: str) -> dict[str, Any]:
         structured_outputs_config=SimpleNamespace(disable_any_whitespace=False, disable_additional_properties=False),
         speculative_config=None,
         num_speculative_tokens=0,
-        model_config=SimpleNamespace(get_vocab_size=lambda: size, try_get_generation_config=dict, max_model_len=8192),
+        model_config=SimpleNamespace(
+            hf_config=SimpleNamespace(model_type="llama"),
+            get_vocab_size=lambda: size,
+            try_get_generation_config=dict,
+            max_model_len=8192,
+        ),
     )
     classes = {"rellm": RellmBackend, "xgrammar": XgrammarBackend, "guidance": GuidanceBackend}
     return {name: classes[name](config, tokenizer=tokenizer, vocab_size=size) for name in NAMES}

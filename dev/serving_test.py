@@ -73,7 +73,7 @@ class Asked:
         import openai
 
         self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", timeout=1500, max_retries=0)
-        self.error = openai.APIStatusError
+        self.error = openai.APIError
         self.model = model
         self.count: Counter[str] = Counter()
         self.wrong: list[str] = []
@@ -103,11 +103,13 @@ class Asked:
                 texts = [_text(choice, chat) for choice in answer.choices]
                 reasons = [choice.finish_reason for choice in answer.choices]
         except self.error as error:
-            result = "refused" if error.status_code == 400 else "wrong"
+            # In a stream, the code stands in the message that ends it.
+            code = getattr(error, "status_code", None) or (error.body or {}).get("code")
+            result = "refused" if code == 400 else "wrong"
             if self.refuses_nothing:
                 print(f"  refused: {str(error)[:300]} for {str(given)[:200]}", flush=True)
             if result == "wrong":
-                self.wrong.append(f"HTTP {error.status_code}: {str(error)[:200]} for {str(given)[:200]}")
+                self.wrong.append(f"HTTP {code}: {str(error)[:200]} for {str(given)[:200]}")
         except Exception as error:
             result = "wrong"
             self.wrong.append(f"{type(error).__name__}: {str(error)[:200]} for {str(given)[:200]}")
