@@ -97,5 +97,18 @@ class Completion(Generic[Value]):
         pattern: Any = getattr(self.constraint, "library_pattern", None)
         return None if pattern is None else pattern.fullmatch(self.uncut)
 
+    @property
+    def value_probabilities(self) -> dict[str, float]:
+        """How sure the model was of each string, number and literal of a JSON text, by JSON pointer.
+
+        See `Trace.value_probabilities`.
+
+        Raises:
+            ValueError: the completion has no trace.
+        """
+        if self.trace is None:
+            raise ValueError("value_probabilities are read from the trace: pass trace=True to the generator")
+        return self.trace.value_probabilities
+
     def __str__(self) -> str:
         return self.text

@@ -161,7 +161,9 @@ class Generator:
                 "forced": append it unasked, cut into tokens as the tokenizer would; "off": ask token by token.
             trace: record what the constraint did to each token, as `Completion.trace`.
             run_limits: how much whitespace, and how often the same token, may stand in a row.
-            **generate_kwargs: anything that `model.generate` takes; `reasoning`: "auto" (the model may think before
+            **generate_kwargs: anything that `model.generate` takes; `instructions`: "auto" (the model is told in the
+                prompt what it must write, see `rellm.describe`), a str (it is told this) or False (the default);
+                `reasoning`: "auto" (the model may think before
                 what the constraint says where its template has thinking, in half of the tokens at most), False (it does
                 not), or a number of tokens (it does, and ends within them); `tools`, `chat_template_kwargs`,
                 `enable_thinking`, `continue_final_message` and `add_special_tokens` for prompts; `inputs`, what a

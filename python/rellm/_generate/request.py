@@ -11,6 +11,7 @@ from rellm._generate.chat_turn import chat_turn
 from rellm._generate.compiled_for_width import CompiledForWidth
 from rellm._generate.drafts import ForcedText
 from rellm._generate.generation_settings import GenerationSettings
+from rellm._generate.instructions import with_instructions
 from rellm._generate.prefix_cache import PrefixCache
 from rellm._generate.prompts import EncodedPrompts, PromptOptions, encode_prompts, split_prompts
 from rellm._generate.run_limits import RunLimits
@@ -108,6 +109,7 @@ class Request:
         stops = stop_strings(stop)
         rest = dict(generate_kwargs)
         limits = RunLimits.of(run_limits, rest.pop("max_whitespace", None), rest.pop("max_repetition", None))
+        prompt = with_instructions(writer.tokenizer, prompt, constraint, rest.pop("instructions", False))
         prompt, constraint = chat_turn(writer.tokenizer, prompt, constraint, rest, max_new_tokens)
         options = PromptOptions.taken_from(rest)
         inputs = rest.pop("inputs", None)

@@ -11,6 +11,7 @@ from rellm._engines.compile import fill_masks
 from rellm._errors import DeadEndError
 from rellm._generate.apply_mask import Packed, masked_scores, packed_ids, packed_words
 from rellm._generate.run_limits import RunLimits
+from rellm._generate.shared_budget import SharedBudget
 from rellm._generate.text_state import Row
 from rellm._generate.token_budget import fill_mask_in_budget
 from rellm._generate.transformers_quirks import in_beam_search
@@ -35,6 +36,8 @@ class RowMasks:
         self._vocabulary = vocabulary
         self._limit = max_new_tokens
         self._runs = run_limits
+        is_shared = max_new_tokens is not None and run_limits.share_budget
+        self._shares = SharedBudget(vocabulary, max_new_tokens or 0) if is_shared else None
         self._steered: list[tuple[int, ...]] = []  # the texts before tokens that the budget took away
         self._excluded: dict[tuple[int, ...], set[int]] = {}  # by the tokens before: what led into a dead end
 
@@ -100,7 +103,12 @@ class RowMasks:
             if not row.is_text:
                 packed[i] = packed_ids(sorted(row.rules.eos), packed.shape[1] * 32)
             elif self._limit is not None:
-                if fill_mask_in_budget(row.matcher, packed, i, self._limit - lead - len(row.tokens)):
+                left = self._limit - lead - len(row.tokens)
+                share = None if self._shares is None else self._shares.most(row, left)
+                if share is not None:
+                    row.matcher.fill_mask_within(packed, i, share)
+                    self._note_steered(row, packed[i])
+                elif fill_mask_in_budget(row.matcher, packed, i, left):
                     self._note_steered(row, packed[i])
             else:
                 plain.append(i)

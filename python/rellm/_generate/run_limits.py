@@ -26,12 +26,17 @@ class RunLimits:
         max_whitespace: the longest run of whitespace, in characters: of what `str.isspace` counts, no-break and
             ideographic spaces among it.
         max_repetition: how often one token may stand in a row.
+        share_budget: in JSON, no string and no list takes more than 64 tokens, or half of what is left when it begins,
+            while others still have to be written.
     """
 
     max_whitespace: int | None = None
     max_repetition: int | None = None
+    share_budget: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.share_budget, bool):
+            raise TypeError(f"share_budget is True or False, not {self.share_budget!r}")
         for name in ("max_whitespace", "max_repetition"):
             value = getattr(self, name)
             if value is None:

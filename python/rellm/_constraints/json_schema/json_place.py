@@ -36,6 +36,23 @@ class JsonPlace:
         """Whether the end stands inside a string that is a value."""
         return self._mode == "string"
 
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """The containers that are open, outermost first: "object" or "array"."""
+        return tuple("object" if is_object else "array" for is_object, _ in self._containers)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the text is a whole value; a number may still go on."""
+        return not self._containers and self._mode in ("after", "scalar")
+
+    def copy(self) -> JsonPlace:
+        """Another reader at the same place."""
+        other = JsonPlace()
+        other._containers, other._key = self._containers.copy(), self._key.copy()
+        other._mode, other._escaped = self._mode, self._escaped
+        return other
+
     def read(self, data: bytes) -> list[str]:
         """Goes on by these bytes.
 

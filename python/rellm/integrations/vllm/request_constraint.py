@@ -82,7 +82,8 @@ def request_constraint(params: Any, extra_args: Mapping[str, Any] | None = None)
     kind = _kind(params)
     _refuse_unknown_fields(params)
     given = _xargs(kind, extra_args or {})
-    limits = RunLimits(**{name: _count(name, given.pop(name)) for name in _RUN_LIMITS if name in given})
+    counts = {name: _count(name, given.pop(name)) for name in _RUN_LIMITS if name in given}
+    limits = RunLimits(counts.get("max_whitespace"), counts.get("max_repetition"))
     layout = {name: getattr(params, name, None) for name in LAYOUT if getattr(params, name, None) not in (None, False)}
     if layout and kind not in ("json", "json_object"):
         raise UnsupportedError(f"structured_outputs.{next(iter(layout))} goes with json, not with {kind}")
