@@ -55,7 +55,7 @@ serving-test: set-up ## slow: a real vLLM server on the CPU and batch jobs with 
 	@$(BIN)/python dev/serving_test.py $(ARGS)
 	@$(BIN)/python dev/serving_test.py --speculative --phases many,again --count 16
 	@$(BIN)/python dev/serving_test.py --speculative --phases many,again --count 16 --backend guidance
-	@$(BIN)/python dev/batch_test.py
+	@$(BIN)/python dev/batch_test.py --ray build
 
 screenshots: set-up ## the pictures in docs/ (needs chromium and chromedriver)
 	@$(BIN)/python dev/screenshots.py

@@ -1,6 +1,6 @@
 """Batch jobs whose workers are killed: every row once, nothing lost, a second run does only the rest.
 
-python dev/batch_test.py [--rows 2000] [--real 200] [--ray PYTHON]
+python dev/batch_test.py [--rows 2000] [--real 200] [--ray PYTHON|build]
 
 The scripted model writes 2,000 rows with two workers, of which one is killed; then the job itself is killed and begun
 again. The same with 200 rows on the demonstration's model, whose pace is compared with a plain loop. With `--ray`, the
@@ -140,7 +140,7 @@ def pace(folder: Path, count: int) -> None:
 
 RAY = """
 import os, sys
-os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+os.environ.update(RAY_ENABLE_UV_RUN_RUNTIME_ENV="0", RAY_raylet_start_wait_time_s="300")
 import ray
 from rellm.integrations.ray import CompleteBatches, remaining
 from rellm import testing
@@ -171,6 +171,21 @@ def main():
 if __name__ == "__main__":
     main()
 """
+
+
+def ray_environment() -> str:
+    """The Python of an environment with Ray Data, made the first time."""
+    root = Path(__file__).resolve().parent.parent
+    folder = root / "build" / "ray"
+    python = str(folder / "bin" / "python")
+    if not (folder / "made").exists():
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--clear", "-p", sys.executable, str(folder)], check=True)
+        install = [*uv, "pip", "install", "--python", python]
+        subprocess.run([*install, "ray[data]==2.60.*", "torch==2.15.*", "transformers==5.23.*", "regex"], check=True)
+        subprocess.run([*install, "--no-deps", str(root)], check=True)
+        (folder / "made").touch()
+    return python
 
 
 def on_ray(folder: Path, count: int, python: str) -> None:
@@ -211,7 +226,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--real", type=int, default=200)
-    parser.add_argument("--ray", metavar="PYTHON", help="the Python of an environment with Ray Data and rellm")
+    parser.add_argument("--ray", metavar="PYTHON", help='an environment with Ray Data and rellm; "build" makes one')
     arguments = parser.parse_args()
     for count, model in ((arguments.rows, "scripted"), (arguments.real, "smollm2")):
         if count:
@@ -221,8 +236,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             pace(Path(folder), min(arguments.real, 40))
     if arguments.ray:
+        python = ray_environment() if arguments.ray == "build" else arguments.ray
         with tempfile.TemporaryDirectory() as folder:
-            on_ray(Path(folder), 200, arguments.ray)
+            on_ray(Path(folder), 200, python)
     return 0
 
 

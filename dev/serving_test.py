@@ -196,7 +196,8 @@ async def several(asked: Asked) -> None:
         extra = {"structured_outputs": given, **(more or {})}
         return {"extra_body": {**extra, "vllm_xargs": xargs} if xargs else extra}
 
-    tool = {"type": "function", "function": {"name": "person", "parameters": PERSON}}
+    # Without `strict`, vLLM itself leaves the arguments free.
+    tool = {"type": "function", "function": {"name": "person", "parameters": PERSON, "strict": True}}
     await asyncio.gather(
         asked.one(matches(BACKREFERENCE), n=3, max_tokens=16, temperature=0.9, **field(regex=BACKREFERENCE)),
         asked.one(
