@@ -18,7 +18,8 @@ from typing import Any
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rellm" / "wheel_files"
 INDEX = "https://pypi.org/simple"
-TIMEOUT_S = 60
+TIMEOUT_S = 20
+_failed: dict[str, str] = {}  # projects that could not be had: a machine without a network waits once
 
 
 class UnavailableError(Exception):
@@ -40,6 +41,8 @@ def wheel_file(project: str, version: str, path: str) -> str:
     kept = CACHE / f"{project}-{version}" / path
     if version != "newest" and kept.is_file():
         return kept.read_text(encoding="utf-8")
+    if project in _failed:
+        raise UnavailableError(_failed[project])
     try:
         found, url, size = _release(project, version)
         kept = CACHE / f"{project}-{found}" / path
@@ -49,7 +52,8 @@ def wheel_file(project: str, version: str, path: str) -> str:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_bytes(data)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UnavailableError(f"{project} {version}: {error}") from error
+        _failed[project] = f"{project} {version}: {error}"
+        raise UnavailableError(_failed[project]) from error
     return kept.read_text(encoding="utf-8")
 
 
