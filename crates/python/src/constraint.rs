@@ -1,6 +1,6 @@
 //! `Constraint`, `Limits`.
 
-use crate::dialect::{Dialect, NamedLists, code_points, named_list_points};
+use crate::dialect::{Dialect, NamedLists, Source, code_points, named_list_points};
 use crate::errors::{detached, exception};
 use crate::fork;
 use crate::matcher::Matcher;
@@ -89,7 +89,7 @@ impl Constraint {
         let points = code_points(pattern)?;
         let lists = named_list_points(&named_lists)?;
         let inner = detached(py, || {
-            let parsed = syntax::parse(&points, flags, &dialect.inner, &lists, &limits.inner)?;
+            let parsed = dialect.parsed(Source { points: points.clone(), flags, lists, limits: limits.inner })?;
             compile::compile(&parsed, Arc::clone(&vocabulary.get().inner), &limits.inner)
         })?
         .map_err(|error| exception(py, &error, Some((pattern.as_any(), &points))))?;

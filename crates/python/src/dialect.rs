@@ -10,7 +10,7 @@ use rellm_core::syntax::ast::{Node, Pattern};
 use rellm_core::syntax::{self, Library, Property, PropertyEncoding, PropertyQuery, Resolver, Tables, tables};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Texts by name: the lists behind `\L<name>`.
 pub type NamedLists<'py> = BTreeMap<String, Vec<Bound<'py, PyString>>>;
@@ -20,7 +20,25 @@ pub type NamedLists<'py> = BTreeMap<String, Vec<Bound<'py, PyString>>>;
 pub struct Dialect {
     /// The dialect itself; the binding of constraints parses with it.
     pub inner: syntax::Dialect,
+    /// The pattern that was parsed last: a constructor parses it to check it, and it is compiled a moment later.
+    last: Mutex<Option<(Source, Arc<Pattern>)>>,
 }
+
+/// What the tree of a pattern follows from.
+#[derive(PartialEq)]
+pub struct Source {
+    /// The code points.
+    pub points: Vec<u32>,
+    /// The flags.
+    pub flags: u32,
+    /// The named lists.
+    pub lists: Vec<(String, Vec<Vec<u32>>)>,
+    /// What parsing may cost.
+    pub limits: Limits,
+}
+
+/// A longer pattern is not kept.
+const MOST_KEPT: usize = 10_000;
 
 #[pymethods]
 impl Dialect {
@@ -41,7 +59,8 @@ impl Dialect {
             Library::Ecma => Tables::default(),
             _ => Tables::from_bytes(tables).map_err(|e| PyValueError::new_err(e.to_string()))?,
         };
-        Ok(Dialect { inner: syntax::Dialect::new(library, tables, Box::new(PythonResolver(resolver))) })
+        let inner = syntax::Dialect::new(library, tables, Box::new(PythonResolver(resolver)));
+        Ok(Dialect { inner, last: Mutex::new(None) })
     }
 
     /// What becomes of a pattern: ("automaton" | "search" | "refused" | "unsupported" | "limit", message, position).
@@ -95,6 +114,25 @@ impl Dialect {
 }
 
 impl Dialect {
+    /// The tree of a pattern, without the GIL.
+    pub fn parsed(&self, source: Source) -> Result<Arc<Pattern>> {
+        // Nobody waits for the lock: in a forked child it may be held by a thread that is not there.
+        if let Ok(last) = self.last.try_lock()
+            && let Some((known, parsed)) = &*last
+            && *known == source
+        {
+            return Ok(Arc::clone(parsed));
+        }
+        let parsed = Arc::new(syntax::parse(&source.points, source.flags, &self.inner, &source.lists, &source.limits)?);
+        if source.points.len() <= MOST_KEPT
+            && source.lists.is_empty()
+            && let Ok(mut last) = self.last.try_lock()
+        {
+            *last = Some((source, Arc::clone(&parsed)));
+        }
+        Ok(parsed)
+    }
+
     fn parse(
         &self,
         py: Python<'_>,
@@ -102,9 +140,10 @@ impl Dialect {
         flags: u32,
         named_lists: &NamedLists<'_>,
         limits: &Limits,
-    ) -> PyResult<Result<Pattern>> {
+    ) -> PyResult<Result<Arc<Pattern>>> {
         let lists = named_list_points(named_lists)?;
-        let parsed = crate::fork::detach(py, || syntax::parse(points, flags, &self.inner, &lists, limits));
+        let source = Source { points: points.to_vec(), flags, lists, limits: *limits };
+        let parsed = crate::fork::detach(py, || self.parsed(source));
         raised().map_or(Ok(parsed), Err)
     }
 }

@@ -14,7 +14,7 @@ from rellm._errors import LimitExceededError, PatternError, RellmError, Unsuppor
 # What every version of the libraries reads as the core does; the dialect's tests hold that. A library takes ten times
 # as long as the core to compile a pattern, so that it is not asked about these.
 _USUAL: Final = re.compile(
-    r"(?:[^\\\[\](){}*+?|]"  # a character
+    r"(?:[^\\\[\](){}*+?|]++"  # characters
     r"|\\[dDwWsSbBnrtfvAZ]|\\[^a-zA-Z0-9]"  # an escape
     r"|\[\^?\]?(?:[^\]\\\[&|~-]|-(?!-)|&(?!&)|[|](?![|])|~(?!~)|\\[dDwWsSnrtfv]|\\[^a-zA-Z0-9])*+\]"  # a set
     r"|\((?![?*])|\(\?(?:[:=!]|P<[a-zA-Z_]\w*>)|\)|\|"  # groups and lookaheads
