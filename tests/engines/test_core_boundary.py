@@ -155,7 +155,7 @@ def test_a_constraint_that_has_reached_its_memory_limit_is_as_good_as_before(voc
     other = compiled(pattern, vocabulary).matcher()
     other.advance(0xE6)
     reached = 0
-    for memory in range(19_000, 23_000, 20):
+    for memory in range(20_000, 22_000, 5):
         with contextlib.suppress(LimitExceededError):
             constraint = compiled(pattern, vocabulary, memory=memory)
             matchers = [constraint.matcher() for _ in range(2)]

@@ -85,7 +85,7 @@ fn after(constraint: &Arc<CompiledConstraint>, text: &str) -> Matcher {
     matcher
 }
 
-/// All texts, told byte by byte and without a closure: what is left is a walk of the whole trie.
+/// All texts, told byte by byte and without a character loop: what is left is a walk of the whole trie.
 struct Everything;
 
 impl Automaton for Everything {

@@ -7,16 +7,20 @@
 
 pub mod automaton;
 pub mod batch;
+mod bits;
 pub mod codepoints;
 pub mod compile;
+mod cut_characters;
 mod derivative;
 pub mod error;
 mod expression;
 mod gallop;
 pub mod lazy_dfa;
 pub mod limits;
+mod lru;
 pub mod mask;
 pub mod matcher;
 pub mod symbols;
 pub mod syntax;
+mod translate;
 pub mod vocabulary;

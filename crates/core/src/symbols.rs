@@ -7,8 +7,25 @@
 /// Begins a special token. No UTF-8 has it.
 pub const MARKER: u8 = 0xFF;
 
-/// So many bytes stand for a special token.
+/// The number of bytes that stand for a special token.
 pub const LENGTH: usize = 6;
+
+/// A special token as a symbol among characters: its id and this number.
+pub const SPECIAL: u32 = 0x11_0000;
+
+/// Appends the bytes of a character or a special token.
+pub fn push(symbol: u32, text: &mut Vec<u8>) {
+    match char::from_u32(symbol) {
+        Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        None if symbol >= SPECIAL => text.extend_from_slice(&encode(symbol - SPECIAL)),
+        None => {}
+    }
+}
+
+/// The bytes of a character; a special token counts as one.
+pub fn width(symbol: u32) -> u32 {
+    char::from_u32(symbol).map_or(1, char::len_utf8) as u32
+}
 
 /// The bytes that stand for a special token.
 pub fn encode(id: u32) -> [u8; LENGTH] {

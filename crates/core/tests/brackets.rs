@@ -20,7 +20,7 @@ const INSIDE: &str = "日";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Start,
-    /// So many brackets are open, and so many bytes of `日` are written.
+    /// The number of open brackets, and of bytes of `日` that are written.
     Inside(u32, usize),
     /// All brackets are closed.
     Closed,

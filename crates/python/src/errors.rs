@@ -1,8 +1,8 @@
 //! From the core's errors to the classes of `rellm._errors`: the one table.
 
 use crate::fork;
-use crate::matcher::Rejection;
 use crate::numbers::TokenId;
+use crate::rejection::Rejection;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};

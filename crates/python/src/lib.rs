@@ -11,6 +11,7 @@ mod errors;
 mod fork;
 mod matcher;
 mod numbers;
+mod rejection;
 mod vocabulary;
 
 use pyo3::prelude::*;
@@ -25,7 +26,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<constraint::Limits>()?;
     module.add_class::<constraint::Constraint>()?;
     module.add_class::<matcher::Matcher>()?;
-    module.add_class::<matcher::Rejection>()?;
+    module.add_class::<rejection::Rejection>()?;
     module.add_function(wrap_pyfunction!(errors::refusal, module)?)?;
     module.add_function(wrap_pyfunction!(matcher::fill_masks, module)?)?;
     module.add_function(wrap_pyfunction!(constraint::expression_matches, module)?)?;

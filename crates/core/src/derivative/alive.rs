@@ -9,29 +9,19 @@
 //! few states.)
 
 use crate::codepoints::MAX;
-use crate::derivative::derive::{Calculus, STEP};
-use crate::derivative::situation::Situation;
+use crate::derivative::calculus::{Calculus, STEP};
+use crate::derivative::situation::{Life, Situation};
 use crate::error::Result;
-use crate::expression::arena::{EMPTY, Expr, ExprId, NOTHING, UNBOUND};
-use crate::expression::facts::flag;
-use crate::expression::minterms::{Minterm, SPECIAL};
+use crate::expression::info::flag;
+use crate::expression::minterms::Minterm;
+use crate::expression::node::{EMPTY, Expr, ExprId, NOTHING, UNBOUND};
+use crate::symbols::SPECIAL;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Situations that a search goes through before it is asked whether it can end at all.
 const PATIENCE: u32 = 64;
-
-/// What is known of whether anything can still match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
-    /// Nothing.
-    Unknown,
-    /// Something can.
-    Alive,
-    /// Nothing can.
-    Dead,
-}
 
 /// Situations by number, and where they lead. Number 0 is the dead one.
 pub trait Graph {
@@ -145,7 +135,7 @@ fn is_surely_dead(graph: &mut impl Graph, at: u32) -> Result<bool> {
     if !calculus.arena.is(term, flag::GROUPS) {
         return Ok(false);
     }
-    let Some(loose) = calculus.loosened(term, &mut FxHashMap::default())? else { return Ok(false) };
+    let Some(loose) = calculus.loosened(term)? else { return Ok(false) };
     let trackers = calculus.tracker_sets.get(trackers).to_vec();
     let loose = calculus.situation(loose, before, &trackers, 0);
     let loose = graph.number(loose);
@@ -160,7 +150,7 @@ impl Calculus {
         let own = compared.iter().filter(|c| (lo..=hi).contains(*c)).map(|&c| (partition.minterm(c), c));
         let others =
             (1..partition.len() as Minterm).filter_map(|m| Some((m, partition.other(m, &compared, (lo, hi))?)));
-        let specials = partition.specials().iter().filter(|_| hi == MAX).map(|&(id, m)| (m, SPECIAL + id));
+        let specials = partition.specials().iter().filter(|_| (lo, hi) == (0, MAX)).map(|&(id, m)| (m, SPECIAL + id));
         own.filter(|&(m, _)| m != 0).chain(others).chain(specials).collect()
     }
 

@@ -6,11 +6,11 @@
 //! it ever ends, `¬(way Σ*)` for each of them, and cuts off those behind it. (Such groups are regular, and can need
 //! exponentially many states: Berglund et al. 2017.)
 
-use crate::derivative::derive::{Calculus, STEP};
+use crate::derivative::calculus::{Calculus, STEP};
 use crate::error::Result;
-use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT};
-use crate::expression::facts::flag;
+use crate::expression::info::flag;
 use crate::expression::minterms::Minterm;
+use crate::expression::node::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT};
 use rustc_hash::FxHashSet;
 
 impl Calculus {

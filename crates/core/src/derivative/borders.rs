@@ -6,12 +6,12 @@
 //! than stacks, and the time is linear in the text. (Thompson's simulation with priorities, as in Pike's virtual machine;
 //! here over terms, which derivatives keep few.)
 
-use crate::derivative::derive::{Calculus, STEP};
+use crate::derivative::calculus::{Calculus, STEP};
 use crate::error::{Error, Result};
-use crate::expression::arena::{EMPTY, ExprId, MANY, NOTHING};
-use crate::expression::facts::flag;
+use crate::expression::info::flag;
 use crate::expression::marked::{Marked, Piece, PieceId};
 use crate::expression::minterms::Minterm;
+use crate::expression::node::{EMPTY, ExprId, MANY, NOTHING};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A marked part of a text: the number of the mark, and the bytes from its start to its end.
@@ -118,7 +118,7 @@ impl Run<'_> {
         self.calculus.context.character = symbol;
         let mut after: Vec<Thread> = Vec::new();
         let mut known: FxHashSet<u32> = FxHashSet::default();
-        self.closure(threads, at, |run, language, below, borders| {
+        self.reachable(threads, at, |run, language, below, borders| {
             let rest = run.after(language, m)?;
             if rest != NOTHING {
                 let stack = run.push(Frame::Language(rest), below);
@@ -146,7 +146,7 @@ impl Run<'_> {
     /// The borders of the first thread that may end, and those of the first one that may go on.
     fn finish(&mut self, threads: &[Thread], at: usize) -> Result<(Option<u32>, Option<u32>)> {
         let mut first = None;
-        let whole = self.closure(threads, at, |_, language, _, borders| {
+        let whole = self.reachable(threads, at, |_, language, _, borders| {
             if language != EMPTY {
                 first = first.or(Some(borders));
             }
@@ -157,7 +157,7 @@ impl Run<'_> {
 
     /// Goes through all that threads can do without reading: calls `read` with each language that may read, in the order of
     /// preference, and returns the borders of the first thread with nothing left to match.
-    fn closure(
+    fn reachable(
         &mut self,
         threads: &[Thread],
         at: usize,

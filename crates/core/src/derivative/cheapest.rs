@@ -7,13 +7,14 @@
 //! first (A*).
 
 use crate::codepoints::MAX;
-use crate::derivative::alive::{Graph, Life};
-use crate::derivative::derive::{Calculus, STEP};
+use crate::derivative::alive::Graph;
+use crate::derivative::calculus::{Calculus, STEP};
+use crate::derivative::situation::Life;
 use crate::error::Result;
-use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId};
-use crate::expression::facts::flag;
-use crate::expression::minterms::{ClassId, SPECIAL};
-use crate::symbols;
+use crate::expression::info::flag;
+use crate::expression::minterms::ClassId;
+use crate::expression::node::{ANYTHING, EMPTY, Expr, ExprId};
+use crate::symbols::{push, width};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -51,59 +52,47 @@ enum Job {
     },
 }
 
-fn push(character: u32, text: &mut Vec<u8>) {
-    match char::from_u32(character) {
-        Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-        None if character >= SPECIAL => text.extend_from_slice(&symbols::encode(character - SPECIAL)),
-        None => {}
-    }
-}
-
-fn width(character: u32) -> u64 {
-    char::from_u32(character).map_or(1, |c| c.len_utf8() as u64)
-}
-
-impl Calculus {
+impl Cheapest {
     /// The bytes of the cheapest text of a plain term.
-    pub fn cost(&mut self, term: ExprId) -> Result<u64> {
-        self.find_costs_of_rules(term)?;
-        self.cost_so_far(term)
+    pub fn cost(&mut self, calculus: &mut Calculus, term: ExprId) -> Result<u64> {
+        self.find_costs_of_rules(calculus, term)?;
+        self.cost_so_far(calculus, term)
     }
 
     /// Appends the cheapest text of a plain term.
-    pub fn write_cheapest(&mut self, term: ExprId, out: &mut Vec<u8>) -> Result<()> {
-        self.find_costs_of_rules(term)?;
+    pub fn write_cheapest(&mut self, calculus: &mut Calculus, term: ExprId, out: &mut Vec<u8>) -> Result<()> {
+        self.find_costs_of_rules(calculus, term)?;
         let mut jobs = vec![Job::Write(term)];
         while let Some(job) = jobs.pop() {
-            self.spend(1)?;
+            calculus.spend(1)?;
             let term = match job {
                 Job::Write(term) => term,
                 Job::Again { from, times } => {
                     let one = out[from..].to_vec();
-                    self.spend(u64::from(times).saturating_mul(one.len() as u64 / 16 + 1))?;
+                    calculus.spend(u64::from(times).saturating_mul(one.len() as u64 / 16 + 1))?;
                     (0..times).for_each(|_| out.extend_from_slice(&one));
                     continue;
                 }
             };
-            let (head, tail) = self.arena.split(term);
+            let (head, tail) = calculus.arena.split(term);
             if tail != EMPTY {
                 jobs.push(Job::Write(tail));
             }
-            match *self.arena.get(head) {
-                Expr::Class(class) => push(self.partition.cheapest(class), out),
-                Expr::Str { at, len } => self.write_string(at, len, out)?,
+            match *calculus.arena.get(head) {
+                Expr::Class(class) => push(calculus.partition.cheapest(class), out),
+                Expr::Str { at, len } => self.write_string(calculus, at, len, out)?,
                 Expr::Literals { table, lo, hi, depth } => {
-                    let strings = &self.arena.tables[table as usize][lo as usize..hi as usize];
+                    let strings = &calculus.arena.tables[table as usize][lo as usize..hi as usize];
                     let strings = strings.iter().map(|string| (string.0 + depth, string.1 - depth));
-                    if let Some((at, len)) = strings.min_by_key(|&(at, len)| self.cost_of_string(at, len)) {
-                        self.write_string(at, len, out)?;
+                    if let Some((at, len)) = strings.min_by_key(|&(at, len)| self.cost_of_string(calculus, at, len)) {
+                        self.write_string(calculus, at, len, out)?;
                     }
                 }
                 Expr::Union(ref ids) | Expr::Ordered(ref ids) if head != ANYTHING => {
                     let mut best = (NONE, EMPTY);
                     let ids = ids.clone();
                     for &id in &ids {
-                        let cost = self.cost(id)?;
+                        let cost = self.cost(calculus, id)?;
                         if cost < best.0 {
                             best = (cost, id);
                         }
@@ -117,18 +106,18 @@ impl Calculus {
                     jobs.push(Job::Write(body));
                 }
                 Expr::Table { table, state } => {
-                    let text = self.arena.automata[table as usize].cheapest(state);
-                    self.spend(text.len() as u64)?;
+                    let text = calculus.arena.automata[table as usize].cheapest(state);
+                    calculus.spend(text.len() as u64)?;
                     text.into_iter().for_each(|character| push(character, out));
                 }
                 Expr::Members { .. } | Expr::Keys { .. } | Expr::Items { .. } => {
-                    let pieces = self.cheapest_close(head)?.map(|(_, pieces)| pieces).unwrap_or_default();
+                    let pieces = self.cheapest_close(calculus, head)?.map(|(_, pieces)| pieces).unwrap_or_default();
                     jobs.extend(pieces.into_iter().rev().map(Job::Write));
                 }
-                Expr::Rule(rule) => jobs.push(Job::Write(self.arena.rules[rule as usize].body)),
+                Expr::Rule(rule) => jobs.push(Job::Write(calculus.arena.rules[rule as usize].body)),
                 Expr::Part(number) => {
-                    let text = self.cheapest_of_part(number)?;
-                    self.spend(text.len() as u64)?;
+                    let text = self.cheapest_of_part(calculus, number)?;
+                    calculus.spend(text.len() as u64)?;
                     out.extend_from_slice(&text);
                 }
                 _ => {}
@@ -137,34 +126,34 @@ impl Calculus {
         Ok(())
     }
 
-    fn write_string(&mut self, at: u32, len: u32, out: &mut Vec<u8>) -> Result<()> {
-        self.spend(u64::from(len))?;
-        for &class in &self.arena.pool[at as usize..(at + len) as usize] {
-            push(self.partition.cheapest(class), out);
+    fn write_string(&mut self, calculus: &mut Calculus, at: u32, len: u32, out: &mut Vec<u8>) -> Result<()> {
+        calculus.spend(u64::from(len))?;
+        for &class in &calculus.arena.pool[at as usize..(at + len) as usize] {
+            push(calculus.partition.cheapest(class), out);
         }
         Ok(())
     }
 
-    fn cost_of_class(&self, class: ClassId) -> u64 {
-        width(self.partition.cheapest(class))
+    fn cost_of_class(&self, calculus: &Calculus, class: ClassId) -> u64 {
+        width(calculus.partition.cheapest(class)).into()
     }
 
-    fn cost_of_string(&self, at: u32, len: u32) -> u64 {
-        let classes = &self.arena.pool[at as usize..(at + len) as usize];
-        classes.iter().map(|&class| self.cost_of_class(class)).sum()
+    fn cost_of_string(&self, calculus: &Calculus, at: u32, len: u32) -> u64 {
+        let classes = &calculus.arena.pool[at as usize..(at + len) as usize];
+        classes.iter().map(|&class| self.cost_of_class(calculus, class)).sum()
     }
 
     /// The same with the rules that are settled; [`NONE`], if that is not enough to tell.
-    pub(super) fn cost_so_far(&mut self, term: ExprId) -> Result<u64> {
+    pub(super) fn cost_so_far(&mut self, calculus: &mut Calculus, term: ExprId) -> Result<u64> {
         let mut spine = Vec::new();
         let mut rest = term;
         let mut sum = loop {
-            if let Some(&known) = self.cheapest.costs.get(&rest) {
+            if let Some(&known) = self.costs.get(&rest) {
                 break known;
             }
-            self.spend(1)?;
-            let (head, tail) = self.arena.split(rest);
-            let cost = self.cost_of_item(head)?;
+            calculus.spend(1)?;
+            let (head, tail) = calculus.arena.split(rest);
+            let cost = self.cost_of_item(calculus, head)?;
             if cost == NONE {
                 return Ok(NONE);
             }
@@ -176,89 +165,96 @@ impl Calculus {
         };
         for (rest, cost) in spine.into_iter().rev() {
             sum = sum.saturating_add(cost).min(NONE - 1);
-            self.cheapest.costs.insert(rest, sum);
+            self.costs.insert(rest, sum);
         }
         Ok(sum)
     }
 
-    fn cost_of_item(&mut self, item: ExprId) -> Result<u64> {
-        Ok(match *self.arena.get(item) {
-            Expr::Class(class) => self.cost_of_class(class),
-            Expr::Str { at, len } => self.cost_of_string(at, len),
+    fn cost_of_item(&mut self, calculus: &mut Calculus, item: ExprId) -> Result<u64> {
+        Ok(match *calculus.arena.get(item) {
+            Expr::Class(class) => self.cost_of_class(calculus, class),
+            Expr::Str { at, len } => self.cost_of_string(calculus, at, len),
             Expr::Literals { table, lo, hi, depth } => {
-                let strings = self.arena.tables[table as usize][lo as usize..hi as usize].iter();
-                strings.map(|s| self.cost_of_string(s.0 + depth, s.1 - depth)).min().unwrap_or(0)
+                let strings = calculus.arena.tables[table as usize][lo as usize..hi as usize].iter();
+                strings.map(|s| self.cost_of_string(calculus, s.0 + depth, s.1 - depth)).min().unwrap_or(0)
             }
             Expr::Union(ref ids) | Expr::Ordered(ref ids) if item != ANYTHING => {
                 let mut least = NONE;
                 let ids = ids.clone();
                 for &id in &ids {
-                    least = least.min(self.cost_so_far(id)?);
+                    least = least.min(self.cost_so_far(calculus, id)?);
                 }
                 least
             }
-            Expr::Repeat { body, min, .. } if min > 0 => match self.cost_so_far(body)? {
+            Expr::Repeat { body, min, .. } if min > 0 => match self.cost_so_far(calculus, body)? {
                 NONE => NONE,
                 cost => cost.saturating_mul(u64::from(min)).min(NONE - 1),
             },
-            Expr::Table { table, state } => self.arena.automata[table as usize].cost(state),
-            Expr::Members { .. } | Expr::Keys { .. } | Expr::Items { .. } => match self.cheapest_close(item)? {
-                Some((cost, _)) => cost,
-                None => NONE,
-            },
-            Expr::Rule(rule) => self.cheapest.rules[rule as usize],
-            Expr::Part(number) => self.cheapest_of_part(number)?.len() as u64,
+            Expr::Table { table, state } => calculus.arena.automata[table as usize].cost(state),
+            Expr::Members { .. } | Expr::Keys { .. } | Expr::Items { .. } => {
+                match self.cheapest_close(calculus, item)? {
+                    Some((cost, _)) => cost,
+                    None => NONE,
+                }
+            }
+            Expr::Rule(rule) => self.rules[rule as usize],
+            Expr::Part(number) => self.cheapest_of_part(calculus, number)?.len() as u64,
             _ => 0,
         })
     }
 
     /// Settles the costs of all rules, if the term refers to any and it was not done before.
-    fn find_costs_of_rules(&mut self, term: ExprId) -> Result<()> {
-        let count = self.arena.rules.len();
-        if !self.arena.is(term, flag::RULES) || !self.cheapest.rules.is_empty() {
+    fn find_costs_of_rules(&mut self, calculus: &mut Calculus, term: ExprId) -> Result<()> {
+        let count = calculus.arena.rules.len();
+        if !calculus.arena.is(term, flag::RULES) || !self.rules.is_empty() {
             return Ok(());
         }
-        self.cheapest.rules = vec![NONE; count];
-        let settled = self.settle_costs(count);
+        self.rules = vec![NONE; count];
+        let settled = self.settle_costs(calculus, count);
         // What was remembered of unions holds only if all rules are settled.
-        self.cheapest.costs.clear();
+        self.costs.clear();
         if settled.is_err() {
-            self.cheapest.rules.clear();
+            self.rules.clear();
         }
         settled
     }
 
-    fn settle_costs(&mut self, count: usize) -> Result<()> {
+    fn settle_costs(&mut self, calculus: &mut Calculus, count: usize) -> Result<()> {
         // By rule: those that refer to it.
         let mut users: Vec<Vec<u32>> = vec![Vec::new(); count];
         for user in 0..count as u32 {
-            for rule in self.arena.rules_in(self.arena.rules[user as usize].body) {
+            for rule in calculus.arena.rules_in(calculus.arena.rules[user as usize].body) {
                 users[rule as usize].push(user);
             }
-            self.spend(1)?;
+            calculus.spend(1)?;
         }
         let mut queue = BinaryHeap::new();
         for rule in 0..count as u32 {
-            self.propose(rule, &mut queue)?;
+            self.propose(calculus, rule, &mut queue)?;
         }
         while let Some(Reverse((cost, rule))) = queue.pop() {
-            if self.cheapest.rules[rule as usize] != NONE {
+            if self.rules[rule as usize] != NONE {
                 continue;
             }
-            self.cheapest.rules[rule as usize] = cost;
+            self.rules[rule as usize] = cost;
             for user in std::mem::take(&mut users[rule as usize]) {
-                if self.cheapest.rules[user as usize] == NONE {
-                    self.propose(user, &mut queue)?;
+                if self.rules[user as usize] == NONE {
+                    self.propose(calculus, user, &mut queue)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn propose(&mut self, rule: u32, queue: &mut BinaryHeap<Reverse<(u64, u32)>>) -> Result<()> {
+    fn propose(
+        &mut self,
+        calculus: &mut Calculus,
+        rule: u32,
+        queue: &mut BinaryHeap<Reverse<(u64, u32)>>,
+    ) -> Result<()> {
         // Unions may become cheaper while rules are being settled.
-        self.cheapest.costs.clear();
-        let cost = self.cost_so_far(self.arena.rules[rule as usize].body)?;
+        self.costs.clear();
+        let cost = self.cost_so_far(calculus, calculus.arena.rules[rule as usize].body)?;
         if cost != NONE {
             queue.push(Reverse((cost, rule)));
         }
@@ -266,17 +262,17 @@ impl Calculus {
     }
 
     /// The cheapest text of a part from where it is.
-    fn cheapest_of_part(&mut self, number: u32) -> Result<Arc<[u8]>> {
-        if let Some(known) = self.cheapest.parts.get(&number) {
+    fn cheapest_of_part(&mut self, calculus: &mut Calculus, number: u32) -> Result<Arc<[u8]>> {
+        if let Some(known) = self.parts.get(&number) {
             return Ok(Arc::clone(known));
         }
-        let text: Arc<[u8]> = self.search_part(number)?.into();
-        self.cheapest.memory += text.len() + 64;
-        self.cheapest.parts.insert(number, Arc::clone(&text));
+        let text: Arc<[u8]> = self.search_part(calculus, number)?.into();
+        self.memory += text.len() + 64;
+        self.parts.insert(number, Arc::clone(&text));
         Ok(text)
     }
 
-    fn search_part(&mut self, number: u32) -> Result<Vec<u8>> {
+    fn search_part(&mut self, calculus: &mut Calculus, number: u32) -> Result<Vec<u8>> {
         let mut best: FxHashMap<u32, (u64, u32, u32)> = FxHashMap::default();
         let mut queue = BinaryHeap::new();
         let mut order = 0u32;
@@ -286,9 +282,9 @@ impl Calculus {
             if best[&at].0 < cost {
                 continue;
             }
-            let situation = self.situation_of(at);
-            let plain = self.arena.is(situation.term, flag::PLAIN);
-            if plain || self.ends(at)? {
+            let situation = calculus.situation_of(at);
+            let plain = calculus.arena.is(situation.term, flag::PLAIN);
+            if plain || calculus.ends(at)? {
                 let mut characters = Vec::new();
                 let mut back = at;
                 while back != number {
@@ -299,25 +295,25 @@ impl Calculus {
                 let mut text = Vec::new();
                 characters.into_iter().rev().for_each(|character| push(character, &mut text));
                 if plain {
-                    self.write_cheapest(situation.term, &mut text)?;
+                    self.write_cheapest(calculus, situation.term, &mut text)?;
                 }
                 return Ok(text);
             }
-            let candidates = self.candidates(situation, (0, MAX));
-            self.spend(STEP / 2 * (candidates.len() as u64 + 1))?;
+            let candidates = calculus.candidates(situation, (0, MAX));
+            calculus.spend(STEP / 2 * (candidates.len() as u64 + 1))?;
             for (m, c) in candidates {
-                let next = self.next(at, m, c)?;
-                if next == 0 || self.life(next) == Life::Dead {
+                let next = calculus.next(at, m, c)?;
+                if next == 0 || calculus.life(next) == Life::Dead {
                     continue;
                 }
-                let cost = cost + width(c);
+                let cost = cost + u64::from(width(c));
                 if best.get(&next).is_none_or(|known| cost < known.0) {
                     best.insert(next, (cost, at, c));
-                    let situation = self.situation_of(next);
-                    let least = if self.arena.is(situation.term, flag::PLAIN) {
-                        self.cost(situation.term)?
+                    let situation = calculus.situation_of(next);
+                    let least = if calculus.arena.is(situation.term, flag::PLAIN) {
+                        self.cost(calculus, situation.term)?
                     } else {
-                        self.least_length(situation.term, situation.buffer).into()
+                        calculus.least_length(situation.term, situation.buffer).into()
                     };
                     order += 1;
                     queue.push((Reverse(cost.saturating_add(least)), Reverse(least), Reverse(order), next, cost));

@@ -1,9 +1,9 @@
 //! What a term says of the text's end, and a lookbehind's tracker of the present position.
 
-use crate::derivative::derive::{Calculus, STEP};
+use crate::derivative::calculus::{Calculus, STEP};
 use crate::error::{Error, Result};
-use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT};
-use crate::expression::facts::flag;
+use crate::expression::info::flag;
+use crate::expression::node::{ANYTHING, EMPTY, Expr, ExprId, NOTHING, START_BIT};
 use rustc_hash::FxHashSet;
 
 impl Calculus {

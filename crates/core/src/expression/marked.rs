@@ -4,7 +4,7 @@
 //! are already written. What holds no mark is one expression each; what does keeps its structure and the order of its
 //! alternatives.
 
-use crate::expression::arena::{ExprId, MANY};
+use crate::expression::node::{ExprId, MANY};
 use crate::syntax::ast::Node;
 
 /// A node of the structure, by its place in [`Marked::pieces`].

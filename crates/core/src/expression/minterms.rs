@@ -4,6 +4,7 @@
 //! (D'Antoni & Veanes, symbolic automata). Minterm 0 holds what no text can contain: surrogates, and characters that
 //! the vocabulary cannot spell.
 use crate::codepoints::{CodePoints, MAX};
+use crate::symbols::SPECIAL;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -130,9 +131,6 @@ pub struct Partition {
     specials: Vec<(u32, Minterm)>,
     memory: usize,
 }
-
-/// A special token is told apart from code points by this: the symbol of token `id` is `SPECIAL + id`.
-pub const SPECIAL: u32 = 0x11_0000;
 
 /// The class of all characters.
 pub const ALL: ClassId = 0;

@@ -8,26 +8,10 @@
 //!
 //! Unfolding ends because no rule can begin with itself: [`Arena::unfolding_order`] finds those that could.
 
-use crate::expression::arena::{ANYTHING, Arena, EMPTY, Expr, ExprId, NOTHING};
-use crate::expression::facts::flag;
-use crate::expression::minterms::Bits;
+use crate::expression::arena::Arena;
+use crate::expression::info::flag;
+use crate::expression::node::{ANYTHING, EMPTY, Expr, ExprId, NOTHING};
 use rustc_hash::{FxHashMap, FxHashSet};
-
-/// A rule.
-#[derive(Debug, Clone)]
-pub struct Rule {
-    /// What it stands for.
-    pub body: ExprId,
-    /// The minterms with which it begins, and perhaps more; exactly those where it is plain and not loose.
-    pub first: Bits,
-}
-
-impl Rule {
-    /// A rule of which nothing is known yet.
-    pub fn unknown() -> Self {
-        Rule { body: NOTHING, first: Bits::default() }
-    }
-}
 
 impl Arena {
     /// Works out what is known of all expressions that refer to rules. Returns the work that it took.
@@ -222,35 +206,5 @@ impl Arena {
             }
         }
         Ok(order)
-    }
-}
-
-impl Arena {
-    /// Adds the expressions that a node is made of, those of parts and collections included.
-    pub fn pieces(&self, expr: &Expr, into: &mut Vec<ExprId>) {
-        match *expr {
-            Expr::Part(number) => into.push(self.parts[number as usize].term),
-            Expr::Members { spec, .. } | Expr::Keys { spec, .. } | Expr::Top { spec, .. } => {
-                into.extend(self.collections.members[spec as usize].pieces());
-            }
-            Expr::Items { spec, .. } => into.extend(self.collections.items[spec as usize].pieces()),
-            _ => expr.children(into),
-        }
-    }
-}
-
-impl Expr {
-    /// Adds the expressions that it is made of.
-    pub fn children(&self, into: &mut Vec<ExprId>) {
-        match self {
-            Expr::Concat(a, b) => into.extend([*a, *b]),
-            Expr::Union(ids) | Expr::Ordered(ids) | Expr::Inter(ids) => into.extend(ids),
-            Expr::Not(body) | Expr::Repeat { body, .. } | Expr::Mark { body, .. } | Expr::Ahead { body, .. } => {
-                into.push(*body);
-            }
-            Expr::Cond { yes, no, .. } => into.extend([*yes, *no]),
-            Expr::Atomic(threads) => into.extend(threads.iter().flat_map(|thread| [thread.0, thread.1])),
-            _ => {}
-        }
     }
 }

@@ -4,8 +4,9 @@
 //! dead, so an item is alive by construction. How far each state is from an end is found once, in characters by a search
 //! from the ends backwards, in bytes by Dijkstra's algorithm. Costs: linear in states × classes, up to a logarithm.
 
-use crate::expression::arena::{Arena, EMPTY, Expr, ExprId, NOTHING};
+use crate::expression::arena::Arena;
 use crate::expression::minterms::{Bits, ClassId, Minterm, Partition};
+use crate::expression::node::{EMPTY, Expr, ExprId, NOTHING};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 

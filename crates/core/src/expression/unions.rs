@@ -5,9 +5,10 @@
 //! bits, and what is joined is found by bits and by a table, so that the time is by the number of members alone: a
 //! state of nested counts is a union of thousands, and so is each of its derivatives.
 
-use crate::expression::arena::{ANYTHING, Arena, Expr, ExprId, NOTHING};
-use crate::expression::facts::flag::*;
+use crate::expression::arena::Arena;
+use crate::expression::info::flag::*;
 use crate::expression::minterms::{ClassId, Partition};
+use crate::expression::node::{ANYTHING, Expr, ExprId, NOTHING};
 use hashbrown::{HashTable, hash_table::Entry};
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;

@@ -5,11 +5,12 @@
 
 use crate::derivative::captures::Captures;
 use crate::error::Result;
-use crate::expression::arena::{EMPTY, Expr, ExprId, MANY, NOTHING, UNBOUND};
-use crate::expression::facts::flag;
-use crate::lazy_dfa::dfa::RegexAutomaton;
+use crate::expression::info::flag;
+use crate::expression::node::{EMPTY, Expr, ExprId, MANY, NOTHING, UNBOUND};
+use crate::lazy_dfa::char_dfa::CharDfa;
 use crate::lazy_dfa::states::{CharState, State};
-use rustc_hash::FxHashMap;
+use crate::lazy_dfa::ways::Onward;
+use crate::symbols::push;
 
 /// Items of a sequence that are looked at for a way that the structure shows.
 const MOST_ITEMS: u32 = 400;
@@ -17,47 +18,7 @@ const MOST_ITEMS: u32 = 400;
 const MOST_ITERATIONS: u32 = 64;
 
 /// Stands in a draft for characters that are not known; it is no byte of a text.
-const READ: u8 = 0xFF;
-
-/// How a way goes on from a state.
-#[derive(Debug, Clone)]
-enum Onward {
-    /// By a character to a state whose way is known.
-    Step { character: u32, next: CharState },
-    /// By these bytes to a match.
-    Text(Box<[u8]>),
-    /// As from another state, which has no text that this one has not.
-    Like(CharState),
-}
-
-/// The ways that were found by searching, by state.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ways {
-    onward: FxHashMap<CharState, Onward>,
-    texts: usize,
-}
-
-impl Ways {
-    /// Remembers that `character` leads from `state` to `next`, which is nearer to its end.
-    pub(crate) fn step(&mut self, state: CharState, character: u32, next: CharState) {
-        self.onward.entry(state).or_insert(Onward::Step { character, next });
-    }
-
-    /// Remembers that every text that leads from `other` to a match does so from `state`.
-    pub(crate) fn like(&mut self, state: CharState, other: CharState) {
-        self.onward.entry(state).or_insert(Onward::Like(other));
-    }
-
-    /// Remembers that `text` leads from `state` to a match.
-    pub(crate) fn keep(&mut self, state: CharState, text: &[u8]) {
-        self.texts += text.len();
-        self.onward.insert(state, Onward::Text(text.into()));
-    }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.onward.capacity() * (size_of::<(CharState, Onward)>() + 1) + self.texts
-    }
-}
+const READ: u8 = 0xFE;
 
 /// A way that is being written down from a term's structure.
 #[derive(Clone)]
@@ -70,9 +31,7 @@ struct Draft {
 }
 
 fn push_all(characters: &[u32], text: &mut Vec<u8>) {
-    for character in characters.iter().filter_map(|&c| char::from_u32(c)) {
-        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-    }
+    characters.iter().for_each(|&character| push(character, text));
 }
 
 /// The bytes that an open group has captured since position `start` of a buffer.
@@ -82,7 +41,7 @@ fn captured(captures: &Captures, buffer: u32, start: u32) -> Vec<u8> {
     text
 }
 
-impl RegexAutomaton {
+impl CharDfa {
     /// The text of a way that is known; `None`: none is.
     pub(crate) fn known_way(&mut self, state: CharState) -> Result<Option<Vec<u8>>> {
         let (mut at, mut text) = (state, Vec::new());
@@ -91,13 +50,13 @@ impl RegexAutomaton {
             if self.accepting(at)? {
                 return Ok(Some(text));
             }
-            if self.nearest.contains_key(&at) {
+            if self.ways.nearest.contains_key(&at) {
                 self.follow(at, &mut text)?;
                 return Ok(Some(text));
             }
             let State { term, buffer, .. } = self.states[at as usize];
             if self.calculus.arena.is(term, flag::PLAIN) {
-                self.calculus.write_cheapest(term, &mut text)?;
+                self.cheapest.write_cheapest(&mut self.calculus, term, &mut text)?;
                 return Ok(Some(text));
             }
             if let Some(rest) = self.structural_way(term, buffer)? {
@@ -177,7 +136,7 @@ impl RegexAutomaton {
             let (head, tail) = self.calculus.arena.split(rest);
             match self.calculus.arena.get(head).clone() {
                 _ if self.calculus.arena.is(head, flag::PLAIN) && head != NOTHING => {
-                    self.calculus.write_cheapest(head, &mut draft.text)?;
+                    self.cheapest.write_cheapest(&mut self.calculus, head, &mut draft.text)?;
                 }
                 Expr::Repeat { min: 0, .. } => {}
                 Expr::Repeat { body, min, .. } => {
@@ -236,7 +195,7 @@ impl RegexAutomaton {
                     }
                 }
                 Expr::Part(number) if self.calculus.is_proven(number) => {
-                    self.calculus.write_cheapest(head, &mut draft.text)?;
+                    self.cheapest.write_cheapest(&mut self.calculus, head, &mut draft.text)?;
                 }
                 Expr::Text { content, left, .. } => {
                     let text = self.calculus.captures.text(content);

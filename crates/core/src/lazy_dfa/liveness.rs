@@ -1,12 +1,13 @@
 //! Whether a state is alive: see `alive.rs`.
 
-use crate::derivative::alive::{Graph, Life, is_alive};
-use crate::derivative::derive::{Calculus, STEP};
+use crate::derivative::alive::{Graph, is_alive};
+use crate::derivative::calculus::{Calculus, STEP};
+use crate::derivative::situation::Life;
 use crate::derivative::situation::Situation;
 use crate::error::{Error, Result};
-use crate::expression::facts::flag;
+use crate::expression::info::flag;
 use crate::expression::minterms::Minterm;
-use crate::lazy_dfa::dfa::RegexAutomaton;
+use crate::lazy_dfa::char_dfa::CharDfa;
 use crate::lazy_dfa::states::{CharState, DEAD, State};
 
 /// What finding out of a state that stands for many whether it is alive may take: one part of so many of the fuel.
@@ -20,7 +21,7 @@ pub(crate) struct Lower {
     pub(crate) is_partial: bool,
 }
 
-impl Graph for RegexAutomaton {
+impl Graph for CharDfa {
     fn calculus(&mut self) -> &mut Calculus {
         &mut self.calculus
     }
@@ -64,7 +65,7 @@ impl Graph for RegexAutomaton {
     }
 }
 
-impl RegexAutomaton {
+impl CharDfa {
     /// Whether some text leads from the state to an accepting one.
     pub(crate) fn alive(&mut self, state: CharState) -> Result<bool> {
         is_alive(self, state)

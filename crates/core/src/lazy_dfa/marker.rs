@@ -1,16 +1,17 @@
 //! Where the marked parts of a text begin and end, for a constraint that has marks.
 
 use crate::codepoints::CodePoints;
+use crate::cut_characters::whole_and_begun;
 use crate::derivative::borders::{Span, borders};
-use crate::derivative::derive::Calculus;
+use crate::derivative::calculus::Calculus;
 use crate::error::Result;
 use crate::expression::marked::{Marked, holds_marks, marked_rules};
-use crate::expression::minterms::SPECIAL;
-use crate::expression::translate::translate;
 use crate::limits::Limits;
 use crate::mask::FindMarks;
 use crate::symbols;
+use crate::symbols::SPECIAL;
 use crate::syntax::ast::Tree;
+use crate::translate::translate;
 
 /// A tree with marks; it is translated anew when it is first asked for them.
 pub struct Marker {
@@ -33,11 +34,8 @@ impl Marker {
 impl FindMarks for Marker {
     fn marks(&mut self, text: &[u8]) -> Result<Vec<Span>> {
         let (text, specials) = symbols::split(text);
-        let text = match std::str::from_utf8(&text) {
-            Ok(text) => text,
-            // The last character is not whole yet.
-            Err(error) => std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default(),
-        };
+        // The last character may not be whole yet.
+        let text = whole_and_begun(&text).map_or("", |(whole, _)| whole);
         let mut written: Vec<(usize, u32)> = text.char_indices().map(|(at, c)| (at, c.into())).collect();
         if !specials.is_empty() {
             let characters = std::mem::take(&mut written);

@@ -1,5 +1,7 @@
 //! The lazy deterministic automaton of an expression: states are interned terms, transitions are derived when asked for.
 
+pub(crate) mod char_dfa;
+pub(crate) mod completion;
 pub(crate) mod dfa;
 pub(crate) mod hints;
 pub(crate) mod known_way;
@@ -12,6 +14,7 @@ pub(crate) mod states;
 #[cfg(test)]
 mod tests;
 pub(crate) mod utf8;
+pub(crate) mod ways;
 
 pub use dfa::{RegexAutomaton, compile, compile_tree};
 pub use marker::Marker;

@@ -1,13 +1,14 @@
 //! Starting over with the states in use: their expressions are copied into a fresh arena, and all others are dropped.
 
 use crate::automaton::StateId;
-use crate::derivative::alive::{Graph, Life};
+use crate::derivative::alive::Graph;
+use crate::derivative::calculus::Calculus;
 use crate::derivative::captures::Captures;
-use crate::derivative::derive::Calculus;
+use crate::derivative::situation::Life;
 use crate::derivative::situation::Situation;
-use crate::expression::arena::{Expr, ExprId, NOTHING, UNBOUND};
+use crate::expression::node::{Expr, ExprId, NOTHING, UNBOUND};
+use crate::lazy_dfa::char_dfa::CharDfa;
 use crate::lazy_dfa::dfa::RegexAutomaton;
-use crate::lazy_dfa::known_way::Ways;
 use crate::lazy_dfa::states::{CharState, DEAD, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -27,7 +28,7 @@ impl Copier {
         fresh.arena.pool.clone_from(&old.arena.pool);
         fresh.arena.tables.clone_from(&old.arena.tables);
         fresh.arena.automata.clone_from(&old.arena.automata);
-        let constants = (0..=crate::expression::arena::ALL_CHARACTERS).map(|id| (id, id)).collect();
+        let constants = (0..=crate::expression::node::ALL_CHARACTERS).map(|id| (id, id)).collect();
         fresh.arena.collections = old.arena.collections.blank();
         let mut copier = Copier { fresh, ids: constants };
         copier.collections(old);
@@ -165,45 +166,34 @@ impl Copier {
 impl RegexAutomaton {
     /// Starts over with the start state and `roots` alone. What is known of them goes along, so that nothing can fail.
     pub(crate) fn rebuild(&mut self, roots: &[StateId]) -> Vec<StateId> {
-        let mut copy = Copier::new(&self.calculus);
-        let parts: Vec<_> = roots.iter().map(|&root| self.parts(root)).collect();
+        let mut copy = Copier::new(&self.chars.calculus);
+        let parts: Vec<_> = roots.iter().map(|&root| self.middles.parts(root)).collect();
         let mut wanted: Vec<CharState> = vec![self.start];
         wanted.extend(parts.iter().map(|p| p.0));
-        let mut fresh = Vec::new();
+        let mut kept = Vec::new();
         for &at in &wanted {
-            let State { life, accepting, .. } = self.states[at as usize];
-            let situation = copy.situation(&self.calculus, Graph::situation_of(self, at));
+            let State { life, accepting, .. } = self.chars.states[at as usize];
+            let situation = copy.situation(&self.chars.calculus, Graph::situation_of(&self.chars, at));
             // It is alive because a way is known, which the structure may not show.
-            let way = if life == Life::Alive { self.known_way(at).ok().flatten() } else { None };
-            fresh.push((situation, life, accepting, way));
+            let way = if life == Life::Alive { self.chars.known_way(at).ok().flatten() } else { None };
+            kept.push((situation, life, accepting, way));
         }
-        let fuel = (self.calculus.fuel, self.calculus.fuel_limit);
-        self.calculus = copy.finish();
-        (self.calculus.fuel, self.calculus.fuel_limit) = fuel;
-        let dead = self.states[DEAD as usize].clone();
-        self.states.clear();
-        self.ids.clear();
-        self.transitions.clear();
-        self.by_character.clear();
+        let mut fresh = CharDfa::new(copy.finish(), self.chars.captures, self.chars.limits);
+        (fresh.calculus.fuel, fresh.calculus.fuel_limit) = (self.chars.calculus.fuel, self.chars.calculus.fuel_limit);
+        self.chars = fresh;
         self.middles.clear();
-        self.middle_ids.clear();
         self.char_loops.clear();
         self.saturated.clear();
-        self.nearest = FxHashMap::default();
-        self.ways = Ways::default();
-        self.lower_terms = FxHashMap::default();
-        self.undecided = FxHashSet::default();
         self.truncated.clear();
-        self.extra_memory = 0;
-        self.add(dead);
-        let mut new = Vec::with_capacity(fresh.len());
-        for (situation, life, accepting, way) in fresh {
-            let id = self.intern(situation);
+        self.note_memory();
+        let mut new = Vec::with_capacity(kept.len());
+        for (situation, life, accepting, way) in kept {
+            let id = self.chars.intern(situation);
             if id != DEAD {
-                self.states[id as usize].life = life;
-                self.states[id as usize].accepting = accepting;
+                self.chars.states[id as usize].life = life;
+                self.chars.states[id as usize].accepting = accepting;
                 if let Some(way) = way {
-                    self.ways.keep(id, &way);
+                    self.chars.ways.keep(id, &way);
                 }
             }
             new.push(id);
@@ -213,7 +203,7 @@ impl RegexAutomaton {
         for (&at, (_, middle)) in new[1..].iter().zip(parts) {
             ids.push(match middle {
                 None => StateId(at),
-                Some((node, bytes)) if at != DEAD => self.living_middle(at, node, bytes),
+                Some((node, bytes)) if at != DEAD => self.middles.enter_alive(&mut self.chars, at, node, bytes),
                 Some(_) => StateId::DEAD,
             });
         }

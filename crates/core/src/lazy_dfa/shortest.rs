@@ -8,18 +8,16 @@
 //! equally promising states the one nearest to its end comes first. The states along the way that is found keep theirs, and
 //! later searches end where they meet one, or a plain term.
 
-use crate::automaton::{Automaton, Completion, StateId};
-use crate::derivative::derive::STEP;
+use crate::derivative::calculus::STEP;
 use crate::error::{Error, Result};
-use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
-use crate::expression::facts::flag;
-use crate::expression::minterms::{Minterm, SPECIAL};
-use crate::lazy_dfa::dfa::RegexAutomaton;
-use crate::lazy_dfa::mid_char::written;
+use crate::expression::info::flag;
+use crate::expression::minterms::Minterm;
+use crate::expression::node::{ANYTHING, EMPTY, Expr, ExprId, UNBOUND};
+use crate::lazy_dfa::char_dfa::CharDfa;
 use crate::lazy_dfa::states::{CharState, DEAD, State};
-use crate::lazy_dfa::utf8::Target;
-use crate::symbols;
-use rustc_hash::{FxHashMap, FxHashSet};
+use crate::lazy_dfa::ways::Way;
+use crate::symbols::{push, width};
+use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -28,27 +26,6 @@ const MOST_LOOKED_AT: u32 = 10_000;
 
 /// What a search may add to the memory held: one part of so many of the limit.
 const SHARE_OF_MEMORY: u64 = 16;
-
-/// The first step of a shortest way from a state to a match.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Way {
-    character: u32,
-    next: CharState,
-    /// The bytes of the whole way.
-    bytes: u32,
-}
-
-fn width(character: u32) -> u32 {
-    char::from_u32(character).map_or(1, char::len_utf8) as u32
-}
-
-fn push(character: u32, text: &mut Vec<u8>) {
-    match char::from_u32(character) {
-        Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-        None if character >= SPECIAL => text.extend_from_slice(&symbols::encode(character - SPECIAL)),
-        None => {}
-    }
-}
 
 /// How a state was reached: the bytes so far, the state before, the character between.
 type Reached = FxHashMap<CharState, (u32, CharState, u32)>;
@@ -59,54 +36,15 @@ type Rest = (CharState, Vec<u8>);
 /// The best end of a way that a search has come to: the bytes of the whole way, and the state from which the rest is known.
 type Goal = Option<(u32, CharState)>;
 
-impl RegexAutomaton {
-    /// See [`Automaton::shortest_completion`]; of a plain term without stepping.
-    pub(crate) fn completion(&mut self, state: StateId, work: u64) -> Result<Completion> {
-        let (sources, mut all_plain) = (self.finishes(state)?, true);
-        for &(from, _) in &sources {
-            all_plain &= self.calculus.arena.is(self.states[from as usize].term, flag::PLAIN);
-        }
-        if all_plain {
-            let mut nearest = (u64::MAX, 0);
-            for (index, &(from, _)) in sources.iter().enumerate().filter(|_| sources.len() > 1) {
-                nearest = nearest.min((self.calculus.cost(self.states[from as usize].term)?, index));
-            }
-            let Some(&(from, character)) = sources.get(nearest.1) else { return Ok(Completion::default()) };
-            let mut text = self.rest_of_character(state, character)?;
-            self.calculus.write_cheapest(self.states[from as usize].term, &mut text)?;
-            let is_only = self.parts(state).1.is_none() && self.is_one_text(self.states[from as usize].term);
-            return Ok(Completion { text, is_shortest: true, is_only });
-        }
-        let mut known: Option<(Vec<u8>, (Minterm, u32))> = None;
-        let mut least = u32::MAX;
-        for &(from, character) in &sources {
-            least = least.min(self.remaining(from)?);
-            if let Some(way) = self.known_way(from)?
-                && known.as_ref().is_none_or(|(best, _)| way.len() < best.len())
-            {
-                known = Some((way, character));
-            }
-        }
-        let most = known.as_ref().map_or(u32::MAX, |(way, _)| u32::try_from(way.len()).unwrap_or(u32::MAX));
-        let mut is_shortest = most <= least;
-        if !is_shortest {
-            let work = if known.is_some() { work } else { self.calculus.fuel };
-            let (found, is_exhaustive) = self.search_within(&sources, most, work)?;
-            is_shortest = is_exhaustive;
-            if let Some((from, rest)) = found {
-                let character = sources.iter().find(|source| source.0 == from).map_or((0, 0), |source| source.1);
-                known = Some((rest, character));
-            }
-        }
-        let Some((way, character)) = known else { return Err(self.calculus.spent()) };
-        let mut text = self.rest_of_character(state, character)?;
-        text.extend(way);
-        Ok(Completion { text, is_shortest, is_only: false })
+impl CharDfa {
+    /// The bytes of the cheapest text of a state whose term is plain.
+    pub(crate) fn cost_of(&mut self, state: CharState) -> Result<u64> {
+        self.cheapest.cost(&mut self.calculus, self.states[state as usize].term)
     }
 
     /// Looks for a way of fewer bytes than `most` with a share of the work and of the memory: where it begins, and its text.
     /// And whether there is surely no shorter one.
-    fn search_within(
+    pub(crate) fn search_within(
         &mut self,
         sources: &[(CharState, (Minterm, u32))],
         most: u32,
@@ -137,7 +75,7 @@ impl RegexAutomaton {
             bytes = bytes.saturating_add(width(character));
             characters.push(character);
             if is_exhaustive {
-                self.nearest.insert(parent, Way { character, next: at, bytes });
+                self.ways.nearest.insert(parent, Way { character, next: at, bytes });
             }
             at = parent;
         };
@@ -177,11 +115,11 @@ impl RegexAutomaton {
                 continue;
             }
             let term = self.states[at as usize].term;
-            let rest = match self.nearest.get(&at).map(|way| way.bytes) {
+            let rest = match self.ways.nearest.get(&at).map(|way| way.bytes) {
                 Some(bytes) => Some(bytes),
                 None if self.accepting(at)? => Some(0),
                 None if self.calculus.arena.is(term, flag::PLAIN) => {
-                    Some(u32::try_from(self.calculus.cost(term)?).unwrap_or(u32::MAX))
+                    Some(u32::try_from(self.cheapest.cost(&mut self.calculus, term)?).unwrap_or(u32::MAX))
                 }
                 None => None,
             };
@@ -219,7 +157,7 @@ impl RegexAutomaton {
     }
 
     /// Whether a plain term has no choice: one text matches, and no other.
-    fn is_one_text(&self, term: ExprId) -> bool {
+    pub(crate) fn is_one_text(&self, term: ExprId) -> bool {
         let arena = &self.calculus.arena;
         let partition = &self.calculus.partition;
         let mut rest = term;
@@ -243,21 +181,21 @@ impl RegexAutomaton {
     /// Appends the text of the way that is known from a state.
     pub(crate) fn follow(&mut self, from: CharState, text: &mut Vec<u8>) -> Result<()> {
         let mut at = from;
-        while let Some(way) = self.nearest.get(&at) {
+        while let Some(way) = self.ways.nearest.get(&at) {
             push(way.character, text);
             at = way.next;
         }
         self.calculus.spend(text.len() as u64)?;
         let term = self.states[at as usize].term;
         if !self.accepting(at)? && self.calculus.arena.is(term, flag::PLAIN) {
-            self.calculus.write_cheapest(term, text)?;
+            self.cheapest.write_cheapest(&mut self.calculus, term, text)?;
         }
         Ok(())
     }
 
-    /// So many characters at least lead from a state to a match.
-    fn remaining(&mut self, state: CharState) -> Result<u32> {
-        if let Some(way) = self.nearest.get(&state) {
+    /// A lower bound, in bytes, on the distance from a state to a match.
+    pub(crate) fn remaining(&mut self, state: CharState) -> Result<u32> {
+        if let Some(way) = self.ways.nearest.get(&state) {
             return Ok(way.bytes);
         }
         let State { term, buffer, .. } = self.states[state as usize];
@@ -319,43 +257,5 @@ impl RegexAutomaton {
             rest = tail;
         }
         sum.max(arena.info(sequence).min_len)
-    }
-
-    /// The states after the character that is being written, alive, and a character that leads to each.
-    fn finishes(&mut self, state: StateId) -> Result<Vec<(CharState, (Minterm, u32))>> {
-        let (at, middle) = self.parts(state);
-        let Some((node, bytes)) = middle else { return Ok(vec![(at, (0, 0))]) };
-        let mut seen = FxHashSet::default();
-        let mut found = Vec::new();
-        for (m, c) in self.inside_character(at, node, bytes) {
-            self.calculus.spend(1)?;
-            let next = self.walk(at, m, c)?;
-            if next != DEAD && seen.insert(next) {
-                found.push((next, (m, c)));
-            }
-        }
-        Ok(found)
-    }
-
-    /// What is missing of the character that is being written, as a character of a minterm.
-    fn rest_of_character(&mut self, state: StateId, (m, c): (Minterm, u32)) -> Result<Vec<u8>> {
-        let mut rest = Vec::new();
-        let mut at = state;
-        while let (_, Some((node, bytes))) = self.parts(at) {
-            if self.captures {
-                push(c, &mut rest);
-                rest.drain(..rest.len().min(written(bytes) as usize));
-                break;
-            }
-            let leads = (0x80..0xC0).find(|&byte| match self.decoder.next(node, byte) {
-                Target::Minterm(found) => found == m,
-                Target::Node(child) => self.decoder.reach(child).any(|found| found == m),
-                Target::Dead => false,
-            });
-            let Some(byte) = leads else { break };
-            rest.push(byte);
-            at = self.step(at, byte)?;
-        }
-        Ok(rest)
     }
 }

@@ -188,6 +188,23 @@ impl Decoder {
     }
 }
 
+/// One more byte of a character: the first stands lowest.
+pub(crate) fn append(bytes: u32, byte: u8) -> u32 {
+    bytes | u32::from(byte) << (8 * written(bytes))
+}
+
+/// How many bytes there are.
+pub(crate) fn written(bytes: u32) -> u32 {
+    4 - bytes.leading_zeros() / 8
+}
+
+/// The character that some bytes encode.
+pub(crate) fn character(bytes: u32) -> u32 {
+    let bytes = bytes.to_le_bytes();
+    let len = bytes.iter().position(|&b| b == 0).unwrap_or(4);
+    std::str::from_utf8(&bytes[..len]).ok().and_then(|s| s.chars().next()).map_or(0, u32::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

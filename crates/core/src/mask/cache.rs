@@ -1,20 +1,15 @@
 //! Finished masks by state, bounded in bytes; the least recently used go first.
 
-use super::bits::{set, unset};
 use crate::automaton::StateId;
+use crate::bits::{set, unset};
+use crate::lru::Lru;
 use crate::vocabulary::slices::ClassSlice;
-use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::sync::Arc;
 
-/// There is room for so many masks from the start.
+/// The initial capacity, in masks.
 const EXPECTED: usize = 48;
 /// What an entry costs beyond its words: the map's slot and the entry itself.
 const OVERHEAD: usize = 64;
-
-struct Entry {
-    mask: Mask,
-    used: u64,
-}
 
 /// A mask, or what it is a copy of.
 pub(crate) enum Mask {
@@ -76,16 +71,11 @@ impl Mask {
 }
 
 /// Masks of states.
-pub(crate) struct MaskCache {
-    entries: FxHashMap<StateId, Entry>,
-    bytes: usize,
-    clock: u64,
-}
+pub(crate) struct MaskCache(Lru<StateId, Mask>);
 
 impl Default for MaskCache {
     fn default() -> Self {
-        let entries = FxHashMap::with_capacity_and_hasher(EXPECTED, FxBuildHasher);
-        MaskCache { entries, bytes: 0, clock: 0 }
+        MaskCache(Lru::with_capacity(EXPECTED))
     }
 }
 
@@ -93,62 +83,45 @@ impl MaskCache {
     /// Writes the mask of `state`, which is then the most recently used, if it is here.
     #[inline]
     pub(crate) fn write(&mut self, state: StateId, row: &mut [u32], eos_token_ids: &[u32]) -> bool {
-        self.clock += 1;
-        let Some(entry) = self.entries.get_mut(&state) else { return false };
-        entry.used = self.clock;
-        if let Mask::Like { of, .. } = entry.mask {
-            let Some(other) = self.entries.get_mut(&of) else { return false };
-            other.used = self.clock;
-            other.mask.write(row, eos_token_ids);
+        let of = match self.0.get(&state) {
+            None => return false,
+            Some(&Mask::Like { of, .. }) => of,
+            Some(mask) => {
+                mask.write(row, eos_token_ids);
+                return true;
+            }
+        };
+        let Some(other) = self.0.get(&of) else { return false };
+        other.write(row, eos_token_ids);
+        if let Some(mask) = self.0.get(&state) {
+            mask.write(row, eos_token_ids);
         }
-        self.entries[&state].mask.write(row, eos_token_ids);
         true
     }
 
     /// Whether the mask of `state` is here.
     pub(crate) fn has(&self, state: StateId) -> bool {
-        self.entries.contains_key(&state)
+        self.0.holds(&state)
     }
 
     /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
     pub(crate) fn insert(&mut self, state: StateId, mask: Mask, budget: usize) {
-        let cost = mask.bytes();
-        if cost > budget {
-            return;
-        }
-        self.shrink(budget - cost);
-        self.clock += 1;
-        if let Some(old) = self.entries.insert(state, Entry { mask, used: self.clock }) {
-            self.bytes -= old.mask.bytes();
-        }
-        self.bytes += cost;
+        let bytes = mask.bytes();
+        self.0.insert(state, mask, bytes, budget);
     }
 
-    /// Drops masks until no more than `budget` bytes are held: a quarter at a time, so that a drop costs little on average.
+    /// Drops masks until no more than `budget` bytes are held.
     pub(crate) fn shrink(&mut self, budget: usize) {
-        while self.bytes > budget {
-            let mut ages: Vec<u64> = self.entries.values().map(|entry| entry.used).collect();
-            let nth = ages.len() / 4;
-            let (_, &mut limit, _) = ages.select_nth_unstable(nth);
-            let bytes = &mut self.bytes;
-            self.entries.retain(|_, entry| {
-                let keep = entry.used > limit;
-                if !keep {
-                    *bytes -= entry.mask.bytes();
-                }
-                keep
-            });
-        }
+        self.0.shrink(budget);
     }
 
     /// Drops all masks and the room they took.
     pub(crate) fn clear(&mut self) {
-        self.entries = FxHashMap::default();
-        self.bytes = 0;
+        self.0.clear();
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.0.cost()
     }
 }
 

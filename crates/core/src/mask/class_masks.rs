@@ -1,34 +1,46 @@
-//! Masks without walking the whole tree: closures, slices, exits.
+//! Masks without a walk over the whole trie: character loops, slices of the vocabulary, exits.
 //!
 //! Where the automaton knows that a class of characters keeps a state alive ([`CharLoop`]), the tokens wholly of that
 //! class are copied from the vocabulary's slices; what can leave the class is found by where the leaving bytes stand in
-//! the tree, and stepped. Nothing is taken for granted beyond what the closure claims: the rest is stepped.
+//! the trie, and stepped. A mask relies on nothing but what the loop claims: all other tokens are stepped.
 
-use super::bits::{is_set, set, unset};
 use super::trie_walk::{Fuel, Path, step_bytes};
 use crate::automaton::StateId;
+use crate::bits::{is_set, members, set, unset};
 use crate::codepoints::CodePoints;
 use crate::error::Result;
 use crate::mask::hints::{CharLoop, CharLoopSets, MaskHints};
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::occurrences::Occurrences;
-use crate::vocabulary::slices::{ClassSlice, Slices, members};
+use crate::vocabulary::slices::{ClassSlice, Slices};
 use crate::vocabulary::trie::NO_TOKEN;
 use rustc_hash::FxHashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Beyond so many places where a class may be left, walking is as cheap.
+/// With more places than this where a class may be left, walking is as cheap.
 const MOST_EXITS: usize = 30_000;
-/// Beyond so many tokens that are longer than a closure reaches, walking is as cheap.
+/// With more tokens than this that are longer than a loop reaches, walking is as cheap.
 const MOST_LONGER: usize = 4_000;
 /// A class of no more characters in ASCII, and no more in all, has its texts in few places of the tree.
 const FEW_IN_ASCII: usize = 12;
 const FEW_CHARACTERS: usize = 1_024;
-/// How many closures are remembered for one constraint.
+/// The most character loops that are remembered for one constraint.
 const MOST_PLANS: usize = 64;
 
-/// A closure as masks.
+/// Whether masks are made by the fast ways. All give the same masks; tests compare them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FastPaths {
+    /// Where they pay.
+    #[default]
+    WherePaying,
+    /// Never: every mask is a walk.
+    Never,
+    /// Wherever they are possible.
+    Always,
+}
+
+/// A character loop as masks.
 struct Plan {
     known: Arc<Known>,
     reach: u32,
@@ -36,7 +48,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// Whether so many characters of the class are alive, if the closure tells.
+    /// Whether so many characters of the class are alive, if the loop tells.
     fn decides(&self, characters: u32) -> Option<bool> {
         (characters <= self.reach || self.beyond_is_dead).then_some(characters <= self.reach)
     }
@@ -51,7 +63,7 @@ struct Exits {
     tokens: Box<[u32]>,
 }
 
-/// What a closure's class and exits come to.
+/// The slice of a loop's class, and its exits in the vocabulary.
 struct Known {
     slice: Arc<ClassSlice>,
     /// In how many places of the tree the class may be left.
@@ -61,7 +73,7 @@ struct Known {
     roots: Option<Box<[Range<usize>]>>,
 }
 
-/// The closures met so far, by the place of their classes in memory, which they keep alive.
+/// The character loops met so far, by the address of their classes, which they keep alive.
 #[derive(Default)]
 pub(crate) struct Plans {
     /// `None`: the class may be left in so many places that walking is as cheap.
@@ -167,7 +179,7 @@ impl Maker<'_> {
         Ok(dead)
     }
 
-    /// The tokens that leave a closure by an exit in ASCII.
+    /// The tokens that leave a loop by an exit in ASCII.
     fn leave_by(&mut self, state: StateId, plan: &Plan, row: &mut [u32]) -> Result<u64> {
         let mut steps = 0;
         for &byte in &plan.known.exits.bytes {
@@ -207,8 +219,8 @@ impl Maker<'_> {
     }
 
     /// Where a class may be left, if that is in few places, and in how many.
-    fn exits(&self, closure: &CharLoopSets, roots: Option<&[Range<usize>]>) -> Option<(Exits, usize)> {
-        let ranges = closure.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
+    fn exits(&self, sets: &CharLoopSets, roots: Option<&[Range<usize>]>) -> Option<(Exits, usize)> {
+        let ranges = sets.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
         let bytes: Box<[u8]> = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8).collect();
         let places: usize = match roots {
             Some(roots) => roots.iter().map(ExactSizeIterator::len).sum(),
@@ -218,7 +230,7 @@ impl Maker<'_> {
             return None;
         }
         let most = if self.always { usize::MAX } else { MOST_LONGER };
-        let tokens = self.slices.with_any(&closure.exits, most)?;
+        let tokens = self.slices.with_any(&sets.exits, most)?;
         Some((Exits { bytes, tokens: tokens.into() }, places))
     }
 
@@ -260,10 +272,10 @@ impl Maker<'_> {
         tokens.for_each(|token| unset(row, token));
     }
 
-    /// The closure of a state, if using it is cheaper than walking. `before`: characters already in the token.
+    /// The character loop of a state, if using it is cheaper than walking. `before`: characters already in the token.
     fn plan(&mut self, state: StateId, before: u32) -> Result<Option<Plan>> {
-        let Some(closure) = self.automaton.char_loop(state)? else { return Ok(None) };
-        let CharLoop { sets, reach, beyond_is_dead } = closure;
+        let Some(found) = self.automaton.char_loop(state)? else { return Ok(None) };
+        let CharLoop { sets, reach, beyond_is_dead } = found;
         let address = Arc::as_ptr(&sets) as usize;
         let known = match self.plans.by_address.get(&address) {
             Some((_, known)) => known.clone(),
@@ -284,8 +296,8 @@ impl Maker<'_> {
         Ok((cheap || self.always).then_some(Plan { known, reach, beyond_is_dead }))
     }
 
-    /// Mends `row`, which has the tokens of the plan's class and of those that begin with `begins`, where they have more
-    /// characters than the closure reaches. `before`: characters before the plan's state.
+    /// Corrects `row`, which has the tokens of the plan's class and of those that begin with `begins`, where they have more
+    /// characters than the loop reaches. `before`: characters before the plan's state.
     fn keep_within(
         &mut self,
         plan: &Plan,

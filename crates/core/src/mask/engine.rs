@@ -1,15 +1,16 @@
 //! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
 
-use super::bits::{is_set, set, unset};
 use super::budget::distance::{Distances, Ground, WORK};
 use super::budget::fill::{Decided, Together};
-use super::budget::spelling::Spelled;
+use super::budget::spelled::Spelled;
 use super::cache::{Mask, MaskCache};
-use super::class_masks::{Maker, Plans, set_duplicates};
+use super::class_masks::{FastPaths, Maker, Plans, set_duplicates};
 use super::neighbour::{Neighbour, Recent};
+use super::slots::{Slot, Slots};
 use super::token_liveness::Liveness;
 use super::trie_walk::{Fuel, Path, step_bytes, walk_all, walk_specials};
 use crate::automaton::{StateId, step_symbol};
+use crate::bits::{is_set, members, set, unset};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -17,10 +18,10 @@ use crate::mask::hints::{MaskHints, TokenBounds};
 use crate::symbols;
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::occurrences::Occurrences;
-use crate::vocabulary::slices::{COUNTED, Slices, members};
+use crate::vocabulary::slices::{COUNTED, Slices};
 use crate::vocabulary::trie::MAX_DEPTH;
 use rustc_hash::FxHashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// How many bytes are stepped over with one filling of fuel.
 pub(crate) const CHUNK: usize = 256;
@@ -28,24 +29,8 @@ pub(crate) const CHUNK: usize = 256;
 /// A mask that is looked for in more places of the tree is compared with others first.
 const MOST_PLACES: usize = 4_000;
 
-/// So many tokens at most are decided one by one where two states that others share do not agree on them.
+/// The most tokens that are decided one by one where the lower and the upper bound of a state do not agree on them.
 const MOST_BETWEEN: u32 = 2_000;
-
-/// The place in which a matcher keeps its state, so that a rebuilt table can renumber it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(u32);
-
-/// Whether masks are made by the fast ways. All give the same masks; tests compare them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FastPaths {
-    /// Where they pay.
-    #[default]
-    WherePaying,
-    /// Never: every mask is a walk.
-    Never,
-    /// Wherever they are possible.
-    Always,
-}
 
 /// What came of stepping over some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +59,7 @@ pub(crate) struct Engine {
     ends: FxHashMap<StateId, bool>,
     /// By two states that others lie between: the tokens that may follow the one and not the other; `None`: they are many.
     between: FxHashMap<(StateId, StateId), Option<Arc<[u32]>>>,
-    slots: Vec<StateId>,
-    free: Vec<u32>,
-    /// Places that were given back while the engine was busy.
-    closed: Arc<Mutex<Vec<Slot>>>,
+    slots: Slots,
     /// Grows when states are renumbered.
     generation: u64,
     path: Box<Path>,
@@ -105,9 +87,7 @@ impl Engine {
             distances: Distances::default(),
             ends: FxHashMap::default(),
             between: FxHashMap::default(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            closed,
+            slots: Slots::new(closed),
             generation: 0,
             path: Box::new([StateId::DEAD; MAX_DEPTH + 2]),
             fuel: Fuel { left: limits.fuel, allowed: limits.fuel },
@@ -127,7 +107,7 @@ impl Engine {
         self.liveness.bytes()
             + self.distances.bytes()
             + self.ends.capacity() * 6
-            + self.slots.capacity() * 4
+            + self.slots.bytes()
             + self.between.values().flatten().map(|tokens| tokens.len() * 4 + 64).sum::<usize>()
     }
 
@@ -136,39 +116,23 @@ impl Engine {
         self.generation
     }
 
-    /// A new place, at the start of the text.
+    /// A new place, at the start of the text if no state is given.
     pub(crate) fn open(&mut self, state: Option<StateId>) -> Slot {
-        self.close_waiting();
         let state = state.unwrap_or_else(|| self.automaton.start());
-        match self.free.pop() {
-            Some(index) => {
-                self.slots[index as usize] = state;
-                Slot(index)
-            }
-            None => {
-                self.slots.push(state);
-                Slot(self.slots.len() as u32 - 1)
-            }
-        }
-    }
-
-    fn close_waiting(&mut self) {
-        let waiting = std::mem::take(&mut *self.closed.lock().unwrap_or_else(PoisonError::into_inner));
-        waiting.into_iter().for_each(|slot| self.close(slot));
+        self.slots.open(state)
     }
 
     pub(crate) fn close(&mut self, slot: Slot) {
-        self.slots[slot.0 as usize] = StateId::DEAD;
-        self.free.push(slot.0);
+        self.slots.close(slot);
     }
 
     #[inline]
     pub(crate) fn state(&self, slot: Slot) -> StateId {
-        self.slots[slot.0 as usize]
+        self.slots.state(slot)
     }
 
     pub(crate) fn set_state(&mut self, slot: Slot, state: StateId) {
-        self.slots[slot.0 as usize] = state;
+        self.slots.set(slot, state);
     }
 
     pub(crate) fn start(&self) -> StateId {
@@ -196,7 +160,7 @@ impl Engine {
 
     /// Forgets everything but the states that matchers are in.
     pub(crate) fn reclaim(&mut self) {
-        self.close_waiting();
+        self.slots.close_waiting();
         self.masks.clear();
         self.plans.clear();
         self.recent.clear();
@@ -204,17 +168,11 @@ impl Engine {
         let bounds = std::mem::take(&mut self.distances).bounds;
         self.ends = FxHashMap::default();
         self.between = FxHashMap::default();
-        let mut roots: Vec<StateId> = self.slots.iter().copied().filter(|&state| state != StateId::DEAD).collect();
-        roots.sort_unstable();
-        roots.dedup();
+        let roots = self.slots.states();
         self.refuel(self.limits.fuel);
         let renumbered = self.automaton.retain(&roots);
         self.generation += 1;
-        for state in self.slots.iter_mut().filter(|state| **state != StateId::DEAD) {
-            if let Ok(index) = roots.binary_search(state) {
-                *state = renumbered[index];
-            }
-        }
+        self.slots.renumber(&roots, &renumbered);
         // Masks were made by these: whoever was let in by them must not be turned away.
         for (old, new) in roots.iter().zip(&renumbered) {
             if let Some(&known) = bounds.get(old) {
@@ -313,7 +271,7 @@ impl Engine {
         };
         let runs = |byte| vocabulary.runs(occurrences, byte);
         let bounds = TokenBounds { characters: COUNTED as u32, runs: &runs };
-        let Some(coarse) = self.automaton.saturate(state, &bounds)? else {
+        let Some(representatives) = self.automaton.saturate(state, &bounds)? else {
             if let Some(shared) = self.make_shared(state, row, vocabulary)? {
                 let budget = self.mask_budget();
                 self.masks.insert(state, Mask::Like { of: shared, without: Box::default() }, budget);
@@ -323,18 +281,18 @@ impl Engine {
         };
         // PERF: tokens of up to COUNTED characters cannot tell the two apart, and few are longer: in a form with strings of
         // up to 120 characters the median cold step takes 3 µs instead of 14.
-        let without = match coarse.low {
+        let without = match representatives.low {
             None => {
-                self.write_shared(coarse.high, row, vocabulary)?;
+                self.write_shared(representatives.high, row, vocabulary)?;
                 let without = self.maker(vocabulary, slices, occurrences).too_long(state, row)?;
                 self.fuel.spend(slices.longer().len() as u64)?;
                 without
             }
             Some(low) => {
-                let Some(between) = self.between(low, coarse.high, row, vocabulary)? else {
+                let Some(between) = self.between(low, representatives.high, row, vocabulary)? else {
                     return self.make_own(state, row, vocabulary);
                 };
-                self.write_shared(coarse.high, row, vocabulary)?;
+                self.write_shared(representatives.high, row, vocabulary)?;
                 let mut without = Vec::new();
                 for &token in between.iter() {
                     let is_allowed = if vocabulary.is_eos(token) {
@@ -355,7 +313,7 @@ impl Engine {
         };
         without.iter().for_each(|&token| unset(row, token));
         let budget = self.mask_budget();
-        self.masks.insert(state, Mask::Like { of: coarse.high, without: without.into() }, budget);
+        self.masks.insert(state, Mask::Like { of: representatives.high, without: without.into() }, budget);
         Ok(())
     }
 
@@ -639,8 +597,8 @@ impl Engine {
     ) -> Result<Option<(Vec<u32>, Decided)>> {
         let always = self.fast == FastPaths::Always;
         let found = self.attempt(|engine| {
+            let state = engine.state(slot);
             let Engine { recent, automaton, .. } = engine;
-            let state = engine.slots[slot.0 as usize];
             let Some(found) = recent.neighbour(&mut **automaton, vocabulary, state, always)? else { return Ok(None) };
             let is_cheap = automaton.is_self_loop(found.of)?;
             Ok(Some((found, is_cheap)))

@@ -1,19 +1,20 @@
 //! Automaton × vocabulary → masks: for each state, the tokens that some continuation follows.
 
-pub(crate) mod bits;
 pub(crate) mod budget;
 pub(crate) mod cache;
 pub(crate) mod class_masks;
 pub(crate) mod engine;
 pub mod hints;
 pub(crate) mod neighbour;
+mod slots;
 pub(crate) mod target_walk;
 pub(crate) mod token_liveness;
 pub(crate) mod trie_walk;
-pub(crate) mod words;
+pub(crate) mod word_merge;
 
-pub use engine::FastPaths;
-pub(crate) use engine::{CHUNK, Engine, Slot, Step};
+pub use class_masks::FastPaths;
+pub(crate) use engine::{CHUNK, Engine, Step};
+pub(crate) use slots::Slot;
 
 use crate::automaton::StateId;
 use crate::error::{Error, Result};

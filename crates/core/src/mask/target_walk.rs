@@ -9,9 +9,9 @@
 //! [`MaskHints::all_bytes`]: crate::mask::hints::MaskHints::all_bytes
 //! [`MaskHints::literal`]: crate::mask::hints::MaskHints::literal
 
-use super::bits::set;
 use super::class_masks::Maker;
 use crate::automaton::StateId;
+use crate::bits::set;
 use crate::error::Result;
 use crate::mask::hints::Literal;
 use crate::vocabulary::trie::NO_TOKEN;

@@ -77,3 +77,9 @@ impl fmt::Display for MatchError {
 }
 
 impl std::error::Error for MatchError {}
+
+impl From<Error> for MatchError {
+    fn from(error: Error) -> Self {
+        MatchError::Core(error)
+    }
+}

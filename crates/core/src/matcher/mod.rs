@@ -2,21 +2,21 @@
 
 mod describe;
 mod error;
+mod explain;
+mod forced;
 
 pub use describe::{describe, expectation};
 pub use error::{MatchError, Rejection};
 
 use crate::automaton::StateId;
+use crate::bits::set;
 use crate::codepoints::CodePoints;
-use crate::error::{Error, Result};
-use crate::mask::{CHUNK, CompiledConstraint, Engine, Slot, Step};
+use crate::cut_characters::begun_bytes;
+use crate::error::Result;
+use crate::mask::{CHUNK, CompiledConstraint, Slot, Step};
 use crate::symbols;
-use crate::vocabulary::slices::may_become;
 use std::borrow::Cow;
 use std::sync::Arc;
-
-/// How many bytes [`Matcher::forced_bytes`] looks ahead.
-const FORCED_AT_MOST: usize = 4096;
 
 /// A call that can be taken back.
 #[derive(Debug, Clone, Copy)]
@@ -66,15 +66,6 @@ impl Matcher {
         if symbols::has_special(&self.text) { symbols::split(&self.text).0.into() } else { (&self.text[..]).into() }
     }
 
-    /// What a token writes: its bytes, or, where the language has it as a special token, the bytes that stand for it.
-    fn symbols_of(&self, token: u32) -> Option<Cow<'_, [u8]>> {
-        match self.constraint.vocabulary().token_bytes(token) {
-            Some(bytes) if !bytes.is_empty() => Some(plain(bytes)),
-            _ if self.constraint.engine().has_special(token) => Some(symbols::encode(token).to_vec().into()),
-            _ => None,
-        }
-    }
-
     /// Writes the mask of the tokens that may come next: bit `i % 32` of word `i / 32` is token `i`.
     ///
     /// `out` has at least [`Matcher::mask_words`] words; those beyond are cleared.
@@ -101,7 +92,7 @@ impl Matcher {
     fn fill_ended(&self, out: &mut [u32]) {
         out.fill(0);
         for &id in self.constraint.vocabulary().eos_token_ids() {
-            out[id as usize / 32] |= 1 << (id % 32);
+            set(out, id);
         }
     }
 
@@ -155,7 +146,7 @@ impl Matcher {
     /// # Errors
     /// [`Error::Limit`].
     pub fn allows(&self, token: u32) -> Result<bool> {
-        let symbols = self.symbols_of(token);
+        let symbols = symbols_of(&self.constraint, token);
         let mut engine = self.constraint.engine();
         if self.constraint.vocabulary().is_eos(token) {
             let state = engine.state(self.slot);
@@ -181,8 +172,7 @@ impl Matcher {
         if is_eos && (self.ended || self.is_accepting()) {
             return self.advance_eos(token);
         }
-        let symbols = self.symbols_of(token).map(Cow::into_owned);
-        match symbols {
+        match symbols_of(&constraint, token) {
             Some(bytes) if !self.ended => match self.take(&bytes)? {
                 Step::To(_) => Ok(()),
                 _ => match constraint.vocabulary().token_bytes(token) {
@@ -310,7 +300,8 @@ impl Matcher {
     /// [`Error::Limit`].
     pub fn validate(&self, tokens: &[u32]) -> Result<usize> {
         let vocabulary = self.constraint.vocabulary();
-        let symbols: Vec<Option<Cow<'_, [u8]>>> = tokens.iter().map(|&token| self.symbols_of(token)).collect();
+        let symbols: Vec<Option<Cow<'_, [u8]>>> =
+            tokens.iter().map(|&token| symbols_of(&self.constraint, token)).collect();
         let mut engine = self.constraint.engine();
         engine.attempt(|engine| {
             let mut state = engine.state(self.slot);
@@ -357,7 +348,7 @@ impl Matcher {
             return Ok(Vec::new());
         }
         let begun = begun_bytes(&self.text);
-        self.constraint.engine().attempt(|engine| forced(engine, engine.state(self.slot), begun))
+        self.constraint.engine().attempt(|engine| forced::forced(engine, engine.state(self.slot), begun))
     }
 
     /// A shortest text, spelled by tokens, with which the text matches; empty if it does already.
@@ -401,7 +392,7 @@ impl Matcher {
         }
         self.constraint
             .engine()
-            .attempt(|engine| forced_tokens(engine, engine.state(self.slot), begun_bytes(&self.text)))
+            .attempt(|engine| forced::forced_tokens(engine, engine.state(self.slot), begun_bytes(&self.text)))
     }
 
     /// The characters that may come next; within a character, those that it may become.
@@ -413,7 +404,7 @@ impl Matcher {
             return Ok(CodePoints::empty());
         }
         let begun = begun_bytes(&self.text);
-        self.constraint.engine().attempt(|engine| next_characters(engine, engine.state(self.slot), begun))
+        self.constraint.engine().attempt(|engine| forced::next_characters(engine, engine.state(self.slot), begun))
     }
 
     /// The special tokens of the text, each with the number of bytes of text before it.
@@ -427,101 +418,6 @@ impl Matcher {
     /// [`Error::Limit`].
     pub fn marks(&self) -> Result<Vec<(u32, usize, usize)>> {
         self.constraint.marks(&self.text)
-    }
-
-    /// Why `token` is not allowed; `None` if it is.
-    ///
-    /// # Errors
-    /// [`Error::Limit`].
-    pub fn explain(&self, token: u32) -> Result<Option<Rejection>> {
-        if self.allows(token)? {
-            return Ok(None);
-        }
-        match self.constraint.vocabulary().token_bytes(token) {
-            Some(bytes) if !self.ended && !bytes.is_empty() => self.rejection(Some(token), bytes).map(Some),
-            _ => self.unwritable(token).map(Some),
-        }
-    }
-
-    fn text_before(&self) -> String {
-        String::from_utf8_lossy(&self.text()).into_owned()
-    }
-
-    fn expected_after_end(&self) -> String {
-        "nothing but the end: an EOS token was taken".to_owned()
-    }
-
-    fn rejected(&self, token: Option<u32>, bytes: &[u8]) -> Result<MatchError> {
-        Ok(MatchError::Rejected(Box::new(self.rejection(token, bytes)?)))
-    }
-
-    /// The rejection of a token that is no text here: special, empty, out of range, an EOS too early, or anything after EOS.
-    fn unwritable(&self, token: u32) -> Result<Rejection> {
-        let vocabulary = self.constraint.vocabulary();
-        let token_bytes = vocabulary.token_bytes(token).unwrap_or_default().to_vec();
-        let nature = match token as usize {
-            id if id >= vocabulary.len() => {
-                format!("which is not in the vocabulary (ids 0 to {})", vocabulary.len() - 1)
-            }
-            _ if vocabulary.is_eos(token) => "which ends the text".to_owned(),
-            _ if token_bytes.is_empty() => "which is not text".to_owned(),
-            _ => String::new(),
-        };
-        let expected = if self.ended {
-            self.expected_after_end()
-        } else {
-            let begun = begun_bytes(&self.text);
-            let alphabet = vocabulary.alphabet();
-            self.constraint.engine().attempt(|engine| {
-                let state = engine.state(self.slot);
-                let accepting = engine.is_accepting(state);
-                let next = next_characters(engine, state, begun)?;
-                let specials = engine.next_specials(state)?;
-                Ok(describe::expectation(&next, alphabet, &specials, !begun.is_empty(), accepting))
-            })?
-        };
-        let text_before = self.text_before();
-        Ok(Rejection { token_id: Some(token), token_bytes, failed_at: 0, text_before, expected, nature })
-    }
-
-    /// Why `bytes` are no text here. They are stepped over again: a state that was found before may have another number.
-    fn rejection(&self, token: Option<u32>, bytes: &[u8]) -> Result<Rejection> {
-        let bytes = &plain(bytes)[..];
-        let engine = &mut *self.constraint.engine();
-        let step = engine.step_long(engine.state(self.slot), bytes)?;
-        let (failed_at, expected) = match step {
-            Step::FailedAt(index, last) => {
-                let mut written = self.text[self.text.len().saturating_sub(3)..].to_vec();
-                written.extend_from_slice(&bytes[..index]);
-                let mut started = cut_bytes(&written);
-                let mut from = last;
-                if (1..=index).contains(&started) {
-                    // The character began in these bytes: people are told about whole characters.
-                    if let Step::To(before) | Step::NotSpelled(before) =
-                        engine.step(engine.state(self.slot), &bytes[..index - started])?
-                    {
-                        (from, started) = (before, 0);
-                    }
-                }
-                let accepting = engine.is_accepting(from);
-                let begun = if started > 0 { begun_bytes(&written) } else { &[] };
-                let next = next_characters(engine, from, begun)?;
-                let alphabet = self.constraint.vocabulary().alphabet();
-                let specials = engine.next_specials(from)?;
-                (index, describe::expectation(&next, alphabet, &specials, started > 0, accepting))
-            }
-            Step::To(_) | Step::NotSpelled(_) => {
-                (bytes.len(), "other tokens: after this one, no sequence of tokens spells a way to a match".to_owned())
-            }
-        };
-        Ok(Rejection {
-            token_id: token,
-            token_bytes: bytes.to_vec(),
-            failed_at,
-            text_before: self.text_before(),
-            expected,
-            nature: String::new(),
-        })
     }
 }
 
@@ -549,6 +445,15 @@ impl Drop for Matcher {
     }
 }
 
+/// What a token writes: its bytes, or, where the language has it as a special token, the bytes that stand for it.
+fn symbols_of(constraint: &CompiledConstraint, token: u32) -> Option<Cow<'_, [u8]>> {
+    match constraint.vocabulary().token_bytes(token) {
+        Some(bytes) if !bytes.is_empty() => Some(plain(bytes)),
+        _ if constraint.engine().has_special(token) => Some(symbols::encode(token).to_vec().into()),
+        _ => None,
+    }
+}
+
 /// Bytes that are text: none of them begins a special token.
 fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
     if !symbols::has_special(bytes) {
@@ -556,92 +461,6 @@ fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
     // Neither of the two is in any text.
     bytes.iter().map(|&byte| if byte == symbols::MARKER { 0xFE } else { byte }).collect::<Vec<u8>>().into()
-}
-
-/// How many bytes at the end of `text` begin a character that is not complete.
-fn cut_bytes(text: &[u8]) -> usize {
-    for back in 1..=text.len().min(3) {
-        let byte = text[text.len() - back];
-        let length = match byte {
-            0xC0..=0xDF => 2,
-            0xE0..=0xEF => 3,
-            0xF0..=0xFF => 4,
-            0x80..=0xBF => continue,
-            _ => 1,
-        };
-        return if length > back { back } else { 0 };
-    }
-    0
-}
-
-/// The bytes at the end of `text` that begin a character which is not complete.
-fn begun_bytes(text: &[u8]) -> &[u8] {
-    &text[text.len() - cut_bytes(text)..]
-}
-
-/// The characters that may come next after `begun`, the first bytes of one of them.
-fn next_characters(engine: &mut Engine, state: StateId, begun: &[u8]) -> Result<CodePoints> {
-    let next = engine.next_characters(state)?;
-    if begun.is_empty() {
-        return Ok(next);
-    }
-    // What the automaton tells apart may be less than what is written.
-    Ok(next.intersection(&CodePoints::from_ranges([may_become(begun)])))
-}
-
-/// The bytes that every continuation of `state` begins with; those of `begun` are already written of a character.
-fn forced(engine: &mut Engine, mut state: StateId, begun: &[u8]) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut begun, mut started) = (begun, begun.len());
-    while bytes.len() < FORCED_AT_MOST && !engine.is_accepting(state) {
-        let next = next_characters(engine, state, begun)?;
-        if !engine.next_specials(state)?.is_empty() {
-            break;
-        }
-        let (Some(&(first, _)), Some(&(_, last))) = (next.ranges().first(), next.ranges().last()) else { break };
-        let (Some(first), Some(last)) = (char::from_u32(first), char::from_u32(last)) else { break };
-        let (mut low, mut high) = ([0; 4], [0; 4]);
-        let (low, high) = (first.encode_utf8(&mut low).as_bytes(), last.encode_utf8(&mut high).as_bytes());
-        // UTF-8 sorts as code points do: what the first and the last share, all between them share.
-        let shared = low.iter().zip(high).take_while(|(a, b)| a == b).count();
-        let more = low.get(started..shared).unwrap_or_default();
-        // What every text of the language begins with, every text that tokens can spell begins with.
-        let (Step::To(after) | Step::NotSpelled(after)) = engine.step(state, more)? else { break };
-        bytes.extend_from_slice(more);
-        if first != last {
-            break;
-        }
-        (state, begun, started) = (after, &[], 0);
-    }
-    Ok(bytes)
-}
-
-/// The tokens that every continuation of `state` begins with, its text in the fewest tokens; `begun` is as for [`forced`].
-fn forced_tokens(engine: &mut Engine, mut state: StateId, mut begun: &[u8]) -> Result<Vec<u32>> {
-    let (mut tokens, mut count) = (Vec::new(), 0);
-    while count < FORCED_AT_MOST {
-        let text = forced(engine, state, begun)?;
-        let spelled = engine.spelled(&text)?;
-        // An irregular vocabulary may spell this text together with the next only.
-        let is_spelled = text.is_empty() || !spelled.is_empty();
-        tokens.extend(spelled);
-        let (true, Step::To(after)) = (is_spelled, engine.step(state, &text)?) else { break };
-        let special = match engine.next_specials(after)?[..] {
-            [id] if !engine.is_accepting(after) && engine.next_characters(after)?.is_empty() => id,
-            _ => break,
-        };
-        tokens.push(special);
-        let Step::To(behind) = engine.step(after, &symbols::encode(special))? else { break };
-        count += text.len() + 1;
-        (state, begun) = (behind, &[]);
-    }
-    Ok(tokens)
-}
-
-impl From<Error> for MatchError {
-    fn from(error: Error) -> Self {
-        MatchError::Core(error)
-    }
 }
 
 #[cfg(test)]

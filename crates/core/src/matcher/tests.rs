@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Error;
 use crate::limits::Limits;
 use crate::mask::FastPaths;
 use crate::mask::tests::*;

@@ -9,6 +9,7 @@ pub(crate) mod slices;
 mod spelling;
 pub(crate) mod trie;
 
+use crate::bits::set;
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use fingerprint::Fingerprint;
@@ -59,7 +60,7 @@ impl Vocabulary {
                 && eos.binary_search(&(id as u32)).is_err()
             {
                 data.extend_from_slice(bytes);
-                has_bytes[id / 32] |= 1 << (id % 32);
+                set(&mut has_bytes, id as u32);
             }
             let end = u32::try_from(data.len())
                 .map_err(|_| vocabulary("the tokens hold more than 4 GiB of bytes together".to_owned()))?;

@@ -6,7 +6,10 @@
 //! such tree for tokens less their first byte, so that "one byte, then a loop" is as cheap as a loop.
 
 use super::trie::Trie;
+use crate::bits::{is_set, members, set, unset};
 use crate::codepoints::CodePoints;
+use crate::cut_characters::{may_become, whole_and_begun};
+use crate::lru::Lru;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -38,7 +41,7 @@ impl Set {
     fn remove_from(&self, row: &mut [u32]) {
         match self {
             Set::Dense(words) => row.iter_mut().zip(words).for_each(|(to, from)| *to &= !from),
-            Set::List(ids) => ids.iter().for_each(|&id| row[id as usize / 32] &= !(1 << (id % 32))),
+            Set::List(ids) => ids.iter().for_each(|&id| unset(row, id)),
         }
     }
 
@@ -47,15 +50,6 @@ impl Set {
             Set::Dense(words) | Set::List(words) => words.len() * 4,
         }
     }
-}
-
-/// The ids of a bit set, ascending.
-pub(crate) fn members(words: &[u32]) -> impl Iterator<Item = u32> + '_ {
-    words.iter().enumerate().flat_map(|(index, &word)| {
-        std::iter::successors(Some(word), |&rest| Some(rest & rest.wrapping_sub(1)))
-            .take_while(|&rest| rest != 0)
-            .map(move |rest| index as u32 * 32 + rest.trailing_zeros())
-    })
 }
 
 /// Tokens that end inside a character, by what was begun: the characters that it may become, and the tokens.
@@ -87,14 +81,8 @@ pub(crate) struct Slices {
     most_characters: u32,
     /// Tokens that begin with an ASCII byte below which the tree is large.
     begins: Vec<Option<Box<[u32]>>>,
-    classes: Mutex<Classes>,
-}
-
-/// The masks of classes, made as they are asked for.
-#[derive(Debug, Default)]
-struct Classes {
-    by_class: FxHashMap<Arc<CodePoints>, (Arc<ClassSlice>, u64)>,
-    clock: u64,
+    /// The masks of classes, made as they are asked for.
+    classes: Mutex<Lru<Arc<CodePoints>, Arc<ClassSlice>>>,
 }
 
 /// The masks of one class.
@@ -112,7 +100,6 @@ pub(crate) struct ClassSlice {
 impl Slices {
     pub(crate) fn new<'a>(trie: &Trie, words: usize, tokens: impl Iterator<Item = (u32, &'a [u8])>) -> Self {
         let empty = || vec![0u32; words];
-        let set = |row: &mut [u32], id: u32| row[id as usize / 32] |= 1 << (id % 32);
         let mut text = empty();
         let mut beyond_ascii = empty();
         let mut contains: Vec<Vec<u32>> = (0..128).map(|_| empty()).collect();
@@ -125,14 +112,8 @@ impl Slices {
         let mut pairs: Vec<u64> = Vec::new();
         let mut cuts: FxHashMap<(u32, u32), Vec<u32>> = FxHashMap::default();
         for (id, bytes) in tokens {
-            let (whole, cut) = match std::str::from_utf8(bytes) {
-                Ok(whole) => (whole, None),
-                Err(error) if error.error_len().is_none() => {
-                    let (whole, cut) = bytes.split_at(error.valid_up_to());
-                    (std::str::from_utf8(whole).unwrap_or_default(), Some(may_become(cut)))
-                }
-                Err(_) => continue,
-            };
+            let Some((whole, begun)) = whole_and_begun(bytes) else { continue };
+            let cut = (!begun.is_empty()).then(|| may_become(begun));
             set(&mut text, id);
             let mut count = usize::from(cut.is_some());
             let mut beyond = cut.is_some();
@@ -205,10 +186,7 @@ impl Slices {
     /// The masks of `class`.
     pub(crate) fn class<'b>(&self, class: &Arc<CodePoints>, bytes_of: &dyn Fn(u32) -> &'b [u8]) -> Arc<ClassSlice> {
         let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
-        classes.clock += 1;
-        let now = classes.clock;
-        if let Some((slice, used)) = classes.by_class.get_mut(class) {
-            *used = now;
+        if let Some(slice) = classes.get(class) {
             return Arc::clone(slice);
         }
         drop(classes);
@@ -222,14 +200,8 @@ impl Slices {
         });
         let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
         // Each may come to have two masks.
-        let room = (CLASS_BYTES / (self.words * 8 + 256)).max(8);
-        if classes.by_class.len() >= room {
-            let mut ages: Vec<u64> = classes.by_class.values().map(|&(_, used)| used).collect();
-            let nth = ages.len() / 4;
-            let (_, &mut limit, _) = ages.select_nth_unstable(nth);
-            classes.by_class.retain(|_, (_, used)| *used > limit);
-        }
-        classes.by_class.insert(Arc::clone(class), (Arc::clone(&made), now));
+        let bytes = self.words * 8 + 256;
+        classes.insert(Arc::clone(class), Arc::clone(&made), bytes, CLASS_BYTES.max(8 * bytes));
         made
     }
 
@@ -342,7 +314,7 @@ impl Slices {
         let cuts_outside = self.cuts.iter().filter(|&&(lo, hi, _)| !meets(class, lo, hi)).flat_map(|cut| cut.2.iter());
         if outside_tokens <= inside_tokens * 8 {
             for &id in outside.into_iter().flat_map(tokens).chain(cuts_outside) {
-                row[id as usize / 32] &= !(1 << (id % 32));
+                unset(row, id);
             }
             return;
         }
@@ -353,10 +325,10 @@ impl Slices {
             .flat_map(tokens)
             .chain(cuts_inside)
             .copied()
-            .filter(|&id| row[id as usize / 32] >> (id % 32) & 1 == 1 && is_inside(class, bytes_of(id)))
+            .filter(|&id| is_set(row, id) && is_inside(class, bytes_of(id)))
             .collect();
         row.iter_mut().zip(&self.beyond_ascii).for_each(|(to, from)| *to &= !from);
-        keep.into_iter().for_each(|id| row[id as usize / 32] |= 1 << (id % 32));
+        keep.into_iter().for_each(|id| set(row, id));
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
@@ -365,8 +337,7 @@ impl Slices {
         let lists =
             self.characters.capacity() + self.starts.capacity() + self.postings.capacity() + self.longer.capacity() * 2;
         let cuts: usize = self.cuts.iter().map(|cut| cut.2.len() * 4 + 24).sum();
-        let classes =
-            self.classes.lock().unwrap_or_else(PoisonError::into_inner).by_class.len() * (self.words * 8 + 256);
+        let classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner).cost();
         sets + rows * self.words * 4 + lists * 4 + cuts + classes
     }
 }
@@ -410,31 +381,12 @@ fn meets(class: &CodePoints, lo: u32, hi: u32) -> bool {
 
 /// Whether what lies beyond ASCII in `bytes` is in `class`, or can still be.
 fn is_inside(class: &CodePoints, bytes: &[u8]) -> bool {
-    let (whole, cut) = match std::str::from_utf8(bytes) {
-        Ok(whole) => (whole, None),
-        Err(error) => {
-            let (whole, cut) = bytes.split_at(error.valid_up_to());
-            (std::str::from_utf8(whole).unwrap_or_default(), Some(cut))
-        }
+    let Some((whole, begun)) = whole_and_begun(bytes) else { return false };
+    let may_end = || {
+        let (lo, hi) = may_become(begun);
+        meets(class, lo, hi)
     };
-    whole.chars().all(|c| c.is_ascii() || class.contains(u32::from(c)))
-        && cut.map(may_become).is_none_or(|(lo, hi)| meets(class, lo, hi))
-}
-
-/// The first and the last character that begin with these bytes, the proper prefix of a character.
-pub(crate) fn may_become(cut: &[u8]) -> (u32, u32) {
-    let length = match cut[0] {
-        0xC0..=0xDF => 2,
-        0xE0..=0xEF => 3,
-        _ => 4,
-    };
-    let with = |fill: u32| {
-        let lead = u32::from(cut[0]) & (0x7F >> length);
-        (1..length).fold(lead, |value, index| value << 6 | cut.get(index).map_or(fill, |&b| u32::from(b) & 0x3F))
-    };
-    // What UTF-8 forbids (overlong forms, surrogates, beyond the last code point) no text contains.
-    let lowest = [0, 0, 0x80, 0x800, 0x1_0000][length];
-    (with(0).max(lowest), with(0x3F).min(crate::codepoints::MAX))
+    whole.chars().all(|c| c.is_ascii() || class.contains(u32::from(c))) && (begun.is_empty() || may_end())
 }
 
 /// The kind of a byte: one bit of 32. Kinds are narrow where languages tell bytes apart (punctuation), wide elsewhere.

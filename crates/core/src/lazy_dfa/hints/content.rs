@@ -5,10 +5,10 @@
 //! characters with which each way can leave the class. A way is followed along its items, through rules and alternatives,
 //! up to one that has to leave the class; where something is met of which that cannot be told, there is no such loop.
 
-use crate::derivative::derive::Calculus;
-use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId, MANY};
-use crate::expression::facts::flag;
+use crate::derivative::calculus::Calculus;
+use crate::expression::info::flag;
 use crate::expression::minterms::{Bits, Minterm};
+use crate::expression::node::{ANYTHING, EMPTY, Expr, ExprId, MANY};
 
 /// Rules and alternatives inside one another that are looked into.
 const MOST_DEPTH: u32 = 12;

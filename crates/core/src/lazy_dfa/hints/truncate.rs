@@ -9,19 +9,20 @@
 //! A failed attempt costs about half a mask. Attempts are made only where something is cut off, and a depth that fails more
 //! often than it helps is given up.
 
-use crate::derivative::derive::STEP;
+use crate::derivative::calculus::Calculus;
+use crate::derivative::calculus::STEP;
 use crate::error::Result;
-use crate::expression::arena::{ANYTHING, EMPTY, Expr, ExprId};
-use crate::expression::facts::flag;
+use crate::expression::info::flag;
 use crate::expression::minterms::Bits;
-use crate::lazy_dfa::dfa::RegexAutomaton;
+use crate::expression::node::{ANYTHING, EMPTY, Expr, ExprId};
+use crate::lazy_dfa::char_dfa::CharDfa;
 use crate::lazy_dfa::states::{CharState, DEAD};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// How many items are kept, by attempt.
 const KEPT: [usize; 2] = [12, 24];
 
-/// So many failures of an attempt in a row, and it is given up.
+/// An attempt that fails this often in a row is given up.
 const PATIENCE: u32 = 8;
 
 /// What is known of truncated states.
@@ -44,82 +45,83 @@ impl Truncated {
     }
 }
 
-impl RegexAutomaton {
+impl Truncated {
     /// A state that has the same mask, if the mask can be made, and more states share it the smaller `attempt` is. `None`:
     /// no such state; `Err`: no further attempt is worth it.
     pub(crate) fn find_truncated(
         &mut self,
+        dfa: &mut CharDfa,
         state: CharState,
         attempt: usize,
     ) -> Result<std::result::Result<Option<CharState>, ()>> {
-        let term = self.states[state as usize].term;
-        let arena = &self.calculus.arena;
+        let term = dfa.states[state as usize].term;
+        let arena = &dfa.calculus.arena;
         let has_stack = !arena.rules.is_empty() || !arena.collections.members.is_empty();
         if attempt >= KEPT.len() || !has_stack || state == DEAD || !arena.is(term, flag::PLAIN) {
             return Ok(Err(()));
         }
-        if self.truncated.failures[attempt] >= PATIENCE {
+        if self.failures[attempt] >= PATIENCE {
             return Ok(Ok(None));
         }
         let key = (term, attempt);
-        let known = match self.truncated.states.get(&key) {
+        let known = match self.states.get(&key) {
             Some(&known) => known,
             None => {
-                let made = self.truncate(term, KEPT[attempt])?;
-                self.truncated.states.insert(key, made);
-                self.check_memory()?;
+                let made = self.truncate(dfa, term, KEPT[attempt])?;
+                self.states.insert(key, made);
+                dfa.check_memory()?;
                 made
             }
         };
-        Ok(Ok(known.filter(|state| !self.truncated.failed.contains(state))))
+        Ok(Ok(known.filter(|state| !self.failed.contains(state))))
     }
 
     /// Takes note of whether the mask of a truncated state could be made.
     pub(crate) fn note_truncated_state(&mut self, state: CharState, attempt: usize, succeeded: bool) {
-        let failures = &mut self.truncated.failures[attempt];
+        let failures = &mut self.failures[attempt];
         if succeeded {
             *failures = 0;
         } else {
             *failures += 1;
-            self.truncated.failed.insert(state);
+            self.failed.insert(state);
         }
     }
 
-    fn truncate(&mut self, term: ExprId, keep: usize) -> Result<Option<CharState>> {
-        let members = match self.calculus.arena.get(term) {
+    fn truncate(&mut self, dfa: &mut CharDfa, term: ExprId, keep: usize) -> Result<Option<CharState>> {
+        let members = match dfa.calculus.arena.get(term) {
             Expr::Union(ids) if term != ANYTHING => ids.to_vec(),
             _ => vec![term],
         };
         let mut parts = Vec::with_capacity(members.len());
         for member in members {
-            parts.push(self.truncate_sequence(member, keep)?);
+            parts.push(self.truncate_sequence(dfa, member, keep)?);
         }
-        let truncated = self.calculus.any(parts);
-        if truncated == term || self.calculus.arena.is(truncated, flag::FRONT_OPAQUE) {
+        let truncated = dfa.calculus.any(parts);
+        if truncated == term || dfa.calculus.arena.is(truncated, flag::FRONT_OPAQUE) {
             return Ok(None);
         }
-        Ok(Some(self.intern_bare(truncated)))
+        Ok(Some(dfa.intern_bare(truncated)))
     }
 
-    fn truncate_sequence(&mut self, sequence: ExprId, keep: usize) -> Result<ExprId> {
+    fn truncate_sequence(&mut self, dfa: &mut CharDfa, sequence: ExprId, keep: usize) -> Result<ExprId> {
         let mut heads = Vec::with_capacity(keep);
         let mut rest = sequence;
         while rest != EMPTY && heads.len() < keep {
-            let (head, tail) = self.calculus.arena.split(rest);
+            let (head, tail) = dfa.calculus.arena.split(rest);
             heads.push(head);
             rest = tail;
         }
-        self.calculus.spend(STEP + heads.len() as u64)?;
-        let mut made = if rest == EMPTY { EMPTY } else { self.calculus.arena.intern(Expr::Opaque) };
+        dfa.calculus.spend(STEP + heads.len() as u64)?;
+        let mut made = if rest == EMPTY { EMPTY } else { dfa.calculus.arena.intern(Expr::Opaque) };
         for (index, head) in heads.into_iter().enumerate().rev() {
-            let head = self.calculus.forgetting(head, index > 0)?;
-            made = self.calculus.arena.concat(head, made);
+            let head = dfa.calculus.forgetting(head, index > 0)?;
+            made = dfa.calculus.arena.concat(head, made);
         }
         Ok(made)
     }
 }
 
-impl crate::derivative::derive::Calculus {
+impl Calculus {
     /// An item without what was seen of collections, as far as tokens do not reach that as a rule. `below`: it is not the
     /// first one.
     fn forgetting(&mut self, item: ExprId, below: bool) -> Result<ExprId> {
@@ -127,9 +129,9 @@ impl crate::derivative::derive::Calculus {
             Expr::Members { .. } if below => self.top_of_members(item),
             Expr::Keys { .. } => self.opaque_keys(item),
             Expr::Union(ids) if below && item != ANYTHING => {
-                let mut ways = Vec::new();
-                for way in ids.to_vec() {
-                    ways.push(self.forgetting_sequence(way)?);
+                let mut ways = ids.to_vec();
+                for way in &mut ways {
+                    *way = self.forgetting_sequence(*way)?;
                 }
                 Ok(self.any(ways))
             }

@@ -11,7 +11,7 @@
 //! is used up; what it was to decide is then decided by the upper bounds alone, which always have a way behind them. So a
 //! budget is never overrun, no call fails for want of an exact distance, and no call takes long.
 
-use super::spelling::Spelled;
+use super::spelled::Spelled;
 use crate::automaton::{StateId, step_symbol};
 use crate::error::{Error, Result};
 use crate::mask::hints::MaskHints;
@@ -31,7 +31,7 @@ const WORK_OF_COMPLETION: u64 = WORK / 8;
 const WORK_OF_TARGET: u64 = 2_000;
 /// All of those together.
 const WORK_OF_TARGETS: u64 = WORK / 4;
-/// So many states along one completion get their bounds with the first of them.
+/// The number of states along one completion that get their bounds with the first of them.
 const MOST_ALONG: usize = 4096;
 
 /// `at_least <= T(s) <= at_most`.
@@ -345,7 +345,7 @@ impl Distances {
     }
 }
 
-/// So many tokens at least spell so many bytes, which are at least one.
+/// A lower bound on the number of tokens that spell `bytes`, which are at least one.
 fn least_tokens(vocabulary: &Vocabulary, bytes: u64) -> u32 {
     let tokens = bytes.div_ceil(vocabulary.longest_token().max(1) as u64).max(1);
     u32::try_from(tokens).unwrap_or(FAR - 1)

@@ -5,13 +5,13 @@
 //! it; a token that is left out was shown to have none, or could not be decided by a search and has no known way that fits.
 
 use super::distance::{Distances, Ground, WORK};
-use super::spelling::Spelled;
+use super::spelled::Spelled;
 use crate::automaton::StateId;
+use crate::bits::members;
+use crate::bits::set;
 use crate::error::{Error, Result};
-use crate::mask::bits::set;
 use crate::mask::token_liveness::FAR;
 use crate::mask::trie_walk::{step_bytes, walk_all};
-use crate::vocabulary::slices::members;
 use rustc_hash::FxHashMap;
 
 /// What is kept for deciding by known ways alone when the work of a call is used up.

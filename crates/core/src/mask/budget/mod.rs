@@ -2,4 +2,4 @@
 
 pub(crate) mod distance;
 pub(crate) mod fill;
-pub(crate) mod spelling;
+pub(crate) mod spelled;

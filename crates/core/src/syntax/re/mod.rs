@@ -3,6 +3,7 @@
 pub mod class;
 mod escape;
 mod flags;
+mod inline_flags;
 mod lower;
 mod parser;
 mod set;

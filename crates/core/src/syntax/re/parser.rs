@@ -27,11 +27,11 @@ pub(super) struct Parser<'a> {
     pub(super) pattern: &'a [u32],
     pub(super) minor: u8,
     pub(super) dialect: &'a Dialect,
-    limits: &'a Limits,
-    index: usize,
-    flags: u32,
+    pub(super) limits: &'a Limits,
+    pub(super) index: usize,
+    pub(super) flags: u32,
     /// Where `a` or `u` was last turned on for the whole pattern.
-    types_at: Option<usize>,
+    pub(super) types_at: Option<usize>,
     /// The width of each group, from 1; `None` while it is open.
     groups: Vec<Option<Width>>,
     names: HashMap<Vec<u32>, u32>,
@@ -44,7 +44,7 @@ pub(super) struct Parser<'a> {
     begun: u64,
 }
 
-fn point(c: char) -> u32 {
+pub(super) fn point(c: char) -> u32 {
     u32::from(c)
 }
 
@@ -162,7 +162,7 @@ impl<'a> Parser<'a> {
     // --- structure ---
 
     /// Alternatives up to `)` or the end.
-    fn alternation(&mut self, mut verbose: bool, outermost: bool) -> Result<Sequence> {
+    pub(super) fn alternation(&mut self, mut verbose: bool, outermost: bool) -> Result<Sequence> {
         self.depth += 1;
         if self.depth > self.limits.nesting.min(MAX_NESTING).saturating_add(1) {
             return Err(too_deep(self.limits, self.index));
@@ -481,7 +481,7 @@ impl<'a> Parser<'a> {
         self.dialect.number(&parts.concat())
     }
 
-    fn close(&mut self) -> Result<()> {
+    pub(super) fn close(&mut self) -> Result<()> {
         if self.take(point(')')) { Ok(()) } else { Err(self.unterminated()) }
     }
 
@@ -539,95 +539,6 @@ impl<'a> Parser<'a> {
             return Err(refused(message, at, remedy));
         }
         Ok(())
-    }
-
-    // --- flags ---
-
-    /// `(?i)`, `(?i:…)`, `(?-i:…)`; `None` if the flags count for the whole pattern.
-    fn flags_group(&mut self, first: char, start: usize, verbose: bool, allowed: bool) -> Result<Option<Item>> {
-        let Some((on, off)) = self.flag_letters(first, start)? else {
-            if !allowed {
-                let remedy = "put them at the start, or write (?i:…) for a part";
-                return Err(refused("global flags not at the start of the expression", start, remedy));
-            }
-            return Ok(None);
-        };
-        let inside = (verbose || on & flags::VERBOSE != 0) && off & flags::VERBOSE == 0;
-        let body = self.alternation(inside, false)?;
-        self.close()?;
-        let width = Width::of(&body);
-        Ok(Some(Item::Group { index: None, on, off, body, width }))
-    }
-
-    /// The letters of `(?on-off:`; `None` after `(?on)`, which has been applied.
-    fn flag_letters(&mut self, first: char, start: usize) -> Result<Option<(u32, u32)>> {
-        let global = flags::DEBUG | flags::TEMPLATE;
-        let (mut on, mut off) = (0, 0);
-        let mut c = Some(first);
-        while let Some(flag) = c.and_then(|c| flags::of_letter(point(c), self.minor)) {
-            if flag == flags::LOCALE {
-                let message = "bad inline flags: cannot use 'L' flag with a str pattern";
-                return Err(refused(message, start, "leave it out"));
-            }
-            on |= flag;
-            if flag & flags::TYPES != 0 && on & flags::TYPES != flag {
-                let message = "bad inline flags: flags 'a', 'u' and 'L' are incompatible";
-                return Err(refused(message, start, "keep one of them"));
-            }
-            c = self.next_flag();
-        }
-        match c {
-            Some(')') => {
-                if on & flags::TYPES != 0 {
-                    self.types_at = Some(start);
-                }
-                self.flags |= on;
-                return Ok(None);
-            }
-            Some('-') => {
-                c = self.next_flag();
-                let mut any = false;
-                while let Some(flag) = c.and_then(|c| flags::of_letter(point(c), self.minor)) {
-                    if flag & flags::TYPES != 0 {
-                        let message = "bad inline flags: cannot turn off flags 'a', 'u' and 'L'";
-                        return Err(refused(message, start, "turn another one on instead, as in (?a:…)"));
-                    }
-                    off |= flag;
-                    any = true;
-                    c = self.next_flag();
-                }
-                if !any || c != Some(':') {
-                    let message = if any { "missing :" } else { "missing flag" };
-                    return Err(refused(message, self.flag_at(c), "write (?-i:…)"));
-                }
-            }
-            Some(':') => {}
-            Some(c) if c.is_alphabetic() => {
-                return Err(refused(format!("unknown flag {c}"), self.index - 1, "the flags are a, i, m, s, u and x"));
-            }
-            _ => {
-                return Err(refused("missing -, : or )", self.flag_at(c), "write (?i) or (?i:…)"));
-            }
-        }
-        if (on | off) & global != 0 {
-            return Err(refused("bad inline flags: cannot turn on global flag", start, "leave it out"));
-        }
-        if on & off != 0 {
-            return Err(refused("bad inline flags: flag turned on and off", start, "keep one of the two"));
-        }
-        Ok(Some((on, off)))
-    }
-
-    /// Where what `next_flag` returned last stands.
-    fn flag_at(&self, c: Option<char>) -> usize {
-        self.index - c.map_or(0, |c| if c == '\\' { 2 } else { 1 })
-    }
-
-    fn next_flag(&mut self) -> Option<char> {
-        match self.bump()? {
-            Token::Char(c) => char::from_u32(c),
-            Token::Escape(_) => Some('\\'),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod class;
 mod escape;
+mod extensions;
 mod flags;
 mod fold;
 mod fuzzy;
