@@ -8,9 +8,10 @@ from typing import Any
 
 from rellm._engines.compile import CompiledConstraint
 from rellm._errors import DeadEndError
-from rellm._generate.completion import Completion, FinishReason
-from rellm._generate.stop_strings import find_stop
+from rellm._generate.completion import Completion
+from rellm._generate.read_rows import completion_of
 from rellm._generate.stream import TextPieces
+from rellm._generate.text_state import EndRules, Row, text_bytes
 
 
 class Stopped:
@@ -54,78 +55,73 @@ def written_text(
     Raises:
         DeadEndError: the engine chose a token that is not allowed; `.text` is what was written so far.
     """
-    matcher: Any = compiled.matcher()
-    ends = frozenset(compiled.vocabulary.eos_token_ids)
+    vocabulary = compiled.vocabulary
+    ends = frozenset(vocabulary.eos_token_ids)
+    row = Row(
+        compiled.matcher(), EndRules(ends, vocabulary, tuple(stops), stop_after_match, where_nothing_follows=True)
+    )
     pieces = TextPieces(stops)
-    ids: list[int] = []
-    reason: FinishReason = "length"
     try:
-        while True:
-            if matcher.is_finished or (stop_after_match and ids and matcher.is_accepting):
-                reason = "complete"
-                break
-            if len(ids) >= max_new_tokens:
-                break
+        while row.is_live and row.accepted < max_new_tokens:
             token_id = next(tokens, None)
             error = failure()
             if error is not None:
                 raise error
             if token_id is None:
                 break
-            before = len(matcher.text)
-            if not matcher.allows(token_id):
-                text = bytes(matcher.text).decode("utf-8", "replace")
+            if not row.may_add(token_id):
+                text = bytes(row.matcher.text).decode("utf-8", "replace")
                 raise DeadEndError(
                     f"the engine chose token {token_id}, which the constraint does not allow after {text[-60:]!r}: "
                     "other settings of the call may have taken all allowed tokens away",
                     text=text,
                 )
-            matcher.advance(token_id)
+            row.push(token_id)
             taken(token_id)
-            if token_id in ends and matcher.is_finished:
-                reason = "complete"
-                break
-            ids.append(token_id)
-            piece = pieces.push(bytes(matcher.text[before:]))
+            piece = "" if token_id in ends else pieces.push(text_bytes(vocabulary, token_id))
             if piece:
                 yield piece
-            if stops and find_stop(bytes(matcher.text), stops) >= 0:
-                reason = "stop"
-                break
             if stopped is not None and stopped.is_set:
-                reason = "stop"
                 break
     finally:
         close = getattr(tokens, "close", None)
         if close is not None:
             close()
-    data = bytes(matcher.text)
-    at = find_stop(data, stops)
-    shown = data[:at] if at >= 0 else data
-    rest = pieces.rest(shown)
+    completion = completion_of(row, compiled, max_new_tokens)
+    rest = pieces.rest(completion.bytes)
     if rest:
         yield rest
-    return Completion(
-        text=shown.decode("utf-8", "replace"),
-        bytes=shown,
-        token_ids=tuple(ids),
-        finish_reason=reason,
-        is_complete=bool(matcher.is_accepting),
-        constraint=compiled.constraint,
-        uncut=data.decode("utf-8", "replace"),
-        forward_passes=None,
-        pieces=compiled.pieces(matcher),
-    )
+    return completion
 
 
-def finished(steps: Steps[str, None, Completion]) -> Completion:
-    """The completion of a text, written to its end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            completion: Completion = end.value
-            return completion
+class OneByOne:
+    """A generator over an engine of one text at a time, whose subclass has `stream`."""
+
+    stream: Any
+
+    def __call__(self, prompt: Any, constraint: Any, max_new_tokens: int | None = None, **settings: Any) -> Any:
+        """Write after a prompt a text that matches.
+
+        Args:
+            prompt: text, a list of chat messages, token ids, or a list of these, which are done one after the other.
+            constraint: a constraint, or a list of one a prompt.
+            max_new_tokens: the most tokens to write (200 by default); the text closes within them.
+            **settings: as of `stream`.
+
+        Returns:
+            A `Completion`, or a list of them for a list of prompts.
+
+        Raises:
+            BudgetError: no match fits.
+            DeadEndError: nothing can be written any more.
+        """
+        prompts, is_single = prompts_of(prompt)
+        constraints = constraints_of(constraint, len(prompts))
+        done: list[Completion] = [
+            self.stream(one, its, max_new_tokens, **settings).completion
+            for one, its in zip(prompts, constraints, strict=True)
+        ]
+        return done[0] if is_single else done
 
 
 def prompts_of(prompt: Any) -> tuple[list[Any], bool]:

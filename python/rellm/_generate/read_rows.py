@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rellm._constraints.pieces import Pieces
 from rellm._engines.compile import CompiledConstraint
@@ -13,43 +13,46 @@ from rellm._generate.row_masks import RowMasks
 from rellm._generate.stop_strings import find_stop
 from rellm._generate.text_state import Row, RowStatus, text_bytes
 
+if TYPE_CHECKING:
+    from rellm._trace.trace import Trace
+
 
 def completion_of(
     row: Row,
-    request: Request,
     compiled: CompiledConstraint | None,
-    masks: RowMasks,
+    budget: int,
     *,
-    prompt: int,
-    forward_passes: int | None,
+    forward_passes: int | None = None,
+    trace: Trace | None = None,
+    was_steered: bool = False,
 ) -> Completion:
     """The completion of one row, whatever follows its text (padding, other rows).
 
     Args:
         compiled: the constraint that its matcher is of.
-        masks: those that it was written under.
-        prompt: the number of its prompt.
+        budget: how many tokens the text could have.
         forward_passes: how often the model was asked; None if nobody counted.
+        trace: what the constraint did, if it was asked for.
+        was_steered: whether the budget took tokens away on the way.
     """
-    vocabulary = request.writer.vocabulary
+    rules = row.rules
     written = row.text_tokens
-    data = b"".join(text_bytes(vocabulary, token_id) for token_id in written)
-    cut = find_stop(data, row.rules.stops)
+    data = b"".join(text_bytes(rules.vocabulary, token_id) for token_id in written)
+    cut = find_stop(data, rules.stops)
     kept = data if cut < 0 else data[:cut]
-    reason = _finish_reason(row, request.max_new_tokens)
-    is_complete = reason != "length" if row.matcher is None else bool(row.matcher.is_accepting)
+    reason = _finish_reason(row, budget)
     return Completion(
         text=kept.decode("utf-8", "replace"),
         bytes=kept,
-        token_ids=tuple(written if cut < 0 else _wholly_before(written, cut, vocabulary)),
+        token_ids=tuple(written if cut < 0 else _wholly_before(written, cut, rules.vocabulary)),
         finish_reason=reason,
-        is_complete=is_complete,
+        is_complete=reason != "length" if row.matcher is None else bool(row.matcher.is_accepting),
         constraint=None if compiled is None else compiled.constraint,
         uncut=data.decode("utf-8", "replace"),
         forward_passes=forward_passes,
-        trace=_trace(row, request, compiled, masks, prompt) if request.traces else None,
+        trace=trace,
         pieces=Pieces(data) if compiled is None else compiled.pieces(row.matcher),
-        was_steered=masks.was_steered(written) or bool(getattr(row.matcher, "was_steered", False)),
+        was_steered=was_steered or bool(getattr(row.matcher, "was_steered", False)),
     )
 
 
@@ -73,7 +76,14 @@ def _wholly_before(tokens: list[int], cut: int, vocabulary: Any) -> list[int]:
     return tokens
 
 
-def _trace(row: Row, request: Request, compiled: CompiledConstraint | None, masks: RowMasks, prompt: int) -> Any:
+def trace_of(row: Row, request: Request, compiled: CompiledConstraint | None, masks: RowMasks, prompt: int) -> Trace:
+    """What the constraint did to a row: the model reads its text once more.
+
+    Args:
+        compiled: the constraint that its matcher is of.
+        masks: those that it was written under.
+        prompt: the number of its prompt.
+    """
     from rellm._trace.trace import trace_completion
 
     rules = row.rules

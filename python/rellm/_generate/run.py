@@ -15,7 +15,7 @@ from rellm._generate.in_event_loop import Cancelled
 from rellm._generate.key_value_cache import NotForBatches, TakePlainLoop
 from rellm._generate.plain_stream import OnceStreamer, PlainSteps
 from rellm._generate.random_state import RandomState
-from rellm._generate.read_rows import completion_of
+from rellm._generate.read_rows import completion_of, trace_of
 from rellm._generate.request import Request
 from rellm._generate.row_masks import RowMasks
 from rellm._generate.run_rows import RunEnd, RunProcessor, RunRows
@@ -102,8 +102,14 @@ class Run:
 
     def _completion(self, rows: RunRows, row: Row, prompt: int) -> Completion:
         compiled = rows.compiled[prompt if len(rows.compiled) > 1 else 0]
+        trace = trace_of(row, self.request, compiled, self._masks, prompt) if self.request.traces else None
         return completion_of(
-            row, self.request, compiled, self._masks, prompt=prompt, forward_passes=self._forward_passes
+            row,
+            compiled,
+            self.request.max_new_tokens,
+            forward_passes=self._forward_passes,
+            trace=trace,
+            was_steered=self._masks.was_steered(row.text_tokens),
         )
 
     def _out_of_dead_ends(self, write: Callable[[], list[list[int]]]) -> list[list[int]]:

@@ -81,7 +81,9 @@ class Row:
         self.rules = rules
         self.tokens: list[int] = []
         self.accepted = 0  # how many of the tokens are text; the matcher holds these
-        self.status = RowStatus.LIVE
+        # Where nothing but the empty text matches, the text is over before its first token.
+        is_over = rules.where_nothing_follows and matcher is not None and matcher.is_finished
+        self.status = RowStatus.FINISHED if is_over else RowStatus.LIVE
         self._over_at = 0  # how many tokens there were when the text ended
 
     def copy(self) -> Row:

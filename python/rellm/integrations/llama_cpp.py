@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from rellm._engines.compile import compile
 from rellm._errors import RellmError, VocabularyError
-from rellm._generate.completion import Completion
-from rellm._generate.engine_loop import Stopped, constraints_of, finished, prompts_of, written_text
+from rellm._generate.engine_loop import OneByOne, Stopped, prompts_of, written_text
 from rellm._generate.engine_text import EngineText, failure_of
 from rellm._generate.run_limits import RunLimits
 from rellm._generate.stop_strings import stop_strings
@@ -158,7 +157,7 @@ class ConstraintProcessor:
             )
 
 
-class Generator:
+class Generator(OneByOne):
     """Writes texts that match, with a GGUF model.
 
     Args:
@@ -169,30 +168,6 @@ class Generator:
     def __init__(self, llama: Any, *, vocabulary: Vocabulary | None = None) -> None:
         self.llama = llama
         self.vocabulary = vocabulary_of(llama) if vocabulary is None else vocabulary
-
-    def __call__(self, prompt: Any, constraint: Any, max_new_tokens: int | None = None, **settings: Any) -> Any:
-        """Write after a prompt a text that matches.
-
-        Args:
-            prompt: text, a list of chat messages, token ids, or a list of these, which are done one after the other.
-            constraint: a constraint, or a list of one a prompt.
-            max_new_tokens: the most tokens to write (200 by default); the text closes within them.
-            **settings: as of `stream`.
-
-        Returns:
-            A `Completion`, or a list of them for a list of prompts.
-
-        Raises:
-            BudgetError: no match fits.
-            DeadEndError: nothing can be written any more.
-        """
-        prompts, is_single = prompts_of(prompt)
-        constraints = constraints_of(constraint, len(prompts))
-        done: list[Completion] = [
-            finished(self.stream(one, its, max_new_tokens, **settings))
-            for one, its in zip(prompts, constraints, strict=True)
-        ]
-        return done[0] if is_single else done
 
     def stream(
         self,
