@@ -14,8 +14,7 @@ first token that is allowed and goes on with what the script has at that place.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rellm._vocabulary import Vocabulary
@@ -29,6 +28,8 @@ EOS = "<|end|>"
 """The token that ends a text."""
 PAD = "<|pad|>"
 """The token that fills shorter rows of a batch."""
+
+_MOST_PROMPTS = 64
 
 _CHAT = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
@@ -82,11 +83,12 @@ def tiny_tokenizer(words: Iterable[str] = (), special_tokens: Iterable[str] = ()
     return made
 
 
-def scripted_model(says: str | Sequence[str], tokenizer: Any = None) -> Any:
+def scripted_model(says: str | Sequence[str] | Callable[[str], str], tokenizer: Any = None) -> Any:
     """A transformers model without weights that wants to write a text, and then to end.
 
     Args:
-        says: the text, or one a row of a batch, again from the first where there are more rows.
+        says: the text, or one a row of a batch, again from the first where there are more rows; or a function, which
+            tells the text for a prompt.
         tokenizer: the tokenizer that it writes with; by default `tiny_tokenizer()`.
 
     Returns:
@@ -97,20 +99,21 @@ def scripted_model(says: str | Sequence[str], tokenizer: Any = None) -> Any:
     """
     tokenizer = tiny_tokenizer() if tokenizer is None else tokenizer
     scripts: list[Any] = [says] if isinstance(says, str) else list(says) if isinstance(says, (list, tuple)) else []
-    if not scripts or not all(isinstance(script, str) for script in scripts):
-        raise TypeError(f"says is a text, or one a row, not {says!r:.60}")
+    if not callable(says) and not (scripts and all(isinstance(script, str) for script in scripts)):
+        raise TypeError(f"says is a text, one a row, or a function of the prompt, not {says!r:.60}")
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
     model_class = _model_class()
-    return model_class.of([script.encode() for script in scripts], vocabulary, tokenizer.pad_token_id)
+    wanted = says if callable(says) else [script.encode() for script in scripts]
+    return model_class.of(wanted, vocabulary, tokenizer.pad_token_id)
 
 
 def scripted_generator(
-    says: str | Sequence[str], words: Iterable[str] = (), special_tokens: Iterable[str] = ()
+    says: str | Sequence[str] | Callable[[str], str], words: Iterable[str] = (), special_tokens: Iterable[str] = ()
 ) -> Generator:
     """A `rellm.Generator` over `scripted_model` and `tiny_tokenizer`.
 
     Args:
-        says: the text that the model wants to write, or one a prompt.
+        says: the text that the model wants to write, or one a prompt, or a function of the prompt.
         words: further tokens, as in `tiny_vocabulary`.
         special_tokens: further special tokens, as in `tiny_vocabulary`.
 
@@ -148,11 +151,11 @@ def _model_class() -> Any:
         written: Any
         by_bytes: Any
         longest: Any
-        call: Any
+        prompts: Any
         embedding: Any
 
         @classmethod
-        def of(cls, scripts: list[bytes], vocabulary: Vocabulary, pad_token_id: int | None) -> Any:
+        def of(cls, scripts: Any, vocabulary: Vocabulary, pad_token_id: int | None) -> Any:
             eos = vocabulary.eos_token_ids[0]
             config = ScriptedConfig(
                 vocab_size=len(vocabulary), eos_token_id=eos, pad_token_id=pad_token_id, use_cache=False
@@ -169,22 +172,39 @@ def _model_class() -> Any:
             super().__init__(config)
             # A model has a device, a type and a width, which its weights tell.
             self.embedding = torch.nn.Embedding(config.vocab_size, 1)
-            self.call = threading.local()
+            # The prompts of the last calls, by their length: the steps of a text may come from several threads.
+            self.prompts: dict[tuple[int, ...], Any] = {}
 
         def get_input_embeddings(self) -> Any:
             return self.embedding
 
         def generate(self, inputs: Any = None, **arguments: Any) -> Any:
             prompt = inputs if inputs is not None else arguments.get("input_ids")
-            self.call.start = 0 if prompt is None else prompt.shape[1]
+            for row, tokens in enumerate([] if prompt is None else prompt.tolist()):
+                self.prompts.pop(tuple(tokens), None)
+                self.prompts[tuple(tokens)] = self.script(tokens, row)
+            for known in list(self.prompts)[: -_MOST_PROMPTS - len(prompt if prompt is not None else ())]:
+                del self.prompts[known]
             return super().generate(inputs, **arguments)
 
+        def script(self, prompt: list[int], row: int) -> bytes:
+            if callable(self.scripts):
+                text = b"".join(self.written[token] for token in prompt).decode(errors="replace")
+                return bytes(self.scripts(text).encode())
+            return bytes(self.scripts[row % len(self.scripts)])
+
+        def begun(self, tokens: list[int], row: int) -> tuple[int, bytes]:
+            """Where the text of a row begins, and what it wants to be."""
+            for prompt in reversed(list(self.prompts)):
+                if tuple(tokens[: len(prompt)]) == prompt:
+                    return len(prompt), self.script([], row) if not callable(self.scripts) else self.prompts[prompt]
+            return 0, b"" if callable(self.scripts) else self.script([], row)
+
         def forward(self, input_ids: Any, attention_mask: Any = None, **_: Any) -> Any:
-            start = getattr(self.call, "start", 0)
             rows, length = input_ids.shape
             logits = torch.zeros((rows, length, self.config.vocab_size), device=input_ids.device)
             for row, tokens in enumerate(input_ids.tolist()):
-                script = self.scripts[row % len(self.scripts)]
+                start, script = self.begun(tokens, row)
                 at = 0
                 for place in range(max(start - 1, 0), length):
                     at += len(self.written[tokens[place]]) if place >= start else 0

@@ -361,6 +361,7 @@ def test_a_message_read_piece_by_piece_tells_what_the_whole_one_tells(name: str)
     ][: 2 if layout.parallel else 1]
     for message, content in (
         (layout.write(calls, "Hm." if layout.text_before else ""), "Hm." if layout.text_before else ""),
+        (layout.write(calls), ""),
         (layout.write([], "plain, and < more"), "plain, and < more"),
     ):
         for size in (1, 2, 7, len(message)):

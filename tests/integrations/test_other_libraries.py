@@ -19,7 +19,7 @@ REACHED = re.compile(
     | _frame_of\("(\w+)"\)""",
     re.M,
 )
-OURS = {"_depth"}  # of constraints
+OURS = {"_depth", "_get_generator", "_arguments", "_ahead"}  # of constraints, and of our models for LangChain
 
 
 def sources() -> dict[str, str]:

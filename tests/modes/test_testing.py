@@ -86,5 +86,5 @@ def test_it_works_with_transformers_own_generate() -> None:
 
 @pytest.mark.parametrize("says", [[], 5, ["a", None]])
 def test_a_script_is_text(says: object) -> None:
-    with pytest.raises(TypeError, match="says is a text, or one a row"):
+    with pytest.raises(TypeError, match="says is a text, one a row"):
         testing.scripted_model(says)  # type: ignore[arg-type]

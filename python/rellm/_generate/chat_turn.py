@@ -38,6 +38,8 @@ def chat_turn(
         UnsupportedError: the template has a format of calls that is not known.
     """
     reasoning = arguments.pop("reasoning", "auto")
+    if arguments.pop("_is_settled", False):
+        return prompt, constraint
     prompt, constraint = _with_tools(tokenizer, prompt, constraint, arguments)
     budget = max_new_tokens or arguments.get("max_new_tokens") or _DEFAULT_MAX_NEW_TOKENS
     return prompt, thinking_first(tokenizer, prompt, constraint, arguments, reasoning, budget)

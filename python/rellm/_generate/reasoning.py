@@ -71,42 +71,45 @@ def _state(
     """The markers of the model, and where the prompt has left the thinking; None: there is none."""
     from rellm._constraints.thinking import MARKERS
 
-    tail = _tail(tokenizer, prompt, source, options)
+    tail, is_exact = _tail(tokenizer, prompt, source, options)
     is_text = isinstance(prompt, str)
-    known = [markers for markers in MARKERS if "".join(markers.opens) in tail or markers.closes in tail]
+    known = [markers for markers in MARKERS if "".join(markers.opens).strip() in tail or markers.closes in tail]
     if not known and not is_text:
         known = [m for m in MARKERS if m.closes in source and m.opens[0] in source and _last_word(m) in source]
     asked = isinstance(reasoning, int) and reasoning is not False
     for markers in known:
-        opened, closed = tail.rfind("".join(markers.opens)), tail.rfind(markers.closes)
-        if opened > closed and (not is_text or tail.rstrip().endswith("".join(markers.opens).rstrip())):
+        opening = "".join(markers.opens).strip()
+        opened, closed = tail.rfind(opening), tail.rfind(markers.closes)
+        if not is_exact:  # markers before the end are somebody's text
+            opened, closed = (0 if tail.rstrip().endswith(sign) else -1 for sign in (opening, markers.closes))
+        if opened > closed:
             return markers, "closed" if reasoning is False else "open"
         if closed >= 0:
             return None  # the prompt has ended it
         if reasoning is not False and not is_text:
             return markers, "asked" if asked else "possible"
-    return (MARKERS[0], "asked") if asked and not known else None
+    return (MARKERS[0], "asked") if asked and (is_text or not known) else None
 
 
 def _last_word(markers: ThinkingMarkers) -> str:
     return next((part.strip() for part in markers.opens if not part.startswith("<")), markers.opens[-1])
 
 
-def _tail(tokenizer: Any, prompt: Any, source: str, options: PromptOptions) -> str:
-    """What a prompt ends with: what the template writes to begin the assistant's message, or what continues it."""
+def _tail(tokenizer: Any, prompt: Any, source: str, options: PromptOptions) -> tuple[str, bool]:
+    """What a prompt ends with, and whether that is exactly what the template or the assistant has begun."""
     if isinstance(prompt, str):
-        return prompt[-200:]
+        return prompt[-200:], False
     if not source and "chat_template" not in options.template_kwargs:
-        return ""  # an error of its own, later
+        return "", True  # an error of its own, later
     if options.continue_final_message or (
         options.continue_final_message is None and prompt[-1].get("role") == "assistant"
     ):
         content = prompt[-1].get("content")
-        return content if isinstance(content, str) else ""
+        return (content, True) if isinstance(content, str) else ("", True)
     text = chat_text(prompt, tokenizer, options)
     try:
         before = chat_text(prompt, tokenizer, options, add_generation_prompt=False)
     except Exception:  # templates raise what they like
-        return text[-200:]
+        return text[-200:], False
     same = next((i for i, (a, b) in enumerate(zip(text, before, strict=False)) if a != b), min(len(text), len(before)))
-    return text[same:]
+    return (text[same:], True) if text[same:] else (text[-200:], False)

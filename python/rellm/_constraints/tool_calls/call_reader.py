@@ -155,7 +155,8 @@ class CallReader:
             if after and self.text.endswith(after, self._at):
                 end -= len(after)
         else:
-            held = [after, *([layout.after_text + layout.marker] if layout.marker and not layout.at_start else [])]
+            marker = layout.marker if layout.marker and not layout.at_start else ""
+            held = [after, marker, layout.after_text + marker if marker else ""]
             end -= max((_begun(self.text, sign) for sign in held if sign), default=0)
         yield from self._show(end)
 

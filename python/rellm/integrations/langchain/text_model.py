@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import json
 import re
 import threading
 from collections import deque
@@ -17,27 +16,27 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Self, cast
 
 import regex as _regex
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models.llms import BaseLLM
+from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
+from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config, get_config_list, run_in_executor
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-try:
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-    from langchain_core.language_models.llms import BaseLLM
-    from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
-    from langchain_core.outputs import Generation, GenerationChunk, LLMResult
-    from langchain_core.runnables import RunnableConfig
-    from langchain_core.runnables.config import ensure_config, get_config_list, run_in_executor
-    from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
-except ModuleNotFoundError as error:
-    if error.name not in {"langchain_core", "pydantic"}:
-        raise  # something else is broken, and is not called missing
-    raise ModuleNotFoundError(
-        f"rellm.integrations.langchain needs {error.name.replace('_', '-')}, which is not installed: "
-        "install this package with its extra [langchain]",
-        name=error.name,
-    ) from error
-
-from rellm import Choice, Constraint, IncompleteError, Literal, Regex, compile
+from rellm import Constraint, IncompleteError, Regex, compile
 from rellm._engines.compile import over_single_bytes
 from rellm._generate.generator import Generator
+from rellm.integrations.langchain.model_source import (
+    constraint_from_data,
+    constraint_key,
+    constraint_to_data,
+    load_pipeline,
+    name_of,
+    pipeline_of,
+    settings_of,
+)
+from rellm.integrations.langchain.structured_output import structured_text_model
 
 __all__ = ["RELLM"]
 
@@ -46,8 +45,9 @@ class RELLM(BaseLLM):
     """A language model whose every answer matches a regular expression or another constraint.
 
     Attributes:
-        pipeline: a transformers pipeline, as `transformers.pipeline("text-generation", …)` makes it; or none, and
-            `model_id` names the model, which is then loaded when it is first needed.
+        pipeline: a transformers pipeline, as `transformers.pipeline("text-generation", …)` makes it, or
+            langchain-huggingface's `HuggingFacePipeline`; or none, and `model_id` names the model, which is then loaded
+            when it is first needed.
         model_id: a model's folder or name, for `from_pretrained`. Only a model given in this way can be serialised.
         model_kwargs: for `from_pretrained`, with `model_id`.
         pipeline_kwargs: arguments for generation, such as `do_sample`, `temperature`, `top_p`, `num_return_sequences`.
@@ -56,6 +56,7 @@ class RELLM(BaseLLM):
         max_new_tokens: how many tokens an answer may take; it is stronger than one in `pipeline_kwargs` or in the
             pipeline.
         batch_size: how many prompts go through the model in one padded forward pass.
+        trace: record what the constraint did to each token, as `generation_info["trace"]`.
 
     A constraint that cannot be served raises when the model is made (`PatternError`, `UnsatisfiableError`, …): over the
     model's own tokens where they are known, and as far as the pattern alone tells where the model is loaded later.
@@ -74,6 +75,7 @@ class RELLM(BaseLLM):
     constraint: Any = None
     max_new_tokens: int = Field(default=200, ge=1)
     batch_size: int = Field(default=4, ge=1)
+    trace: bool = False
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -127,7 +129,7 @@ class RELLM(BaseLLM):
         if device is not None and device_map is not None:
             raise ValueError("device and device_map exclude each other: pass one of them")
         llm = cls(model_id=model_id, model_kwargs=model_kwargs, pipeline_kwargs=pipeline_kwargs, **kwargs)
-        llm.pipeline = _load_pipeline(model_id, task, model_kwargs, device=device, device_map=device_map)
+        llm.pipeline = load_pipeline(model_id, task, model_kwargs, device=device, device_map=device_map)
         llm._was_loaded = True
         llm._try_constraint()
         return llm
@@ -135,7 +137,12 @@ class RELLM(BaseLLM):
     @field_validator("constraint", mode="before")
     @classmethod
     def _read_constraint(cls, value: Any) -> Any:
-        return _constraint_from_json(value) if isinstance(value, Mapping) else value
+        return constraint_from_data(value) if isinstance(value, Mapping) else value
+
+    @field_validator("pipeline", mode="before")
+    @classmethod
+    def _read_pipeline(cls, value: Any) -> Any:
+        return None if value is None else pipeline_of(value)
 
     @model_validator(mode="after")
     def _check(self) -> RELLM:
@@ -153,11 +160,6 @@ class RELLM(BaseLLM):
             )
         if self.pipeline is None and self.model_id is None:
             raise ValueError("RELLM needs a model: pass pipeline=transformers.pipeline(…) or model_id=…")
-        if self.pipeline is not None and not hasattr(self.pipeline, "tokenizer"):
-            raise ValueError(
-                f"pipeline is {type(self.pipeline).__name__}: pass what transformers.pipeline('text-generation', …) "
-                "returns"
-            )
         return self
 
     def __init__(self, **fields: Any) -> None:
@@ -191,18 +193,23 @@ class RELLM(BaseLLM):
             "model_kwargs": self.model_kwargs,
             "pipeline_kwargs": self.pipeline_kwargs,
             # A pipeline may bring settings of its own; those of a model that is loaded by name follow from its name.
-            "generation_config": None if self.pipeline is None or self._was_loaded else _settings(self.pipeline),
-            "constraint": _constraint_to_json(self.in_force),
+            "generation_config": None if self.pipeline is None or self._was_loaded else settings_of(self.pipeline),
+            "constraint": constraint_key(self.in_force),
             "max_new_tokens": self.max_new_tokens,
         }
 
     @property
     def _model_name(self) -> str:
-        return self.model_id or _name_of(self.pipeline.model)
+        return self.model_id or name_of(self.pipeline.model)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
         return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where the class is imported from, not the file that it stands in."""
+        return ["rellm", "integrations", "langchain"]
 
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
         """For `langchain_core.load.dumps`; a model that was given as a pipeline has no name to load it by again."""
@@ -214,7 +221,7 @@ class RELLM(BaseLLM):
             kwargs.pop("pipeline", None)
             kwargs.pop("regex", None)
             kwargs.pop("constraint", None)
-            kwargs["constraint"] = _constraint_to_json(self.in_force)
+            kwargs["constraint"] = constraint_to_data(self.in_force)
         return serialised
 
     def get_token_ids(self, text: str) -> list[int]:
@@ -227,7 +234,7 @@ class RELLM(BaseLLM):
         with self._lock:
             if self._generator is None:
                 if self.pipeline is None:
-                    self.pipeline = _load_pipeline(self._model_name, "text-generation", self.model_kwargs)
+                    self.pipeline = load_pipeline(self._model_name, "text-generation", self.model_kwargs)
                     self._was_loaded = True
                 self._generator = Generator.from_pipeline(self.pipeline)
             return self._generator
@@ -238,7 +245,8 @@ class RELLM(BaseLLM):
         merged = {**(self.pipeline_kwargs or {}), **(of_call.pop("pipeline_kwargs", None) or {})}
         for name in ("max_new_tokens", "return_full_text", "batch_size"):  # the last two are the pipeline's own
             merged.pop(name, None)
-        return {"max_new_tokens": self.max_new_tokens, **merged, **of_call, "stop": _listed(stop)}
+        more = {"trace": True} if self.trace else {}
+        return {"max_new_tokens": self.max_new_tokens, **merged, **of_call, **more, "stop": _listed(stop)}
 
     def generate(
         self, prompts: list[str], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
@@ -260,12 +268,22 @@ class RELLM(BaseLLM):
             return self
         self._get_generator()  # shared with the copy
         given = dict(arguments)
+        changed: dict[str, Any] = {}
+        if given.get("regex") is not None or given.get("constraint") is not None:
+            changed = {"regex": given.pop("regex", None), "constraint": given.pop("constraint", None)}
+        changed |= {name: given.pop(name) for name in ("trace",) if name in given}
+        for name in ("regex", "constraint", "ls_structured_output_format", "structured_output_format"):
+            given.pop(name, None)
         budget = given.pop("max_new_tokens", None)
         if budget is None:  # 0 is a mistake, which the generator reports
             budget = self.max_new_tokens
         of_call = given.pop("pipeline_kwargs", None) or {}
         merged = {**(self.pipeline_kwargs or {}), **of_call, **given}
-        return self.model_copy(update={"max_new_tokens": budget, "pipeline_kwargs": merged})
+        other = self.model_copy(update={"max_new_tokens": budget, "pipeline_kwargs": merged, **changed})
+        if changed.keys() & {"regex", "constraint"}:
+            other._check()  # type: ignore[operator]
+            other._try_constraint()
+        return other
 
     def _generate(
         self,
@@ -298,7 +316,10 @@ class RELLM(BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        pieces = self._get_generator().stream(prompt, self.in_force, **self._arguments(stop, kwargs))
+        of_call = {name: kwargs.pop(name) for name in ("regex", "constraint", "trace") if name in kwargs}
+        model = self._with(of_call) if of_call else self
+        kwargs.pop("ls_structured_output_format", None)
+        pieces = model._get_generator().stream(prompt, model.in_force, **model._arguments(stop, kwargs))
         while True:
             try:
                 piece = next(pieces)
@@ -338,6 +359,16 @@ class RELLM(BaseLLM):
                 chunks.close()  # type: ignore[attr-defined]
             else:
                 step.add_done_callback(lambda done: (done.cancelled() or done.exception(), chunks.close()))  # type: ignore[attr-defined]
+
+    def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Runnable[Any, Any]:
+        """This model with a schema in place of its constraint, and answers that are instances of it.
+
+        Args:
+            schema: a pydantic model, TypedDict, dataclass, a JSON Schema as a dict, or any constraint.
+            include_raw: answer with a dict of "raw" (the text), "parsed" and "parsing_error".
+            kwargs: arguments of generation, bound to the model.
+        """
+        return structured_text_model(self, schema, include_raw=include_raw, kwargs=kwargs)
 
     # The forms that return plain text. They have no place for a mark: what a stop string cut off unfinished raises.
 
@@ -499,61 +530,10 @@ def _info(completion: Any, prompt_tokens: int) -> dict[str, Any]:
     return {
         "finish_reason": completion.finish_reason,
         "is_complete": completion.is_complete,
+        **({"trace": completion.trace} if completion.trace is not None else {}),
         "usage_metadata": {
             "input_tokens": prompt_tokens,
             "output_tokens": written,
             "total_tokens": prompt_tokens + written,
         },
     }
-
-
-def _load_pipeline(model_id: str, task: str, model_kwargs: Mapping[str, Any] | None, **placement: Any) -> Any:
-    try:
-        import transformers
-    except ModuleNotFoundError as error:
-        if error.name != "transformers":
-            raise
-        raise ModuleNotFoundError(
-            "RELLM loads models with transformers, which is not installed: install this package with its extra "
-            "[langchain]",
-            name="transformers",
-        ) from error
-    given = {name: value for name, value in placement.items() if value is not None}
-    make: Any = transformers.pipeline  # its overloads know each task as a literal
-    return make(task, model=model_id, model_kwargs=dict(model_kwargs or {}), **given)
-
-
-def _name_of(model: Any) -> str:
-    """A model's name; one without a name is told apart by its identity, so that no cache takes it for another."""
-    return getattr(model, "name_or_path", "") or f"{type(model).__name__} at {id(model):#x}"
-
-
-def _settings(pipeline: Any) -> dict[str, Any]:
-    """What a pipeline brings with it that changes answers."""
-    config = getattr(pipeline, "generation_config", None) or pipeline.model.generation_config
-    settings: dict[str, Any] = {**config.to_diff_dict(), **getattr(pipeline, "_forward_params", {})}
-    settings.pop("transformers_version", None)
-    return {name: settings[name] for name in sorted(settings)}
-
-
-def _constraint_to_json(constraint: Constraint) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(constraint.to_json())
-    return data
-
-
-def _constraint_from_json(value: Mapping[str, Any]) -> Constraint:
-    if "type" not in value:
-        return Constraint.from_json(value)
-    try:  # as rellm 1.0 wrote it
-        match value["type"]:
-            case "choice":
-                return Choice(value["texts"])
-            case "literal":
-                return Literal(value["text"])
-            case "regex":
-                return Regex(
-                    value["pattern"], value.get("flags", 0), value.get("dialect"), **value.get("named_lists", {})
-                )
-    except KeyError as error:
-        raise ValueError(f"a serialised constraint has no {error}: {dict(value)!r}") from None
-    raise ValueError(f"a serialised constraint is a regex, choice or literal, not {value['type']!r}")

@@ -1,0 +1,646 @@
+"""`ChatRELLM` for LangChain: a Hugging Face model as a chat model whose answers and calls are always valid."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models.chat_models import BaseChatModel, LangSmithParams
+from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, LLMResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import run_in_executor
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+
+from rellm import Constraint, IncompleteError, Regex, compile
+from rellm._constraints.conversion import as_constraint
+from rellm._constraints.tool_calls.call_format import format_named
+from rellm._constraints.tool_calls.call_reader import ArgumentsDelta, CallBegun, IdWritten, TextDelta, arguments_of
+from rellm._engines.compile import over_single_bytes
+from rellm._generate.generator import Generator
+from rellm.integrations.langchain.answers_ahead import AnswersAhead
+from rellm.integrations.langchain.bound_tools import BoundTool, choice_of
+from rellm.integrations.langchain.chat_request import ChatRequest, chat_request
+from rellm.integrations.langchain.message_reader import MessageReader, ReasoningDelta, TokensInText, written_text
+from rellm.integrations.langchain.model_source import (
+    constraint_from_data,
+    constraint_key,
+    constraint_to_data,
+    load_pipeline,
+    name_of,
+    pipeline_of,
+    settings_of,
+)
+from rellm.integrations.langchain.structured_output import structured_chat_model
+from rellm.integrations.langchain.token_logprobs import token_logprobs
+
+
+class ChatRELLM(BaseChatModel):
+    """A chat model whose answers match a constraint, and whose calls of tools are always valid.
+
+    Attributes:
+        pipeline: a transformers pipeline, or langchain-huggingface's `HuggingFacePipeline`.
+        llm: the same, under the name that `ChatHuggingFace` has for it.
+        model, tokenizer: a model and its tokenizer, in place of a pipeline.
+        model_id: a model's folder or name, for `from_pretrained`, in place of both; it is loaded when it is first
+            needed. Only a model given in this way can be serialised.
+        model_kwargs: for `from_pretrained`, with `model_id`.
+        pipeline_kwargs: further arguments for generation, such as `num_beams`.
+        regex: a pattern that every answer matches.
+        constraint: any other constraint of every answer, in place of `regex`.
+        instructions: "auto": the model is told what it must write, and tools that its template does not declare;
+            False: it is not; a text: it is told this.
+        reasoning: "auto": the model thinks where its template does; False: it does not; a number: it thinks, and ends
+            within so many tokens.
+        tool_format: how the model writes calls, by name; by default as its chat template does.
+        max_tokens: how many tokens an answer may take.
+        temperature: 0 decodes greedily, more samples; None: as the pipeline or the model has it.
+        top_p, top_k: what sampling chooses from.
+        n: how many answers a prompt gets.
+        seed: what sampling begins from.
+        stop: strings at which an answer is cut.
+        presence_penalty, frequency_penalty: what is taken off the scores of tokens that were written.
+        logit_bias: what is added to the scores of tokens, by id.
+        logprobs, top_logprobs: report the model's own log-probabilities in `response_metadata["logprobs"]`.
+        trace: record what the constraint did to each token in `response_metadata["trace"]`.
+        timeout: after so many seconds no further token is written.
+        streaming: stream where LangChain leaves the choice.
+        stream_usage: whether the last chunk of a stream reports usage.
+        batch_size: how many prompts of a batch go through the model in one padded forward pass.
+        max_retries, api_key: taken for compatibility; nothing is retried, and there is no service.
+
+    A constraint that cannot be served raises when the model is made. An answer that could not be completed within
+    `max_tokens` raises `IncompleteError`; one that a stop string cut is marked in
+    `response_metadata["is_complete"]`.
+    """
+
+    pipeline: Any = Field(default=None, exclude=True, repr=False)
+    llm: Any = Field(default=None, exclude=True, repr=False)
+    model: Any = Field(default=None, exclude=True, repr=False)
+    tokenizer: Any = Field(default=None, exclude=True, repr=False)
+    model_id: str | None = None
+    model_kwargs: dict[str, Any] | None = None
+    pipeline_kwargs: dict[str, Any] | None = None
+    regex: Any = None
+    constraint: Any = None
+    instructions: str | Literal[False] = "auto"
+    reasoning: Literal["auto", False] | int = "auto"
+    tool_format: str | None = None
+    max_tokens: int = Field(default=512, ge=1, alias="max_new_tokens")
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = None
+    top_k: int | None = None
+    n: int | None = Field(default=None, ge=1)
+    seed: int | None = None
+    stop: list[str] | None = Field(default=None, alias="stop_sequences")
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[int, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0)
+    trace: bool = False
+    timeout: float | None = None
+    streaming: bool = False
+    stream_usage: bool = True
+    batch_size: int = Field(default=4, ge=1)
+    max_retries: int | None = Field(default=None, exclude=True)
+    api_key: SecretStr | None = Field(default=None, exclude=True)
+
+    model_config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, populate_by_name=True, protected_namespaces=()
+    )
+
+    _generator: Generator | None = PrivateAttr(default=None)
+    _lock: Any = PrivateAttr(default_factory=threading.Lock)
+    _was_loaded: bool = PrivateAttr(default=False)
+    _ahead: AnswersAhead | None = PrivateAttr(default=None)
+
+    # -- a value ------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = dict(super().__getstate__())
+        private = dict(state.get("__pydantic_private__") or {})
+        private.pop("_lock", None)
+        private["_generator"] = private["_ahead"] = None
+        state["__pydantic_private__"] = private
+        return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self._lock = threading.Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        other = type(self).__new__(type(self))
+        other.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return other
+
+    @classmethod
+    def from_model_id(
+        cls,
+        model_id: str,
+        task: str = "text-generation",
+        *,
+        device: int | str | None = None,
+        device_map: str | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        pipeline_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> ChatRELLM:
+        """Load a model by its folder or name.
+
+        Args:
+            model_id: for `from_pretrained`.
+            task: a transformers task that writes text.
+            device: where the model goes, as in `transformers.pipeline`.
+            device_map: how it is spread over devices; not together with `device`.
+            model_kwargs: for `from_pretrained`.
+            pipeline_kwargs: arguments for generation.
+            kwargs: the class's other fields.
+        """
+        if device is not None and device_map is not None:
+            raise ValueError("device and device_map exclude each other: pass one of them")
+        chat = cls(model_id=model_id, model_kwargs=model_kwargs, pipeline_kwargs=pipeline_kwargs, **kwargs)
+        chat.pipeline = load_pipeline(model_id, task, model_kwargs, device=device, device_map=device_map)
+        chat._was_loaded = True
+        chat._try_constraint()
+        return chat
+
+    @field_validator("constraint", mode="before")
+    @classmethod
+    def _read_constraint(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and ("rellm" in value or value.get("kind")):
+            return constraint_from_data(value)
+        return None if value is None else as_constraint(value)
+
+    @field_validator("pipeline", "llm", mode="before")
+    @classmethod
+    def _read_pipeline(cls, value: Any) -> Any:
+        return None if value is None else pipeline_of(value)
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _read_stop(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.regex is not None and self.constraint is not None:
+            raise ValueError("regex and constraint are both given: pass one of them")
+        if self.llm is not None and self.pipeline is None:
+            self.pipeline, self.llm = self.llm, None
+        if self.pipeline is None and self.model_id is None and self.model is None:
+            raise ValueError(
+                "ChatRELLM needs a model: pass pipeline=transformers.pipeline(…), model= and tokenizer=, or model_id=…"
+            )
+        if (self.model is None) != (self.tokenizer is None):
+            raise ValueError("a model needs its tokenizer, and a tokenizer its model: pass model= and tokenizer=")
+        if self.tool_format is not None:
+            format_named(self.tool_format)
+        return self
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        # Not in a validator: pydantic would make of a `PatternError` a `ValidationError` without its position.
+        self._try_constraint()
+
+    def _try_constraint(self) -> None:
+        if self.in_force is None:
+            return
+        if self.pipeline is None and self.model is None:
+            over_single_bytes(self.in_force)
+        else:
+            compile(self.in_force, self._get_generator().vocabulary)
+
+    @property
+    def in_force(self) -> Constraint | None:
+        """The constraint that every answer obeys, if there is one."""
+        found: Constraint | None = Regex(self.regex) if self.regex is not None else self.constraint
+        return found
+
+    # -- what LangChain knows the model by ----------------------------------------------------------------------
+
+    @property
+    def _llm_type(self) -> str:
+        return "rellm-chat"
+
+    @property
+    def model_name(self) -> str:
+        """The model's name."""
+        return self.model_id or name_of(self.model if self.pipeline is None else self.pipeline.model)
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        """All that an answer depends on; LangChain's caches take their keys from it."""
+        given = self.model_dump(exclude={"constraint", "regex", "model_id", "callbacks", "cache", "profile"})
+        brought = None
+        if not self._was_loaded and (self.pipeline is not None or self.model is not None):
+            brought = settings_of(self.pipeline) if self.pipeline is not None else _diff(self.model)
+        return {
+            **given,
+            "model_id": self.model_name,
+            "generation_config": brought,
+            "constraint": None if self.in_force is None else constraint_key(self.in_force),
+        }
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        return json.dumps([self._identifying_params, stop, kwargs], default=repr, sort_keys=True)
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        found = super()._get_ls_params(stop=stop, **kwargs)
+        found["ls_provider"] = "rellm"
+        if not isinstance(kwargs.get("model"), str):
+            found["ls_model_name"] = self.model_name
+        return found
+
+    def _resolve_model_profile(self) -> Any:
+        profile: dict[str, Any] = {
+            "text_inputs": True, "text_outputs": True, "image_inputs": False, "audio_inputs": False,
+            "tool_calling": True, "tool_choice": True, "structured_output": True,
+        }  # fmt: skip
+        held = self.model if self.model is not None else getattr(self.pipeline or self.llm, "model", None)
+        with contextlib.suppress(AttributeError):
+            config = held.config.get_text_config()  # type: ignore[union-attr]
+            if isinstance(config.max_position_embeddings, int):
+                profile["max_input_tokens"] = config.max_position_embeddings
+        return profile
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where the class is imported from, not the file that it stands in."""
+        return ["rellm", "integrations", "langchain"]
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        """For `langchain_core.load.dumps`; a model that was given as a pipeline has no name to load it by again."""
+        if self.model_id is None:
+            return self.to_json_not_implemented()
+        serialised = super().to_json()
+        if serialised["type"] == "constructor":
+            kwargs = serialised["kwargs"]
+            for name in ("pipeline", "llm", "model", "tokenizer", "regex", "constraint", "profile", "api_key"):
+                kwargs.pop(name, None)
+            if self.in_force is not None:
+                kwargs["constraint"] = constraint_to_data(self.in_force)
+        return serialised
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The ids of `text` in the model's own tokenizer."""
+        return [int(token) for token in self._get_generator()._own_tokenizer(text)["input_ids"]]
+
+    # -- tools and schemas --------------------------------------------------------------------------------------
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | Any],
+        *,
+        tool_choice: Any = None,
+        parallel_tool_calls: bool | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[Any, AIMessage]:
+        """This model with tools that it may call.
+
+        Args:
+            tools: LangChain's tools, functions, pydantic models, TypedDicts, or schemas.
+            tool_choice: "auto" (the default): text or a call; "any", "required" or True: a call; "none": text; a name,
+                or LangChain's dict of one: a call of this tool.
+            parallel_tool_calls: whether one message may hold several calls; by default it may not.
+            strict: True: optional arguments are written too.
+            kwargs: further arguments of the model, bound to it.
+        """
+        choice_of(tool_choice)
+        bound = [BoundTool.of(tool, strict) for tool in tools]
+        given = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "strict": strict}
+        return self.bind(tools=bound, **{name: value for name, value in given.items() if value is not None}, **kwargs)
+
+    def with_structured_output(
+        self, schema: Any = None, *, include_raw: bool = False, method: str = "json_schema",
+        strict: bool | None = None, **kwargs: Any,
+    ) -> Runnable[Any, Any]:  # fmt: skip
+        """This model with answers that are instances of a schema, by construction.
+
+        Args:
+            schema: a pydantic model, TypedDict, dataclass, a JSON Schema as a dict, or any constraint.
+            include_raw: answer with a dict of "raw" (the message), "parsed" and "parsing_error".
+            method: "json_schema", "function_calling" and "json_mode" all mean the same constraint.
+            strict: True: optional keys are written too.
+            kwargs: further arguments of the model, bound to it; with `tools`, the model calls one of them or answers.
+        """
+        return structured_chat_model(self, schema, include_raw=include_raw, method=method, strict=strict, kwargs=kwargs)
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def _get_generator(self) -> Generator:
+        with self._lock:
+            if self._generator is None:
+                if self.pipeline is None and self.model is None:
+                    self.pipeline = load_pipeline(self.model_name, "text-generation", self.model_kwargs)
+                    self._was_loaded = True
+                if self.pipeline is not None:
+                    self._generator = Generator.from_pipeline(self.pipeline)
+                else:
+                    self._generator = Generator(self.model, self.tokenizer)
+            return self._generator
+
+    def _request(self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, given: Any) -> ChatRequest:
+        return chat_request(self, self._get_generator().tokenizer, messages, stop, given)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if self._ahead is not None and (found := self._ahead.answer(messages, stop, kwargs)) is not None:
+            return found
+        request = self._request(messages, stop, kwargs)
+        with _seeded(request.settings["seed"]):
+            completions = self._get_generator()(request.prompt, request.constraint, **request.arguments)
+        return self._result(request, completions)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if self._ahead is not None:
+            found = await run_in_executor(None, self._ahead.answer, messages, stop, kwargs)
+            if found is not None:
+                return found
+        request = await run_in_executor(None, self._request, messages, stop, kwargs)
+        with _seeded(request.settings["seed"]):
+            completions = await self._get_generator().agenerate(request.prompt, request.constraint, **request.arguments)
+        return await run_in_executor(None, self._result, request, completions)
+
+    def _many(self, rows: Sequence[tuple[list[BaseMessage], Any, Mapping[str, Any]]]) -> list[ChatResult]:
+        """The results of several calls with the same arguments, in one padded batch."""
+        requests = [self._request(messages, stop, kwargs) for messages, stop, kwargs in rows]
+        first = requests[0]
+        with _seeded(first.settings["seed"]):
+            completions = self._get_generator()(
+                [request.prompt for request in requests], [request.constraint for request in requests],
+                **first.arguments,
+            )  # fmt: skip
+        return [self._result(request, found) for request, found in zip(requests, completions, strict=True)]
+
+    def _result(self, request: ChatRequest, completions: Any) -> ChatResult:
+        tokenizer = self._get_generator().tokenizer
+        prompt_ids = request.prompt_ids(tokenizer)
+        generations = []
+        written = 0
+        for completion in completions if isinstance(completions, list) else [completions]:
+            _refuse_incomplete(completion, request)
+            written += len(completion.token_ids)
+            generations.append(self._generation(request, completion, prompt_ids))
+        usage = {
+            "prompt_tokens": len(prompt_ids), "completion_tokens": written, "total_tokens": len(prompt_ids) + written
+        }  # fmt: skip
+        return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": self.model_name})
+
+    def _generation(self, request: ChatRequest, completion: Any, prompt_ids: list[int]) -> ChatGeneration:
+        reader = MessageReader(request.constraint)
+        for events in (reader.feed(written_text(completion)), reader.finish()):
+            for _ in events:
+                pass
+        whole = [call for call in reader.calls if call.is_whole]
+        message = AIMessage(
+            content=reader.content,
+            tool_calls=[
+                tool_call(name=call.name, args=arguments_of(call), id=call.id or self._new_id(request))
+                for call in whole
+            ],
+            additional_kwargs={"reasoning_content": reader.reasoning} if reader.reasoning else {},
+            usage_metadata=_usage(len(prompt_ids), len(completion.token_ids)),
+            response_metadata=self._metadata(request, completion, prompt_ids, bool(whole)),
+        )
+        return ChatGeneration(message=message, generation_info={"finish_reason": completion.finish_reason})
+
+    def _metadata(
+        self, request: ChatRequest, completion: Any, prompt_ids: list[int], has_calls: bool
+    ) -> dict[str, Any]:
+        reason = "length" if completion.finish_reason == "length" else "tool_calls" if has_calls else "stop"
+        found: dict[str, Any] = {
+            "finish_reason": reason,
+            "is_complete": completion.is_complete,
+            "model_name": self.model_name,
+            "model_provider": "rellm",
+        }
+        if completion.trace is not None:
+            found["trace"] = completion.trace
+        if request.settings["logprobs"] or request.settings["top_logprobs"]:
+            found["logprobs"] = token_logprobs(
+                self._get_generator(), prompt_ids, completion.token_ids, request.settings["top_logprobs"] or 0
+            )
+        return found
+
+    def _new_id(self, request: ChatRequest) -> str:
+        calls = request.calls
+        return uuid.uuid4().hex[:9] if calls is not None and calls.layout.id else f"call_{uuid.uuid4().hex[:24]}"
+
+    # -- streaming ----------------------------------------------------------------------------------------------
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in self._chunks(messages, stop, kwargs, []):
+            if run_manager is not None:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        stoppers: list[Callable[[], None]] = []
+        chunks = self._chunks(messages, stop, kwargs, stoppers)
+        step: asyncio.Future[ChatGenerationChunk | None] | None = None
+        try:
+            while True:
+                step = asyncio.ensure_future(run_in_executor(None, next, chunks, None))
+                chunk = await asyncio.shield(step)
+                if chunk is None:
+                    return
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+        finally:
+            for stopper in stoppers:
+                stopper()
+            # Whoever reads may stop in the middle of a step; a generator can be closed only when it rests.
+            if step is None or step.done():
+                chunks.close()  # type: ignore[attr-defined]
+            else:
+                step.add_done_callback(lambda done: (done.cancelled() or done.exception(), chunks.close()))  # type: ignore[attr-defined]
+
+    def _chunks(
+        self,
+        messages: list[BaseMessage],
+        stop: Sequence[str] | None,
+        given: Mapping[str, Any],
+        stoppers: list[Callable[[], None]],
+    ) -> Iterator[ChatGenerationChunk]:
+        """The chunks of one message while it is written; how to stop it goes into `stoppers`."""
+        shows_usage = given.get("stream_usage", self.stream_usage)
+        request = self._request(messages, stop, given)
+        generator = self._get_generator()
+        tokens = TokensInText(generator.vocabulary, generator.vocabulary.eos_token_ids)
+        arguments = {name: value for name, value in request.arguments.items() if name != "num_return_sequences"}
+        with _seeded(request.settings["seed"]):
+            stream = generator.stream(request.prompt, request.constraint, **arguments, streamer=tokens)
+        stoppers.append(stream.stop)
+        reader = MessageReader(request.constraint)
+        with stream:
+            for piece in stream:
+                for part in tokens.parts(piece):
+                    for event in reader.feed(part):
+                        yield self._chunk(event, request, reader)
+            completion = stream.completion
+        for part in tokens.rest():
+            for event in reader.feed(part):
+                yield self._chunk(event, request, reader)
+        for event in reader.finish():
+            yield self._chunk(event, request, reader)
+        prompt_ids = request.prompt_ids(generator.tokenizer)
+        metadata = self._metadata(request, completion, prompt_ids, bool(reader.calls))
+        last = AIMessageChunk(
+            content="",
+            response_metadata=metadata,
+            usage_metadata=_usage(len(prompt_ids), len(completion.token_ids)) if shows_usage else None,
+            chunk_position="last",
+        )
+        yield ChatGenerationChunk(message=last, generation_info={"finish_reason": completion.finish_reason})
+        _refuse_incomplete(completion, request)
+
+    def _chunk(self, event: Any, request: ChatRequest, reader: MessageReader) -> ChatGenerationChunk:
+        # Parts of a message are merged by their index: thinking and text have the first ones.
+        first = bool(reader.reasoning) + bool(reader.content)
+        match event:
+            case TextDelta(text):
+                message = AIMessageChunk(content=text)
+            case ReasoningDelta(text):
+                message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": text})
+            case CallBegun(number, name):
+                calls = request.calls
+                made = None if calls is not None and calls.layout.writes_ids else self._new_id(request)
+                begun = tool_call_chunk(name=name, args="", id=made, index=first + number)
+                message = AIMessageChunk(content="", tool_call_chunks=[begun])
+            case ArgumentsDelta(number, text):
+                message = AIMessageChunk(
+                    content="", tool_call_chunks=[tool_call_chunk(args=text, index=first + number)]
+                )
+            case IdWritten(number, written):
+                message = AIMessageChunk(
+                    content="", tool_call_chunks=[tool_call_chunk(id=written, index=first + number)]
+                )
+            case _:
+                raise AssertionError(event)
+        return ChatGenerationChunk(message=message)
+
+    # -- batches ------------------------------------------------------------------------------------------------
+
+    def _with_ahead(self, inputs: Sequence[Any], size: int | None) -> Self:
+        """This model, which writes the answers of several calls together when the first of them is asked for."""
+        if len(inputs) < 2 or self.streaming:
+            return self
+        self._get_generator()  # shared with the copy
+        other = self.model_copy()
+        other._ahead = AnswersAhead(self._many, len(inputs), min(self.batch_size, size or self.batch_size))
+        return other
+
+    def generate(
+        self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
+    ) -> LLMResult:
+        """Answers to several chats, in padded batches."""
+        model = self._with_ahead(messages, None) if self._ahead is None else self
+        if model._ahead is not None and model is not self:
+            model._ahead.expect(messages, stop, kwargs)
+        return BaseChatModel.generate(model, messages, stop, callbacks, **kwargs)
+
+    async def agenerate(
+        self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
+    ) -> LLMResult:
+        """`generate`, without holding up the event loop."""
+        model = self._with_ahead(messages, None) if self._ahead is None else self
+        if model._ahead is not None and model is not self:
+            model._ahead.expect(messages, stop, kwargs)
+        return await BaseChatModel.agenerate(model, messages, stop, callbacks, **kwargs)
+
+    def batch(
+        self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None = None, *,
+        return_exceptions: bool = False, **kwargs: Any,
+    ) -> list[Any]:  # fmt: skip
+        """Answers to several inputs, in padded batches of `batch_size`, or of `max_concurrency` where that is less."""
+        model = self._expecting(inputs, config, kwargs)
+        return BaseChatModel.batch(model, inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch(
+        self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None = None, *,
+        return_exceptions: bool = False, **kwargs: Any,
+    ) -> list[Any]:  # fmt: skip
+        """`batch`, without holding up the event loop."""
+        model = self._expecting(inputs, config, kwargs)
+        return await BaseChatModel.abatch(model, inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    def _expecting(self, inputs: list[Any], config: Any, kwargs: Mapping[str, Any]) -> Self:
+        first = config[0] if isinstance(config, list) and config else config
+        most = first.get("max_concurrency") if isinstance(first, Mapping) else None
+        model = self._with_ahead(inputs, most)
+        if model._ahead is not None:
+            given = {name: value for name, value in kwargs.items() if name != "stop"}
+            chats = [self._convert_input(one).to_messages() for one in inputs]
+            model._ahead.expect(chats, kwargs.get("stop"), given)
+        return model
+
+
+def _usage(read: int, written: int) -> UsageMetadata:
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+
+
+def _refuse_incomplete(completion: Any, request: ChatRequest) -> None:
+    if completion.is_complete or completion.finish_reason == "stop" or not request.is_constrained:
+        return
+    raise IncompleteError(
+        f"the answer was cut off by max_tokens before it matched: {completion.text!r}", text=completion.text
+    )
+
+
+@contextlib.contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Random numbers that begin from a seed; nobody else's are changed."""
+    if seed is None:
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _diff(model: Any) -> dict[str, Any]:
+    found: dict[str, Any] = model.generation_config.to_diff_dict()
+    found.pop("transformers_version", None)
+    return found
