@@ -204,6 +204,8 @@ def on_ray(folder: Path, count: int, python: str) -> None:
         if done.returncode == 0:
             break
         print(f"ray: attempt {attempt + 1} failed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
+    else:
+        sys.exit("ray: it did not start, twice: nothing is known of the rows")
     read = subprocess.run([python, "-c", code, str(target)], capture_output=True, text=True, check=True)
     rows = json.loads(read.stdout)
     matched = sum(text is not None and re.fullmatch(PATTERN, text) is not None for _, text, _ in rows)
