@@ -37,7 +37,8 @@ def structured_chat_model(
     constraint, read = schema_constraint(schema, strict)
     tools = kwargs.pop("tools", None)
     if tools:
-        choice = {name: kwargs.pop(name) for name in ("tool_choice", "parallel_tool_calls") if name in kwargs}
+        names = [name for name in ("tool_choice", "parallel_tool_calls") if name in kwargs]
+        choice: dict[str, Any] = {name: kwargs.pop(name) for name in names}
         from rellm.integrations.langchain.bound_tools import BoundTool
 
         kwargs = {**kwargs, **choice, "tools": [BoundTool.of(tool, strict) for tool in tools]}
@@ -92,10 +93,11 @@ def schema_constraint(schema: Any, strict: bool | None) -> tuple[Constraint, Cal
         return found, found.parse
     if inspect.isclass(schema) and not issubclass(schema, BaseModel) and hasattr(schema, "__fields__"):
         # A model of pydantic's first version.
+        first: Any = schema
         found = JsonSchema(
-            schema.schema(), property_order="declared", additional="closed", required=required, on_unsupported="report"
+            first.schema(), property_order="declared", additional="closed", required=required, on_unsupported="report"
         )
-        return found, lambda text: schema(**json.loads(text))
+        return found, lambda text: first(**json.loads(text))
     if inspect.isclass(schema) and _is_schema(schema):
         typed = JsonSchema.of(schema, required=required)
         return typed, typed.parse

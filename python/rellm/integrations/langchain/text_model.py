@@ -316,7 +316,7 @@ class RELLM(BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        of_call = {name: kwargs.pop(name) for name in ("regex", "constraint", "trace") if name in kwargs}
+        of_call: dict[str, Any] = _taken_out(kwargs, ("regex", "constraint", "trace"))
         model = self._with(of_call) if of_call else self
         kwargs.pop("ls_structured_output_format", None)
         pieces = model._get_generator().stream(prompt, model.in_force, **model._arguments(stop, kwargs))
