@@ -12,7 +12,8 @@ _MORE = ["naïve café, Übergröße", "Съешь ещё этих булок", 
 
 
 def own_text() -> list[str]:
-    files = [*sorted((_PROJECT / "python/rellm").glob("*.py")), *sorted(_PROJECT.glob("*.md"))]
+    places = [("python/rellm", "*.py"), ("python/rellm/_generate", "*.py"), (".", "*.md"), ("docs", "*.md")]
+    files = [file for folder, name in places for file in sorted((_PROJECT / folder).glob(name))]
     return [file.read_text(encoding="utf-8") for file in files] + _MORE * 20
 
 
