@@ -33,7 +33,7 @@ versions: set-up ## the tests of generation on the lowest and the newest version
 	@$(BIN)/python dev/versions.py $(ARGS)
 
 rust-test: python ## the tests of the Rust core
-	cargo test --package rellm-core --release --quiet $(ARGS)
+	cargo test --package rellm-core --profile tests --quiet $(ARGS)
 
 lint: set-up ## ruff, mypy, rustfmt, clippy; warnings are errors
 	$(BIN)/ruff check .
