@@ -144,7 +144,19 @@ class Generator:
         **generate_kwargs: object,
     ) -> list[Completion]: ...  # fmt: skip
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(
+        self,
+        prompt: Any = None,
+        constraint: Any = None,
+        max_new_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        stop_after_match: bool = False,
+        *,
+        forced_text: ForcedTextMode = "verified",
+        trace: bool = False,
+        run_limits: RunLimits | None = None,
+        **generate_kwargs: Any,
+    ) -> Any:
         """Write after `prompt` a text that matches `constraint`.
 
         Args:
@@ -177,7 +189,11 @@ class Generator:
             BudgetError: no match fits into `max_new_tokens`; before the first forward pass.
             DeadEndError: other arguments of `generate` leave no allowed token.
         """
-        return Run(self._request(*args, **kwargs)).completions()
+        request = self._request(
+            prompt, constraint, max_new_tokens, stop, stop_after_match,
+            forced_text=forced_text, trace=trace, run_limits=run_limits, **generate_kwargs,
+        )  # fmt: skip
+        return Run(request).completions()
 
     @overload
     def stream(
@@ -310,6 +326,6 @@ class Generator:
         return AsyncTextStream(self.stream(*args, **kwargs))
 
 
-for _method in (Generator.__call__, Generator.stream, Generator.agenerate, Generator.astream):
-    # They pass their arguments on: `help` and editors show what `_request` takes.
-    _method.__dict__["__signature__"] = signature(Generator._request)
+for _method in (Generator.stream, Generator.agenerate, Generator.astream):
+    # They pass their arguments on: `help` and editors show what a call takes.
+    _method.__dict__["__signature__"] = signature(Generator.__call__)
