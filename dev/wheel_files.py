@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import urllib.parse
 import urllib.request
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rellm" / "wheel_files"
-INDEX = "https://pypi.org/simple"
 TIMEOUT_S = 20
 _failed: dict[str, str] = {}  # projects that could not be had: a machine without a network waits once
 
@@ -58,9 +58,27 @@ def wheel_file(project: str, version: str, path: str) -> str:
 
 
 @cache
+def _index() -> str:
+    """The package index that pip asks here."""
+    if os.environ.get("PIP_INDEX_URL"):
+        return os.environ["PIP_INDEX_URL"].rstrip("/")
+    # pip of the interpreter that made the environment: the environment itself may have none.
+    python = getattr(sys, "_base_executable", sys.executable)
+    for command in (
+        ["-m", "pip", "config", "get", "global.index-url"],
+        ["-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"],
+    ):
+        done = subprocess.run([python, *command], capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip().rstrip("/")
+    raise UnavailableError("there is no pip that knows an index")
+
+
+@cache
 def _release(project: str, version: str) -> tuple[str, str, int]:
     """The version, and address and size of its wheel."""
-    asked = urllib.request.Request(f"{INDEX}/{project}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+    page_url = f"{_index()}/{project}/"
+    asked = urllib.request.Request(page_url, headers={"Accept": "application/vnd.pypi.simple.v1+json"})
     with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:
         page = json.load(answer)
     if version == "newest":
@@ -69,7 +87,7 @@ def _release(project: str, version: str) -> tuple[str, str, int]:
     for file in page["files"]:
         name = file["filename"]
         if name.startswith(f"{project.replace('-', '_')}-{version}-") and name.endswith((".whl",)):
-            return version, urllib.parse.urljoin(f"{INDEX}/{project}/", file["url"]), int(file["size"])
+            return version, urllib.parse.urljoin(page_url, file["url"]), int(file["size"])
     raise UnavailableError(f"{project} {version} has no wheel")
 
 
