@@ -7,6 +7,7 @@ import dataclasses
 import json
 import pickle
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -436,6 +437,17 @@ def test_logprobs_and_traces_stand_in_the_metadata() -> None:
     assert [entry["token"] for entry in content] == ["H", "e"]
     assert all(len(entry["top_logprobs"]) == 2 for entry in content)
     assert math.isclose(content[0]["logprob"], found["trace"].tokens[0].log_probability_before, abs_tol=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0, None])
+def test_what_sampling_alone_chooses_from_is_not_dropped_silently(temperature: float | None) -> None:
+    greedy = chat_scripts.saying("yes", temperature=temperature, top_p=0.5, regex="yes|no")
+    with pytest.warns(UserWarning, match="top_p does nothing where decoding is greedy: give a temperature above 0"):
+        assert greedy.invoke("?").content == "yes"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampled = chat_scripts.saying("yes", temperature=0.5, top_p=0.5, top_k=3, regex="yes|no")
+        assert sampled.invoke("?").content in ("yes", "no")
 
 
 def test_penalties_seeds_and_temperatures_reach_the_model() -> None:

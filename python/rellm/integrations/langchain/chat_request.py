@@ -16,6 +16,7 @@ from rellm._constraints.tool_calls.template_probe import TemplateTools, template
 from rellm._errors import UnsupportedError
 from rellm._generate.chat_turn import chat_messages, chat_turn, with_system_text
 from rellm._generate.prompts import PromptOptions, chat_text
+from rellm._warn import warn
 from rellm.integrations.langchain.bound_tools import choice_of, tools_of_call
 from rellm.integrations.langchain.chat_messages import counted_calls, template_messages
 
@@ -221,9 +222,10 @@ def _generation(settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
     for name, target in _GENERATION.items():
         if settings[name] is not None:
             found[target] = settings[name]
-    if (temperature is not None and temperature <= 0) or (temperature is None and not _samples(model)):
-        found.pop("top_p", None)
-        found.pop("top_k", None)
+    if not found.get("do_sample", _samples(model)):
+        idle = [name for name in ("top_p", "top_k") if found.pop(name, None) is not None]
+        if idle:
+            warn(f"{' and '.join(idle)} does nothing where decoding is greedy: give a temperature above 0")
     if settings["trace"]:
         found["trace"] = True
     if settings["logit_bias"]:
