@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from comparison.json_report import request
-from comparison.plot import COLOURS, plt
+from comparison.plot import COLOURS, plt, save
 
 
 def main() -> None:
@@ -39,11 +39,7 @@ def _draw(values: dict[str, list[float]], size: int, title: str, path: Path) -> 
     axes.set_xlabel(title, fontsize=9)
     axes.set_ylabel("% of the schemas within that time", fontsize=9)
     axes.legend(fontsize=8, frameon=False, loc="lower right")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    save(figure, axes, path)
 
 
 if __name__ == "__main__":

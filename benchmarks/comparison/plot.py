@@ -83,6 +83,11 @@ def _draw(results: dict, names: list[str], key: str, value: str, title: str, pat
     axes.grid(axis="both", color="#dddddd", linewidth=0.6)
     axes.set_xlabel(f"{title}; hollow: wrong masks", fontsize=9)
     axes.legend(fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.45, 1.0), frameon=False)
+    save(figure, axes, path)
+
+
+def save(figure: plt.Figure, axes: plt.Axes, path: Path) -> None:
+    """Writes a figure without a frame, the same bytes for the same numbers."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.tight_layout()

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import json
-import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call, tool_call_chunk
@@ -32,11 +29,11 @@ from rellm._generate.generator import Generator
 from rellm.integrations.langchain.answers_ahead import AnswersAhead
 from rellm.integrations.langchain.bound_tools import BoundTool, choice_of
 from rellm.integrations.langchain.chat_request import ChatRequest, chat_request
+from rellm.integrations.langchain.loadable_model import LoadableModel
 from rellm.integrations.langchain.message_reader import MessageReader, ReasoningDelta, TokensInText, written_text
 from rellm.integrations.langchain.model_source import (
     constraint_from_data,
     constraint_key,
-    constraint_to_data,
     load_pipeline,
     name_of,
     pipeline_of,
@@ -46,7 +43,7 @@ from rellm.integrations.langchain.structured_output import structured_chat_model
 from rellm.integrations.langchain.token_logprobs import token_logprobs
 
 
-class ChatRELLM(BaseChatModel):
+class ChatRELLM(LoadableModel, BaseChatModel):
     """A chat model whose answers match a constraint, and whose calls of tools are always valid.
 
     Attributes:
@@ -89,9 +86,6 @@ class ChatRELLM(BaseChatModel):
     llm: Any = Field(default=None, exclude=True, repr=False)
     model: Any = Field(default=None, exclude=True, repr=False)
     tokenizer: Any = Field(default=None, exclude=True, repr=False)
-    model_id: str | None = None
-    model_kwargs: dict[str, Any] | None = None
-    pipeline_kwargs: dict[str, Any] | None = None
     regex: Any = None
     constraint: Any = None
     instructions: str | Literal[False] = "auto"
@@ -121,60 +115,9 @@ class ChatRELLM(BaseChatModel):
         extra="forbid", arbitrary_types_allowed=True, populate_by_name=True, protected_namespaces=()
     )
 
-    _generator: Generator | None = PrivateAttr(default=None)
-    _lock: Any = PrivateAttr(default_factory=threading.Lock)
-    _was_loaded: bool = PrivateAttr(default=False)
+    made_when_asked: ClassVar[tuple[str, ...]] = ("_generator", "_ahead")
+
     _ahead: AnswersAhead | None = PrivateAttr(default=None)
-
-    # -- a value ------------------------------------------------------------------------------------------------
-
-    def __getstate__(self) -> dict[Any, Any]:
-        state = dict(super().__getstate__())
-        private = dict(state.get("__pydantic_private__") or {})
-        private.pop("_lock", None)
-        private["_generator"] = private["_ahead"] = None
-        state["__pydantic_private__"] = private
-        return state
-
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        super().__setstate__(state)
-        self._lock = threading.Lock()
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        other = type(self).__new__(type(self))
-        other.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-        return other
-
-    @classmethod
-    def from_model_id(
-        cls,
-        model_id: str,
-        task: str = "text-generation",
-        *,
-        device: int | str | None = None,
-        device_map: str | None = None,
-        model_kwargs: dict[str, Any] | None = None,
-        pipeline_kwargs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> ChatRELLM:
-        """Load a model by its folder or name.
-
-        Args:
-            model_id: for `from_pretrained`.
-            task: a transformers task that writes text.
-            device: where the model goes, as in `transformers.pipeline`.
-            device_map: how it is spread over devices; not together with `device`.
-            model_kwargs: for `from_pretrained`.
-            pipeline_kwargs: arguments for generation.
-            kwargs: the class's other fields.
-        """
-        if device is not None and device_map is not None:
-            raise ValueError("device and device_map exclude each other: pass one of them")
-        chat = cls(model_id=model_id, model_kwargs=model_kwargs, pipeline_kwargs=pipeline_kwargs, **kwargs)
-        chat.pipeline = load_pipeline(model_id, task, model_kwargs, device=device, device_map=device_map)
-        chat._was_loaded = True
-        chat._try_constraint()
-        return chat
 
     @field_validator("constraint", mode="before")
     @classmethod
@@ -208,11 +151,6 @@ class ChatRELLM(BaseChatModel):
         if self.tool_format is not None:
             format_named(self.tool_format)
         return self
-
-    def __init__(self, **fields: Any) -> None:
-        super().__init__(**fields)
-        # Not in a validator: pydantic would make of a `PatternError` a `ValidationError` without its position.
-        self._try_constraint()
 
     def _try_constraint(self) -> None:
         if self.in_force is None:
@@ -274,28 +212,6 @@ class ChatRELLM(BaseChatModel):
             if isinstance(config.max_position_embeddings, int):
                 profile["max_input_tokens"] = config.max_position_embeddings
         return profile
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Where the class is imported from, not the file that it stands in."""
-        return ["rellm", "integrations", "langchain"]
-
-    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
-        """For `langchain_core.load.dumps`; a model that was given as a pipeline has no name to load it by again."""
-        if self.model_id is None:
-            return self.to_json_not_implemented()
-        serialised = super().to_json()
-        if serialised["type"] == "constructor":
-            kwargs = serialised["kwargs"]
-            for name in ("pipeline", "llm", "model", "tokenizer", "regex", "constraint", "profile", "api_key"):
-                kwargs.pop(name, None)
-            if self.in_force is not None:
-                kwargs["constraint"] = constraint_to_data(self.in_force)
-        return serialised
 
     def get_token_ids(self, text: str) -> list[int]:
         """The ids of `text` in the model's own tokenizer."""

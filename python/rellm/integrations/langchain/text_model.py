@@ -8,29 +8,26 @@ every form of LangChain (`invoke`, `generate`, `batch`, `stream` and their async
 from __future__ import annotations
 
 import asyncio
-import copy
 import re
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import regex as _regex
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.llms import BaseLLM
-from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, get_config_list, run_in_executor
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from rellm import Constraint, IncompleteError, Regex, compile
 from rellm._engines.compile import over_single_bytes
 from rellm._generate.generator import Generator
+from rellm.integrations.langchain.loadable_model import LoadableModel
 from rellm.integrations.langchain.model_source import (
     constraint_from_data,
     constraint_key,
-    constraint_to_data,
     load_pipeline,
     name_of,
     pipeline_of,
@@ -41,7 +38,7 @@ from rellm.integrations.langchain.structured_output import structured_text_model
 __all__ = ["RELLM"]
 
 
-class RELLM(BaseLLM):
+class RELLM(LoadableModel, BaseLLM):
     """A language model whose every answer matches a regular expression or another constraint.
 
     Attributes:
@@ -67,10 +64,6 @@ class RELLM(BaseLLM):
     forms that return plain text.
     """
 
-    pipeline: Any = Field(default=None, exclude=True)
-    model_id: str | None = None
-    model_kwargs: dict[str, Any] | None = None
-    pipeline_kwargs: dict[str, Any] | None = None
     regex: Any = None
     constraint: Any = None
     max_new_tokens: int = Field(default=200, ge=1)
@@ -78,61 +71,6 @@ class RELLM(BaseLLM):
     trace: bool = False
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-    _generator: Generator | None = PrivateAttr(default=None)
-    # Held while the model is loaded, so that threads that ask at the same time load it once.
-    _lock: Any = PrivateAttr(default_factory=threading.Lock)
-    _was_loaded: bool = PrivateAttr(default=False)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """A value: without what is made when it is first asked."""
-        state = dict(super().__getstate__())
-        private = dict(state.get("__pydantic_private__") or {})
-        private.pop("_lock", None)
-        private["_generator"] = None
-        state["__pydantic_private__"] = private
-        return state
-
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        super().__setstate__(state)
-        self._lock = threading.Lock()
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        other = type(self).__new__(type(self))
-        other.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-        return other
-
-    @classmethod
-    def from_model_id(
-        cls,
-        model_id: str,
-        task: str = "text-generation",
-        *,
-        device: int | str | None = None,
-        device_map: str | None = None,
-        model_kwargs: dict[str, Any] | None = None,
-        pipeline_kwargs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> RELLM:
-        """Load a model by its folder or name.
-
-        Args:
-            model_id: for `from_pretrained`.
-            task: a transformers task that writes text: "text-generation", or "text2text-generation" for an
-                encoder–decoder model.
-            device: where the model goes, as in `transformers.pipeline`.
-            device_map: how it is spread over devices; not together with `device`.
-            model_kwargs: for `from_pretrained`.
-            pipeline_kwargs: arguments for generation.
-            kwargs: the class's other fields: `regex` or `constraint`, `max_new_tokens`, `batch_size`, …
-        """
-        if device is not None and device_map is not None:
-            raise ValueError("device and device_map exclude each other: pass one of them")
-        llm = cls(model_id=model_id, model_kwargs=model_kwargs, pipeline_kwargs=pipeline_kwargs, **kwargs)
-        llm.pipeline = load_pipeline(model_id, task, model_kwargs, device=device, device_map=device_map)
-        llm._was_loaded = True
-        llm._try_constraint()
-        return llm
 
     @field_validator("constraint", mode="before")
     @classmethod
@@ -162,13 +100,7 @@ class RELLM(BaseLLM):
             raise ValueError("RELLM needs a model: pass pipeline=transformers.pipeline(…) or model_id=…")
         return self
 
-    def __init__(self, **fields: Any) -> None:
-        super().__init__(**fields)
-        # Not in a validator: pydantic would make of a `PatternError` a `ValidationError` without its position.
-        self._try_constraint()
-
     def _try_constraint(self) -> None:
-        """A constraint that cannot be served is reported when the model is made, not at the first prompt."""
         if self.pipeline is None:
             over_single_bytes(self.in_force)  # as far as can be told without the tokenizer
         else:
@@ -201,28 +133,6 @@ class RELLM(BaseLLM):
     @property
     def _model_name(self) -> str:
         return self.model_id or name_of(self.pipeline.model)
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Where the class is imported from, not the file that it stands in."""
-        return ["rellm", "integrations", "langchain"]
-
-    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
-        """For `langchain_core.load.dumps`; a model that was given as a pipeline has no name to load it by again."""
-        if self.model_id is None:
-            return self.to_json_not_implemented()
-        serialised = super().to_json()
-        if serialised["type"] == "constructor":
-            kwargs = serialised["kwargs"]
-            kwargs.pop("pipeline", None)
-            kwargs.pop("regex", None)
-            kwargs.pop("constraint", None)
-            kwargs["constraint"] = constraint_to_data(self.in_force)
-        return serialised
 
     def get_token_ids(self, text: str) -> list[int]:
         """The ids of `text` in the model's own tokenizer."""
