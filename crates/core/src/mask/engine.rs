@@ -634,6 +634,7 @@ impl Engine {
         let fewer = self.attempt(|engine| engine.automaton.fewer(engine.state(slot), &bounds))?;
         let Some(fewer) = fewer.filter(|&fewer| fewer != self.state(slot)) else { return Ok(None) };
         let Some(farthest) = self.farthest_from(fewer, true, limit, row)? else { return Ok(None) };
+        // Asking may have renumbered the states.
         let fewer = self.attempt(|engine| {
             let fewer = engine.automaton.fewer(engine.state(slot), &bounds)?;
             fewer.map_or(Ok(None), |fewer| engine.write_shared(fewer, row, vocabulary).map(Some))
