@@ -140,6 +140,32 @@ def test_an_answer_that_is_begun_goes_on() -> None:
     assert chat.invoke([HumanMessage("Sky?"), AIMessage("It is ")]).content == "blue."
 
 
+def test_an_answer_that_is_begun_is_healed_where_that_is_asked_for() -> None:
+    tokenizer = testing.tiny_tokenizer(words=["://"])
+    chat = ChatRELLM(model=testing.scripted_model("://a.org", tokenizer), tokenizer=tokenizer, regex=r"//[a-z.]+")
+    begun = [HumanMessage("A url?"), AIMessage("See http:")]
+    assert chat.invoke(begun, token_healing=True).content == "//a.org"
+    assert chat.invoke(begun, token_healing=True).usage_metadata["output_tokens"] == 6
+    healing = chat.model_copy(update={"token_healing": True})
+    chunks = [chunk.content for chunk in healing.stream(begun) if chunk.content]
+    assert chunks == ["//", "a", ".", "o", "r", "g"]
+    assert [one.content for one in healing.batch([begun, begun])] == ["//a.org", "//a.org"]
+    assert chat.invoke("Hi", tokenisation="canonical", regex="[ab]").content in ("a", "b")
+    with pytest.raises(ValueError, match="tokenisation"):
+        chat_scripts.model(tokenisation="best")
+    llm = RELLM(
+        pipeline=pipeline_around(chat), regex=r"//[a-z.]+", pipeline_kwargs={"token_healing": True}, max_new_tokens=20
+    )
+    assert llm.invoke("See http:") == "".join(llm.stream("See http:")) == "//a.org"
+    assert llm.get_token_ids("http:") == tokenizer("http:")["input_ids"]
+
+
+def pipeline_around(chat: Any) -> Any:
+    from transformers import pipeline
+
+    return pipeline("text-generation", model=chat.model, tokenizer=chat.tokenizer)
+
+
 def test_ids_that_a_template_refuses_are_replaced_in_calls_and_results() -> None:
     made = template_messages(
         [

@@ -6,7 +6,6 @@ A single allowed token is almost never left, because forced text can be cut into
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from rellm._generate.apply_mask import packed_words, unpacked
 from rellm._generate.text_state import Row, text_bytes
+from rellm._generate.token_prefixes import TokenPrefixes
 
 _CONTEXT_TOKENS = 12  # of the text before, enough for any pre-tokenizer to see where words begin
 _MOST = 64  # a draft is one forward pass; longer ones gain nothing more a token
@@ -30,7 +30,7 @@ class ForcedText:
     def __init__(self, tokenizer: Any, vocabulary: Any) -> None:
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary
-        self._sorted: tuple[list[bytes], list[int]] | None = None
+        self.prefixes = TokenPrefixes(vocabulary)
 
     def candidates(self, matcher: Any, before: Sequence[int]) -> list[int]:
         """Tokens that spell what is forced after `before` (prompt included); a guess at how the model would cut it."""
@@ -121,17 +121,7 @@ class ForcedText:
 
     def _may_go_past(self, matcher: Any, rest: bytes) -> bool:
         """Whether some allowed token spells all of `rest` and more."""
-        if self._sorted is None:
-            pairs = sorted(
-                (data, token_id)
-                for token_id in range(len(self._vocabulary))
-                if (data := self._vocabulary.token_bytes(token_id))
-            )
-            self._sorted = [data for data, _ in pairs], [token_id for _, token_id in pairs]
-        spelled, ids = self._sorted
-        first = bisect_right(spelled, rest)
-        last = bisect_left(spelled, rest + b"\xff" * 8, lo=first)
-        longer = [ids[i] for i in range(first, last) if spelled[i].startswith(rest)]
+        longer = self.prefixes.longer_than(rest)
         if not longer:
             return False
         allowed = unpacked(matcher.mask(), len(self._vocabulary))

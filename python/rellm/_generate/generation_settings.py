@@ -61,11 +61,7 @@ class GenerationSettings:
                 break
         if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
             raise ValueError(f"max_new_tokens is {budget!r}: it must be a whole number from 1 on")
-        if own.token_healing if config.token_healing is None else config.token_healing:
-            raise ValueError(
-                "token_healing writes the end of the prompt anew, so that it is not known where the text begins: "
-                "leave it out, and end the prompt before a space"
-            )
+        config.token_healing = False  # ours is done by now, and knows where the text begins
         samples = config.do_sample if config.do_sample is not None else own.do_sample
         idle = [name for name in ("temperature", "top_p", "top_k") if arguments.get(name) is not None]
         if idle and not samples:

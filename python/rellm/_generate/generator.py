@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any, overload
@@ -11,7 +10,6 @@ from rellm._generate.completion import Completion
 from rellm._generate.drafts import ForcedText
 from rellm._generate.in_event_loop import AsyncTextStream, on_a_thread
 from rellm._generate.loaded_model import eos_ids, logits_width, text_tokenizer, unpadded_copy, with_generate
-from rellm._generate.open_model import open_model
 from rellm._generate.prefix_cache import PrefixCache
 from rellm._generate.prompts import Prompt as OnePrompt
 from rellm._generate.request import ForcedTextMode, Request, Writer
@@ -54,24 +52,6 @@ class Generator:
             ForcedText(self._own_tokenizer, vocabulary),
             PrefixCache() if prefix_cache else None,
         )
-
-    @classmethod
-    def from_pretrained(
-        cls, name: str | os.PathLike[str], *, prefix_cache: bool = False, **arguments: Any
-    ) -> Generator:
-        """The same with a model that transformers loads, and its tokenizer.
-
-        Args:
-            name: a folder, a `.gguf` file, a name on the hub ("HuggingFaceTB/SmolLM2-360M-Instruct"), or "smollm2" for
-                the model of the demonstration.
-            prefix_cache: as above.
-            **arguments: for `from_pretrained` of transformers: `dtype`, `device_map`, `revision`, `token`, …
-
-        Raises:
-            RellmError: there is no such model, or transformers is not installed; the message says what to do.
-        """
-        model, tokenizer = open_model(name, **arguments)
-        return cls(model, tokenizer, prefix_cache=prefix_cache)
 
     @classmethod
     def from_pipeline(cls, pipeline: Any) -> Generator:
@@ -197,7 +177,11 @@ class Generator:
                 prompt what it must write, see `rellm.describe`), a str (it is told this) or False (the default);
                 `reasoning`: "auto" (the model may think before
                 what the constraint says where its template has thinking, in half of the tokens at most), False (it does
-                not), or a number of tokens (it does, and ends within them); `tools`, `chat_template_kwargs`,
+                not), or a number of tokens (it does, and ends within them); `token_healing`: True has the last tokens
+                of the prompt written anew where a longer token could hold them (unseen: the text does not begin with
+                them); `leading_space`: True allows one unseen space before the text, as tokenizers write it before a
+                word; `tokenisation`: "any", or "canonical" for tokens that the tokenizer itself would write, as far as
+                the constraint leaves one; `tools`, `chat_template_kwargs`,
                 `enable_thinking`, `continue_final_message` and `add_special_tokens` for prompts; `inputs`, what a
                 processor made of text, images and sound, in place of a prompt.
 
@@ -257,7 +241,7 @@ class Generator:
                 "than a prompt cannot be streamed: call the generator itself"
             )
         run = Run(request)
-        return TextStream(run.stream(), run.cancelled.set)
+        return TextStream(run.stream(), run.cancelled.set, run.unseen)
 
     @overload
     async def agenerate(  # type: ignore[overload-overlap]

@@ -142,8 +142,6 @@ def encode_prompts(
     Args:
         template: what has the chat template, if that is not the tokenizer.
     """
-    import torch
-
     options = PromptOptions() if options is None else options
     device = device_of(model)
     if len(prompts) == 1 and is_encoded(prompts[0]):
@@ -156,14 +154,22 @@ def encode_prompts(
         if not row:
             rows[i] = [_first_token(tokenizer, model, prompts[i])]
     _check_ids(rows, tokenizer, model)
+    ids, mask = padded(rows, pad, at_left=not encoder_decoder)
+    return EncodedPrompts(ids.to(device), mask.to(device), is_single, tuple(map(len, rows)))
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int, *, at_left: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of tokens as `(rows, longest)` ids, and the mask that tells them from their padding."""
+    import torch
+
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), pad, dtype=torch.long)
     mask = torch.zeros((len(rows), longest), dtype=torch.long)
     for i, row in enumerate(rows):
-        where = slice(0, len(row)) if encoder_decoder else slice(longest - len(row), longest)
+        where = slice(longest - len(row), longest) if at_left else slice(0, len(row))
         ids[i, where] = torch.tensor(row, dtype=torch.long)
         mask[i, where] = 1
-    return EncodedPrompts(ids.to(device), mask.to(device), is_single, tuple(map(len, rows)))
+    return ids, mask
 
 
 def device_of(model: Any) -> Any:
@@ -233,6 +239,13 @@ def _check_ids(rows: Sequence[Sequence[int]], tokenizer: Any, model: Any) -> Non
         )
 
 
+def goes_on(prompt: Sequence[Mapping[str, Any]], options: PromptOptions) -> bool:
+    """Whether a chat's last message is continued, and no new one begun."""
+    if options.continue_final_message is not None:
+        return options.continue_final_message
+    return prompt[-1].get("role") == "assistant" and not prompt[-1].get("tool_calls")
+
+
 def chat_text(
     prompt: Sequence[Mapping[str, Any]],
     template: Any,
@@ -258,12 +271,10 @@ def chat_text(
     more = dict(options.template_kwargs)
     if options.tools is not None:
         more["tools"] = options.tools
-    goes_on = options.continue_final_message
-    if goes_on is None:
-        goes_on = prompt[-1].get("role") == "assistant" and not prompt[-1].get("tool_calls")
-    if goes_on:
+    is_continued = goes_on(prompt, options)
+    if is_continued:
         more["continue_final_message"] = True
-    adds = not goes_on if add_generation_prompt is None else add_generation_prompt
+    adds = not is_continued if add_generation_prompt is None else add_generation_prompt
     text: str = template.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=adds, **more)
     return text
 

@@ -38,20 +38,29 @@ def completion_of(
     rules = row.rules
     written = row.text_tokens
     data = b"".join(text_bytes(rules.vocabulary, token_id) for token_id in written)
-    cut = find_stop(data, rules.stops)
-    kept = data if cut < 0 else data[:cut]
+    shown = rules.visible(data)
+    cut = find_stop(shown, rules.stops)
+    kept = shown if cut < 0 else shown[:cut]
+    hidden = len(data) - len(shown)
     reason = _finish_reason(row, budget)
+    constraint = None if compiled is None else compiled.constraint
+    pieces = Pieces(data) if compiled is None else compiled.pieces(row.matcher)
+    is_complete = reason != "length" if row.matcher is None else bool(row.matcher.is_accepting)
+    if rules.continued is not None:
+        constraint = rules.continued.answer
+        pieces = rules.continued.answer_pieces(pieces, is_whole=is_complete)
+        is_complete = is_complete and (constraint is not None or reason != "length")
     return Completion(
         text=kept.decode("utf-8", "replace"),
         bytes=kept,
-        token_ids=tuple(written if cut < 0 else _wholly_before(written, cut, rules.vocabulary)),
+        token_ids=tuple(written if cut < 0 else _wholly_before(written, hidden + cut, rules.vocabulary)),
         finish_reason=reason,
-        is_complete=reason != "length" if row.matcher is None else bool(row.matcher.is_accepting),
-        constraint=None if compiled is None else compiled.constraint,
-        uncut=data.decode("utf-8", "replace"),
+        is_complete=is_complete,
+        constraint=constraint,
+        uncut=shown.decode("utf-8", "replace"),
         forward_passes=forward_passes,
         trace=trace,
-        pieces=Pieces(data) if compiled is None else compiled.pieces(row.matcher),
+        pieces=pieces,
         was_steered=was_steered or bool(getattr(row.matcher, "was_steered", False)),
     )
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rellm._errors import BudgetError
+from rellm._generate.canonical import CanonicalTokens
 from rellm._generate.chat_turn import chat_turn
 from rellm._generate.compiled_for_width import CompiledForWidth
 from rellm._generate.drafts import ForcedText
 from rellm._generate.generation_settings import GenerationSettings
 from rellm._generate.instructions import with_instructions
 from rellm._generate.prefix_cache import PrefixCache
-from rellm._generate.prompts import EncodedPrompts, PromptOptions, encode_prompts, split_prompts
+from rellm._generate.prompt_boundary import heal_prompts
+from rellm._generate.prompts import EncodedPrompts, PromptOptions, encode_prompts, goes_on, is_chat, split_prompts
 from rellm._generate.run_limits import RunLimits
 from rellm._generate.stop_strings import stop_strings
 from rellm._generate.text_state import EndRules, text_bytes
@@ -22,6 +24,7 @@ from rellm._generate.transformers_quirks import prepares_as_usual, takes_positio
 from rellm._vocabulary import Vocabulary
 
 ForcedTextMode = Literal["verified", "forced", "off"]
+Tokenisation = Literal["any", "canonical"]
 
 
 @dataclass
@@ -68,6 +71,7 @@ class Request:
         run_limits: how much of the same may stand in a row.
         forced_text: what to do where the constraint leaves one continuation.
         traces: whether completions get a trace.
+        tokenisation: whether texts may be cut into tokens in any way, or as the tokenizer cuts them.
     """
 
     writer: Writer
@@ -82,6 +86,7 @@ class Request:
     run_limits: RunLimits
     forced_text: ForcedTextMode
     traces: bool
+    tokenisation: Tokenisation = "any"
 
     @classmethod
     def of(
@@ -108,6 +113,10 @@ class Request:
         model, vocabulary = writer.model, writer.vocabulary
         stops = stop_strings(stop)
         rest = dict(generate_kwargs)
+        tokenisation = rest.pop("tokenisation", "any")
+        if tokenisation not in ("any", "canonical"):
+            raise ValueError(f'tokenisation is {tokenisation!r}: it is "any" or "canonical"')
+        token_healing, leading_space = _heals(model, rest), bool(rest.pop("leading_space", False))
         limits = RunLimits.of(run_limits, rest.pop("max_whitespace", None), rest.pop("max_repetition", None))
         prompt = with_instructions(writer.tokenizer, prompt, constraint, rest.pop("instructions", False))
         prompt, constraint = chat_turn(writer.tokenizer, prompt, constraint, rest, max_new_tokens)
@@ -124,17 +133,28 @@ class Request:
             prompts, is_single, writer.own_tokenizer, model, config.pad_token_id, options,
             writer.tokenizer if hasattr(writer.tokenizer, "apply_chat_template") else None,
         )  # fmt: skip
+        constraints = _one_each(constraint, encoded.input_ids.shape[0])
+        taken_back = 0
+        if token_healing or leading_space:
+            encoded, constraints, taken_back = heal_prompts(
+                encoded, constraints, vocabulary, writer.forced_text.prefixes,
+                token_healing=token_healing, leading_space=leading_space, pad=config.pad_token_id,
+                has_encoder=writer.has_encoder,
+                is_begun=[not is_chat(one) or goes_on(one, options) for one in prompts],
+            )  # fmt: skip
         arguments = {**encoded.others, **settings.arguments}
         length = encoded.input_ids.shape[1]
         if writer.has_encoder:
             begun = arguments.get("decoder_input_ids")
             length = 1 if begun is None else len(begun[0])
         lead, forced_last = settings.forced_ends(length)
-        budget = settings.budget if writer.has_encoder else _within_context(model, encoded, settings.budget)
-        compiled = CompiledForWidth(_one_each(constraint, encoded.input_ids.shape[0]), vocabulary)
+        # What was taken back from the prompt is written again, and is none of the caller's tokens.
+        asked_for = settings.budget + taken_back
+        budget = asked_for if writer.has_encoder else _within_context(model, encoded, asked_for)
+        compiled = CompiledForWidth(constraints, vocabulary)
         for number, one in enumerate(compiled.compiled):
             if one is not None:
-                _check_budget(one, budget, settings.budget, encoded, number)
+                _check_budget(one, budget, asked_for, encoded, number)
         # For `generate` these tokens are new ones like others; for the caller they are none.
         config.max_new_tokens = budget + lead + forced_last
         pad = config.pad_token_id
@@ -148,7 +168,17 @@ class Request:
         )
         return cls(
             writer, encoded, compiled, settings, arguments, rules, budget, lead, config.num_return_sequences or 1,
-            limits, forced_text, trace,
+            limits, forced_text, trace, tokenisation,
+        )  # fmt: skip
+
+    def canonical_tokens(self) -> CanonicalTokens | None:
+        """What leaves only tokens that the tokenizer itself would write; None where any may be written."""
+        if self.tokenisation == "any":
+            return None
+        beams = self.settings.get("num_beams") or 1
+        return CanonicalTokens(
+            self.writer.own_tokenizer, self.writer.vocabulary, candidates=2 * beams if beams > 1 else 1,
+            samples=bool(self.settings.get("do_sample")),
         )  # fmt: skip
 
     @property
@@ -163,7 +193,6 @@ class Request:
             and get("stop_strings") is None
             and get("cache_implementation") in (None, "dynamic")
             and get("prefill_chunk_size") is None
-            and not get("token_healing")
         )
 
     @property
@@ -191,6 +220,14 @@ class Request:
             and takes_positions(self.writer.model)
             and prepares_as_usual(self.writer.model)
         )
+
+
+def _heals(model: Any, rest: dict[str, Any]) -> bool:
+    """Whether the call, its `generation_config` or the model's own asks for token healing."""
+    asked = rest.pop("token_healing", None)
+    for config in (rest.get("generation_config"), model.generation_config):
+        asked = getattr(config, "token_healing", None) if asked is None else asked
+    return bool(asked)
 
 
 def _one_each(constraint: Any, prompts: int) -> list[Any]:

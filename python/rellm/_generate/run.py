@@ -19,7 +19,7 @@ from rellm._generate.read_rows import completion_of, trace_of
 from rellm._generate.request import Request
 from rellm._generate.row_masks import RowMasks
 from rellm._generate.run_rows import RunEnd, RunProcessor, RunRows
-from rellm._generate.stream import TextPieces
+from rellm._generate.stream import TextPieces, Unseen
 from rellm._generate.text_state import Row, text_bytes
 from rellm._warn import warn
 
@@ -39,6 +39,8 @@ class Run:
         self.cancelled = Cancelled() if cancelled is None else cancelled
         self._writer = request.writer
         self._masks = RowMasks(self._writer.vocabulary, request.max_new_tokens, request.run_limits)
+        self.unseen = Unseen(request.compiled.compiled[0])
+        self._canonical = request.canonical_tokens()
         self._rows = self._new_rows()
         self._forward_passes: int | None = None
         streamer = request.arguments.get("streamer")
@@ -152,7 +154,7 @@ class Run:
         for tokens in self._growing():
             new, text = tokens[len(text) :], tokens
             data = b"".join(text_bytes(vocabulary, token_id) for token_id in new if token_id not in rules.eos)
-            piece = pieces.push(data)
+            piece = pieces.push(self.unseen.behind(data))
             if piece:
                 yield piece
         completion = self._completion(self._rows, self._rows.at_texts([text])[0], 0)
@@ -263,7 +265,7 @@ class Run:
             own.manual_seed(int(torch.randint(2**62, ())))
         return BatchRow(
             ids=[],
-            processors=turn.of(RunProcessor(state, self._masks), logits_processor),
+            processors=turn.of(RunProcessor(state, self._masks, self._canonical), logits_processor),
             criteria=lambda ids: bool(stopping_criteria(ids, None).all()) or bool(end(ids).all()),
             drafts=self._drafts(state),
             generator=own,
@@ -301,7 +303,7 @@ class Run:
             extra.setdefault("attention_mask", request.prompts.attention_mask)
         # The caller's own come first: whatever they do to the scores, only allowed tokens are left after ours.
         callers = extra.pop("logits_processor", None) or []
-        processors = LogitsProcessorList([*callers, RunProcessor(self._rows, self._masks)])
+        processors = LogitsProcessorList([*callers, RunProcessor(self._rows, self._masks, self._canonical)])
         criteria = StoppingCriteriaList([*(extra.pop("stopping_criteria", None) or []), RunEnd(self._rows)])
         if instead is not None:
             processors, criteria = LogitsProcessorList([instead]), StoppingCriteriaList()

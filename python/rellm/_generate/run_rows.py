@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rellm._constraints.continued import Continued
 from rellm._engines.compile import CompiledConstraint
+from rellm._generate.canonical import CanonicalTokens
 from rellm._generate.compiled_for_width import CompiledForWidth
 from rellm._generate.processor import forces_lead
 from rellm._generate.row_masks import RowMasks
@@ -54,9 +57,15 @@ class RunRows:
         self._compiled = compiled
         self.compiled = compiled if self._only is None else [compiled[self._only]]
         self._groups = [
-            RowGroup(Row(None if one is None else one.matcher(), self._rules), keeps_finished=self._is_beam_search)
+            RowGroup(
+                Row(None if one is None else one.matcher(), self._rules_of(one)), keeps_finished=self._is_beam_search
+            )
             for one in self.compiled
         ]
+
+    def _rules_of(self, compiled: CompiledConstraint | None) -> EndRules:
+        constraint = None if compiled is None else compiled.constraint
+        return replace(self._rules, continued=constraint) if isinstance(constraint, Continued) else self._rules
 
     def begin(self, start: int | None) -> None:
         """Forget all tokens; texts begin after `start` tokens."""
@@ -107,11 +116,18 @@ class RunRows:
 
 
 class RunProcessor:
-    """The logits processor of a call: masks of its rows."""
+    """The logits processor of a call: masks of its rows.
 
-    def __init__(self, rows: RunRows, masks: RowMasks) -> None:
+    Args:
+        rows: its rows.
+        masks: makes their masks.
+        canonical: leaves tokens that the tokenizer itself would write; None: any tokens.
+    """
+
+    def __init__(self, rows: RunRows, masks: RowMasks, canonical: CanonicalTokens | None = None) -> None:
         self._rows = rows
         self._masks = masks
+        self._canonical = canonical
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Scores with −inf for every token that may not come next; `(rows, width)`, as they are given."""
@@ -120,7 +136,10 @@ class RunProcessor:
             return scores
         rows.fit(scores.shape[-1])
         states = rows.at(input_ids)
-        return self._masks.apply(states, scores, lead=rows.unforeseen_lead, parts=rows.parts(states))
+        masked = self._masks.apply(states, scores, lead=rows.unforeseen_lead, parts=rows.parts(states))
+        if self._canonical is None:
+            return masked
+        return self._canonical.restrict(masked, input_ids, states)
 
 
 class RunEnd:

@@ -60,14 +60,15 @@ class SharedBudget:
         self._vocabulary = vocabulary
         self._limit = limit
         # By the tokens of a text. What is known of a text one token shorter is gone on from.
-        self._known: OrderedDict[tuple[int, ...], _Opened] = OrderedDict()
+        self._known: OrderedDict[tuple[int, tuple[int, ...]], _Opened] = OrderedDict()
 
     def most(self, row: Row, left: int) -> int | None:
         """The tokens within which the text has to stay, this one included; None where the whole budget is its own."""
         tokens = tuple(row.text_tokens)
         if len(tokens) < LEAST:
             return None
-        opened = self._opened(tokens)
+        hidden = 0 if row.rules.continued is None else len(row.rules.continued.head.encode())
+        opened = self._opened(tokens, hidden)
         place = opened.place
         exceeding = []
         if place.in_string:
@@ -91,16 +92,22 @@ class SharedBudget:
         """How many tokens above its share something has; negative: it may go on."""
         return count - begun - max(LEAST, (self._limit - begun) // 2)
 
-    def _opened(self, tokens: tuple[int, ...]) -> _Opened:
-        found = self._known.get(tokens)
+    def _opened(self, tokens: tuple[int, ...], hidden: int) -> _Opened:
+        """Where a text stands, of which the first `hidden` bytes are the prompt's."""
+        key = hidden, tokens
+        found = self._known.get(key)
         if found is None:
-            found = self._known.get(tokens[:-1])
+            found = self._known.get((hidden, tokens[:-1]))
             start = len(tokens) - 1
             if found is None:
                 found, start = _Opened(), 0
             for index in range(start, len(tokens)):
-                found = found.after(self._vocabulary.token_bytes(tokens[index]) or b"", index)
-            self._known[tokens] = found
+                data = self._vocabulary.token_bytes(tokens[index]) or b""
+                # Texts are looked at from their 64th token on: the hidden bytes stand before it.
+                skipped = min(hidden, len(data)) if start == 0 else 0
+                hidden -= skipped
+                found = found.after(data[skipped:], index)
+            self._known[key] = found
             while len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
         return found

@@ -8,11 +8,13 @@ from collections.abc import Generator as Steps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
+from rellm._constraints.continued import Continued
 from rellm._generate.stop_strings import find_stop
 from rellm._generate.typed_results import Value
 
 if TYPE_CHECKING:
     from rellm._constraints.json_schema.partial import PartialJson
+    from rellm._engines.compile import CompiledConstraint
     from rellm._generate.completion import Completion
 
 
@@ -29,9 +31,12 @@ class TextStream(Steps[str, None, "Completion[Value]"], Generic[Value]):
     returns the `Completion` (that is the value of `yield from`).
     """
 
-    def __init__(self, steps: Steps[str, None, Completion[Value]], stop: Callable[[], None]) -> None:
+    def __init__(
+        self, steps: Steps[str, None, Completion[Value]], stop: Callable[[], None], unseen: Unseen | None = None
+    ) -> None:
         self._steps = steps
         self._stop = stop
+        self._unseen = unseen
         self._completion: Completion[Value] | None = None
         self._unread: list[str] = []
         self._partial: PartialJson | None = None
@@ -61,6 +66,11 @@ class TextStream(Steps[str, None, "Completion[Value]"], Generic[Value]):
         if self._completion is None:
             raise RuntimeError("the stream was closed before the text ended, so that there is no completion")
         return self._completion
+
+    @property
+    def hidden_bytes(self) -> int:
+        """How many bytes the model wrote before the text, of a healed prompt; known from the first piece on."""
+        return 0 if self._unseen is None else self._unseen.size
 
     @property
     def is_done(self) -> bool:
@@ -96,6 +106,33 @@ class TextStream(Steps[str, None, "Completion[Value]"], Generic[Value]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Unseen:
+    """The beginning of a text that is not the caller's: the end of its prompt, written anew.
+
+    Args:
+        compiled: the constraint of the text, or None.
+    """
+
+    def __init__(self, compiled: CompiledConstraint | None) -> None:
+        found = None if compiled is None else compiled.constraint
+        self._continued = found if isinstance(found, Continued) else None
+        self._held: bytes | None = None if self._continued is None else b""
+        self.size = 0
+        """How many bytes it has; 0 before that is known."""
+
+    def behind(self, data: bytes) -> bytes:
+        """What of the next bytes of the text is the caller's."""
+        if self._held is None or self._continued is None:
+            return data
+        self._held += data
+        hidden = self._continued.hidden(self._held, is_whole=False)
+        if hidden is None:
+            return b""
+        self.size = hidden
+        shown, self._held = self._held[hidden:], None
+        return shown
 
 
 class TextPieces:

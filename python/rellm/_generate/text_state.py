@@ -38,6 +38,7 @@ class EndRules:
         at_first_match: end as soon as the text matches.
         where_nothing_follows: end where the text matches and no token can follow, without an end-of-sequence token.
         pad: the padding token, which ends a text without a constraint.
+        continued: what the text begins with that is not the caller's; None for nothing.
     """
 
     eos: frozenset[int]
@@ -46,11 +47,19 @@ class EndRules:
     at_first_match: bool = False
     where_nothing_follows: bool = False
     pad: int | None = None
+    continued: Any = None
+
+    def visible(self, data: bytes) -> bytes:
+        """The caller's text, of all that was written so far."""
+        return data if self.continued is None else data[self.continued.hidden(data) :]
 
     def stops_in(self, tokens: Sequence[int]) -> bool:
         """Whether the last of `tokens` completes a stop string."""
         if not self.stops:
             return False
+        if self.continued is not None:
+            whole = b"".join(text_bytes(self.vocabulary, token_id) for token_id in tokens)
+            return find_stop(self.visible(whole), self.stops) >= 0
         longest = max(map(len, self.stops))
         data, last = b"", None
         for token_id in reversed(tokens):

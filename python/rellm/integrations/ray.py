@@ -73,9 +73,10 @@ def remaining(dataset: Any, output: str | Path, key: str) -> Any:
 def _generator(model: str | Callable[[], Any]) -> Any:
     if callable(model):
         return model()
-    from rellm import Generator
+    from rellm._cli.model import load_generator
+    from rellm._cli.terminal import Terminal
 
-    return Generator.from_pretrained(model)
+    return load_generator(model, Terminal(color="never"))
 
 
 def _column(values: Any) -> Any:

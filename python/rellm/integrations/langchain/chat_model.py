@@ -5,32 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import tool_call, tool_call_chunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, LLMResult
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import run_in_executor
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from rellm import Constraint, IncompleteError, Regex, compile
+from rellm import Constraint, Regex, compile
 from rellm._constraints.conversion import as_constraint
 from rellm._constraints.tool_calls.call_format import format_named
-from rellm._constraints.tool_calls.call_reader import ArgumentsDelta, CallBegun, IdWritten, TextDelta, arguments_of
 from rellm._engines.compile import over_single_bytes
 from rellm._generate.generator import Generator
-from rellm.integrations.langchain.answers_ahead import AnswersAhead
+from rellm.integrations.langchain.batched_chat_model import BatchedChatModel
 from rellm.integrations.langchain.bound_tools import BoundTool, choice_of
+from rellm.integrations.langchain.chat_answers import ChatAnswers
 from rellm.integrations.langchain.chat_request import ChatRequest, chat_request
 from rellm.integrations.langchain.loadable_model import LoadableModel
-from rellm.integrations.langchain.message_reader import MessageReader, ReasoningDelta, TokensInText, written_text
+from rellm.integrations.langchain.message_reader import TokensInText
 from rellm.integrations.langchain.model_source import (
     constraint_from_data,
     constraint_key,
@@ -40,10 +36,9 @@ from rellm.integrations.langchain.model_source import (
     settings_of,
 )
 from rellm.integrations.langchain.structured_output import structured_chat_model
-from rellm.integrations.langchain.token_logprobs import token_logprobs
 
 
-class ChatRELLM(LoadableModel, BaseChatModel):
+class ChatRELLM(LoadableModel, BatchedChatModel):
     """A chat model whose answers match a constraint, and whose calls of tools are always valid.
 
     Attributes:
@@ -61,6 +56,8 @@ class ChatRELLM(LoadableModel, BaseChatModel):
         reasoning: "auto": the model thinks where its template does; False: it does not; a number: it thinks, and ends
             within so many tokens.
         tool_format: how the model writes calls, by name; by default as its chat template does.
+        token_healing: an answer that goes on with a message may write its last tokens anew, in longer ones.
+        tokenisation: "canonical": only tokens that the tokenizer itself would write, as far as the constraint has one.
         max_tokens: how many tokens an answer may take.
         temperature: 0 decodes greedily, more samples; None: as the pipeline or the model has it.
         top_p, top_k: what sampling chooses from.
@@ -91,6 +88,8 @@ class ChatRELLM(LoadableModel, BaseChatModel):
     instructions: str | Literal[False] = "auto"
     reasoning: Literal["auto", False] | int = "auto"
     tool_format: str | None = None
+    token_healing: bool = False
+    tokenisation: Literal["any", "canonical"] = "any"
     max_tokens: int = Field(default=512, ge=1, alias="max_new_tokens")
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = None
@@ -105,9 +104,7 @@ class ChatRELLM(LoadableModel, BaseChatModel):
     top_logprobs: int | None = Field(default=None, ge=0)
     trace: bool = False
     timeout: float | None = None
-    streaming: bool = False
     stream_usage: bool = True
-    batch_size: int = Field(default=4, ge=1)
     max_retries: int | None = Field(default=None, exclude=True)
     api_key: SecretStr | None = Field(default=None, exclude=True)
 
@@ -116,8 +113,6 @@ class ChatRELLM(LoadableModel, BaseChatModel):
     )
 
     made_when_asked: ClassVar[tuple[str, ...]] = ("_generator", "_ahead")
-
-    _ahead: AnswersAhead | None = PrivateAttr(default=None)
 
     @field_validator("constraint", mode="before")
     @classmethod
@@ -272,6 +267,9 @@ class ChatRELLM(LoadableModel, BaseChatModel):
                     self._generator = Generator(self.model, self.tokenizer)
             return self._generator
 
+    def _load(self) -> None:
+        self._get_generator()
+
     def _request(self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, given: Any) -> ChatRequest:
         return chat_request(self, self._get_generator().tokenizer, messages, stop, given)
 
@@ -317,58 +315,7 @@ class ChatRELLM(LoadableModel, BaseChatModel):
         return [self._result(request, found) for request, found in zip(requests, completions, strict=True)]
 
     def _result(self, request: ChatRequest, completions: Any) -> ChatResult:
-        tokenizer = self._get_generator().tokenizer
-        prompt_ids = request.prompt_ids(tokenizer)
-        generations = []
-        written = 0
-        for completion in completions if isinstance(completions, list) else [completions]:
-            _refuse_incomplete(completion, request)
-            written += len(completion.token_ids)
-            generations.append(self._generation(request, completion, prompt_ids))
-        usage = {
-            "prompt_tokens": len(prompt_ids), "completion_tokens": written, "total_tokens": len(prompt_ids) + written
-        }  # fmt: skip
-        return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": self.model_name})
-
-    def _generation(self, request: ChatRequest, completion: Any, prompt_ids: list[int]) -> ChatGeneration:
-        reader = MessageReader(request.constraint)
-        for events in (reader.feed(written_text(completion)), reader.finish()):
-            for _ in events:
-                pass
-        whole = [call for call in reader.calls if call.is_whole]
-        message = AIMessage(
-            content=reader.content,
-            tool_calls=[
-                tool_call(name=call.name, args=arguments_of(call), id=call.id or self._new_id(request))
-                for call in whole
-            ],
-            additional_kwargs={"reasoning_content": reader.reasoning} if reader.reasoning else {},
-            usage_metadata=_usage(len(prompt_ids), len(completion.token_ids)),
-            response_metadata=self._metadata(request, completion, prompt_ids, bool(whole)),
-        )
-        return ChatGeneration(message=message, generation_info={"finish_reason": completion.finish_reason})
-
-    def _metadata(
-        self, request: ChatRequest, completion: Any, prompt_ids: list[int], has_calls: bool
-    ) -> dict[str, Any]:
-        reason = "length" if completion.finish_reason == "length" else "tool_calls" if has_calls else "stop"
-        found: dict[str, Any] = {
-            "finish_reason": reason,
-            "is_complete": completion.is_complete,
-            "model_name": self.model_name,
-            "model_provider": "rellm",
-        }
-        if completion.trace is not None:
-            found["trace"] = completion.trace
-        if request.settings["logprobs"] or request.settings["top_logprobs"]:
-            found["logprobs"] = token_logprobs(
-                self._get_generator(), prompt_ids, completion.token_ids, request.settings["top_logprobs"] or 0
-            )
-        return found
-
-    def _new_id(self, request: ChatRequest) -> str:
-        calls = request.calls
-        return uuid.uuid4().hex[:9] if calls is not None and calls.layout.id else f"call_{uuid.uuid4().hex[:24]}"
+        return ChatAnswers(request, self._get_generator(), self.model_name).result(completions)
 
     # -- streaming ----------------------------------------------------------------------------------------------
 
@@ -428,120 +375,8 @@ class ChatRELLM(LoadableModel, BaseChatModel):
         with _seeded(request.settings["seed"]):
             stream = generator.stream(request.prompt, request.constraint, **arguments, streamer=tokens)
         stoppers.append(stream.stop)
-        reader = MessageReader(request.constraint)
-        with stream:
-            for piece in stream:
-                for part in tokens.parts(piece):
-                    for event in reader.feed(part):
-                        yield self._chunk(event, request, reader)
-            completion = stream.completion
-        for part in tokens.rest():
-            for event in reader.feed(part):
-                yield self._chunk(event, request, reader)
-        for event in reader.finish():
-            yield self._chunk(event, request, reader)
-        prompt_ids = request.prompt_ids(generator.tokenizer)
-        metadata = self._metadata(request, completion, prompt_ids, bool(reader.calls))
-        last = AIMessageChunk(
-            content="",
-            response_metadata=metadata,
-            usage_metadata=_usage(len(prompt_ids), len(completion.token_ids)) if shows_usage else None,
-            chunk_position="last",
-        )
-        yield ChatGenerationChunk(message=last, generation_info={"finish_reason": completion.finish_reason})
-        _refuse_incomplete(completion, request)
-
-    def _chunk(self, event: Any, request: ChatRequest, reader: MessageReader) -> ChatGenerationChunk:
-        # Parts of a message are merged by their index: thinking and text have the first ones.
-        first = bool(reader.reasoning) + bool(reader.content)
-        match event:
-            case TextDelta(text):
-                message = AIMessageChunk(content=text)
-            case ReasoningDelta(text):
-                message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": text})
-            case CallBegun(number, name):
-                calls = request.calls
-                made = None if calls is not None and calls.layout.writes_ids else self._new_id(request)
-                begun = tool_call_chunk(name=name, args="", id=made, index=first + number)
-                message = AIMessageChunk(content="", tool_call_chunks=[begun])
-            case ArgumentsDelta(number, text):
-                message = AIMessageChunk(
-                    content="", tool_call_chunks=[tool_call_chunk(args=text, index=first + number)]
-                )
-            case IdWritten(number, written):
-                message = AIMessageChunk(
-                    content="", tool_call_chunks=[tool_call_chunk(id=written, index=first + number)]
-                )
-            case _:
-                raise AssertionError(event)
-        return ChatGenerationChunk(message=message)
-
-    # -- batches ------------------------------------------------------------------------------------------------
-
-    def _with_ahead(self, inputs: Sequence[Any], size: int | None) -> Self:
-        """This model, which writes the answers of several calls together when the first of them is asked for."""
-        if len(inputs) < 2 or self.streaming:
-            return self
-        self._get_generator()  # shared with the copy
-        other = self.model_copy()
-        other._ahead = AnswersAhead(self._many, len(inputs), min(self.batch_size, size or self.batch_size))
-        return other
-
-    def generate(
-        self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
-    ) -> LLMResult:
-        """Answers to several chats, in padded batches."""
-        model = self._with_ahead(messages, None) if self._ahead is None else self
-        if model._ahead is not None and model is not self:
-            model._ahead.expect(messages, stop, kwargs)
-        return BaseChatModel.generate(model, messages, stop, callbacks, **kwargs)
-
-    async def agenerate(
-        self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
-    ) -> LLMResult:
-        """`generate`, without holding up the event loop."""
-        model = self._with_ahead(messages, None) if self._ahead is None else self
-        if model._ahead is not None and model is not self:
-            model._ahead.expect(messages, stop, kwargs)
-        return await BaseChatModel.agenerate(model, messages, stop, callbacks, **kwargs)
-
-    def batch(
-        self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None = None, *,
-        return_exceptions: bool = False, **kwargs: Any,
-    ) -> list[Any]:  # fmt: skip
-        """Answers to several inputs, in padded batches of `batch_size`, or of `max_concurrency` where that is less."""
-        model = self._expecting(inputs, config, kwargs)
-        return BaseChatModel.batch(model, inputs, config, return_exceptions=return_exceptions, **kwargs)
-
-    async def abatch(
-        self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None = None, *,
-        return_exceptions: bool = False, **kwargs: Any,
-    ) -> list[Any]:  # fmt: skip
-        """`batch`, without holding up the event loop."""
-        model = self._expecting(inputs, config, kwargs)
-        return await BaseChatModel.abatch(model, inputs, config, return_exceptions=return_exceptions, **kwargs)
-
-    def _expecting(self, inputs: list[Any], config: Any, kwargs: Mapping[str, Any]) -> Self:
-        first = config[0] if isinstance(config, list) and config else config
-        most = first.get("max_concurrency") if isinstance(first, Mapping) else None
-        model = self._with_ahead(inputs, most)
-        if model._ahead is not None:
-            given = {name: value for name, value in kwargs.items() if name != "stop"}
-            chats = [self._convert_input(one).to_messages() for one in inputs]
-            model._ahead.expect(chats, kwargs.get("stop"), given)
-        return model
-
-
-def _usage(read: int, written: int) -> UsageMetadata:
-    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
-
-
-def _refuse_incomplete(completion: Any, request: ChatRequest) -> None:
-    if completion.is_complete or completion.finish_reason == "stop" or not request.is_constrained:
-        return
-    raise IncompleteError(
-        f"the answer was cut off by max_tokens before it matched: {completion.text!r}", text=completion.text
-    )
+        answers = ChatAnswers(request, generator, self.model_name)
+        yield from answers.chunks(stream, tokens, shows_usage=shows_usage)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,8 @@ _REPLACED: Final = {
     "temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "n": "n",
     "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty", "logit_bias": "logit_bias",
     "logprobs": "logprobs", "top_logprobs": "top_logprobs", "trace": "trace", "timeout": "timeout",
-    "reasoning": "reasoning", "instructions": "instructions", "tool_format": "tool_format",
+    "token_healing": "token_healing", "tokenisation": "tokenisation", "reasoning": "reasoning",
+    "instructions": "instructions", "tool_format": "tool_format",
 }  # fmt: skip
 _GENERATION: Final = {"top_p": "top_p", "top_k": "top_k", "n": "num_return_sequences", "timeout": "max_time"}
 
@@ -130,7 +131,7 @@ def chat_request(
     is_constrained = constraint is not None
     made = [*(model.stop or ()), *(stop or ())]
     arguments["stop"] = made or None
-    arguments["reasoning"] = settings["reasoning"]
+    arguments |= {name: settings[name] for name in ("reasoning", "token_healing", "tokenisation")}
     arguments.pop("return_full_text", None)
     settled, constraint = chat_turn(tokenizer, prompt, constraint, arguments, settings["max_tokens"])
     arguments["_is_settled"] = True

@@ -178,8 +178,14 @@ class TokensInText:
     def end(self) -> None:
         """The text is over."""
 
-    def parts(self, piece: str) -> Iterator[str]:
-        """A piece of the text, token by token, with the special tokens that stand before and inside it."""
+    def parts(self, piece: str, hidden: int = 0) -> Iterator[str]:
+        """A piece of the text, token by token, with the special tokens that stand before and inside it.
+
+        Args:
+            piece: the piece.
+            hidden: how many bytes were written before the text.
+        """
+        self._shown = max(self._shown, hidden)
         data = piece.encode()
         start, end = self._shown, self._shown + len(data)
         cuts = {at for at in self._ends if start < at < end and data[at - start] & 0xC0 != 0x80}

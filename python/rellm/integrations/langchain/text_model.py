@@ -136,7 +136,7 @@ class RELLM(LoadableModel, BaseLLM):
 
     def get_token_ids(self, text: str) -> list[int]:
         """The ids of `text` in the model's own tokenizer."""
-        return [int(token_id) for token_id in self._get_generator().tokenizer(text)["input_ids"]]
+        return [int(token_id) for token_id in self._get_generator()._own_tokenizer(text)["input_ids"]]
 
     # Writing.
 
