@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from rellm import _disk
 from rellm._errors import RellmError
@@ -41,7 +42,18 @@ PATTERN = r'\{\s*"action":\s*"Final Answer",\s*"action_input":\s*(\{.*\}|"[^"]*"
 
 STOP = "Human:"
 
+TOOL_MESSAGE = "What is the weather in Rome?"
+
+CHAT_PATTERN = r"(Yes|No), because [A-Za-z ,']{10,80}\."
+
+CHAT_MESSAGE = "Is the water of the sea salty? Begin with yes or no, and say why."
+
 MODEL_NAME = "SmolLM2-135M-Instruct"
+
+
+def weather(city: str, unit: Literal["celsius", "fahrenheit"] = "celsius") -> str:
+    """The weather of a city."""
+    return f"{city}: sunny, {21 if unit == 'celsius' else 70} degrees {unit}"
 
 
 def gguf_file() -> Path:

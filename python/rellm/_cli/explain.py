@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 from rellm._cli.model import constraint_of, generation_arguments, load_generator, prompt_of
-from rellm._cli.terminal import Terminal
+from rellm._cli.terminal import Terminal, can_show
 from rellm._trace.trace import Trace, TracedToken
 
 _BAR = 10
@@ -26,8 +28,12 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     trace: Trace = completion.trace
     if page is not None:
         page.write_text(trace.to_html(), encoding="utf-8")
-    _show(trace, terminal, arguments.best)
-    terminal.print(str(trace), "bold")
+    if arguments.json:
+        answer = {"text": completion.text, "is_complete": completion.is_complete, "tokens": list(map(asdict, trace))}
+        terminal.print(json.dumps(answer, ensure_ascii=False))
+    else:
+        _show(trace, terminal, arguments.best)
+        terminal.print(str(trace), "bold")
     if page is not None:
         terminal.note(f"the page is {page}")
     if completion.is_complete:
@@ -72,6 +78,8 @@ def percent(share: float) -> str:
 
 def bar(share: float) -> str:
     """A share of one as a bar of block characters."""
+    if not can_show(_EIGHTHS):
+        return ("#" * round(share * _BAR)).ljust(_BAR)
     eighths = round(share * _BAR * 8)
     full, part = divmod(eighths, 8)
     return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(_BAR)

@@ -1,11 +1,13 @@
-"""Models for the commands that write: loaded from a folder, a GGUF file, or the demonstration's own."""
+"""What the commands that write are given: a model, a constraint, a prompt, and how to sample."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
+import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +15,26 @@ import rellm
 from rellm._cli.requested import requested_constraint
 from rellm._cli.terminal import Terminal, stdin_text
 from rellm._constraints.base import Constraint, lone_surrogate
-from rellm._demo_model import model_folder
 from rellm._engines.compile import over_single_bytes
 from rellm._errors import RellmError
-
-_EXTRA = "install this package with its extra [transformers]"
+from rellm._generate.open_model import DEMONSTRATION, found_model
 
 
 def load_generator(name: str, terminal: Terminal) -> Any:
-    """A `Generator` for a folder, a `.gguf` file, or "smollm2"."""
+    """A `Generator` for what --model names."""
     _be_quiet()
     path = find_model(name, terminal)
-    try:
-        import transformers
-    except ModuleNotFoundError as error:
-        raise RellmError(f"this command runs a model, and {error.name} is not installed: {_EXTRA}") from error
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    arguments: dict[str, Any] = {"pretrained_model_name_or_path": str(path)}
-    if path.suffix == ".gguf":
-        arguments = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    with terminal.busy(f"loading {path.name}"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(**arguments)
-        model = _model_class(arguments).from_pretrained(**arguments)
-        model.eval()
-        return rellm.Generator(model, tokenizer)
+    with terminal.busy(f"loading {path.name if isinstance(path, Path) else path}"):
+        return rellm.Generator.from_pretrained(path)
 
 
-def find_model(name: str, terminal: Terminal) -> Path:
-    """The folder or GGUF file that `name` means."""
-    if name == "smollm2":
-        _be_quiet()
-        with terminal.busy("preparing the demonstration's model (once)"):
-            return model_folder()
-    path = Path(name).expanduser()
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise RellmError(f"there is no file {path}")
-    elif not path.is_dir():
-        raise RellmError(
-            f"{name} is not a folder: --model takes a folder with a transformers model (config.json and weights), "
-            "a .gguf file, or the word smollm2"
-        )
-    elif not (path / "config.json").is_file():
-        raise RellmError(f"{path} has no config.json: it is not the folder of a transformers model")
-    return path
-
-
-def _model_class(arguments: dict[str, Any]) -> Any:
-    import transformers
-
-    config = transformers.AutoConfig.from_pretrained(**arguments)
-    return transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+def find_model(name: str, terminal: Terminal) -> Path | str:
+    """The folder, GGUF file, or name for the hub that `name` means."""
+    if name != DEMONSTRATION:
+        return found_model(name)
+    _be_quiet()
+    with terminal.busy("preparing the demonstration's model (once)"):
+        return found_model(name)
 
 
 def generation_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -72,12 +42,14 @@ def generation_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {
         name: value for name in ("temperature", "top_p", "top_k") if (value := getattr(arguments, name)) is not None
     }
-    sampled = bool(given) or arguments.seed is not None
+    # At temperature 0 the likeliest token is left, whatever else is said.
+    is_greedy = given.get("temperature") == 0
+    sampled = not is_greedy and (bool(given) or arguments.seed is not None)
     if arguments.seed is not None:
         import torch
 
         torch.manual_seed(arguments.seed)
-    return {"max_new_tokens": arguments.max_new_tokens, "do_sample": sampled, **given}
+    return {"max_new_tokens": arguments.max_new_tokens, "do_sample": sampled, **(given if sampled else {})}
 
 
 def constraint_of(arguments: argparse.Namespace) -> Constraint:
@@ -88,16 +60,38 @@ def constraint_of(arguments: argparse.Namespace) -> Constraint:
 
 
 def prompt_of(arguments: argparse.Namespace) -> Any:
-    text = stdin_text() if arguments.prompt == "-" else arguments.prompt
+    text = _prompt_text(arguments)
     surrogate = lone_surrogate(text, escapes=False)
     if surrogate is not None:
         raise ValueError(f"the prompt is not UTF-8 text: it holds {surrogate}")
     return [{"role": "user", "content": text}] if arguments.chat else text
 
 
+def _prompt_text(arguments: argparse.Namespace) -> str:
+    if arguments.prompt_file is not None:
+        if arguments.prompt is not None:
+            raise RellmError("give PROMPT or --prompt-file FILE, not both")
+        path = Path(arguments.prompt_file)
+        try:
+            return path.read_text(encoding="utf-8").removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise RellmError(
+                f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
+            ) from None
+    if arguments.prompt is None and sys.stdin.isatty():
+        raise RellmError("there is no prompt: give PROMPT, --prompt-file FILE, or the prompt on stdin")
+    return stdin_text() if arguments.prompt in (None, "-") else str(arguments.prompt)
+
+
 def _be_quiet() -> None:
     """What the libraries below print about themselves does not belong on a user's terminal."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.getLogger("transformers").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(transformers|torch)(\..*)?")
+    with suppress(ModuleNotFoundError):  # told by whoever needs it
+        import transformers
+
+        transformers.utils.logging.set_verbosity_error()
+        # A model's download shows its progress; how its weights are put together does not.
+        transformers.utils.logging.disable_progress_bar()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import sys
 import threading
 import time
@@ -9,10 +11,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+NARROW = 60
+"""Columns of a terminal below which a table would tear its words."""
 PATIENCE = 2.0
 """Seconds after which what takes longer shows that it is still at work."""
+INTERRUPTED = 130
+"""The exit status after ctrl-C, as shells have it: 128 and the number of the signal."""
 EVERY = 10.0
 """Seconds between two lines about a job's progress, where no bar can be drawn."""
+
+
+def write_what_can_be_written() -> None:
+    """Let a character that the terminal's encoding lacks become an escape in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def can_show(text: str) -> bool:
+    """Whether stdout's encoding has these characters."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def stdin_text() -> str:
@@ -31,6 +53,11 @@ class Terminal:
     def __init__(self, color: str = "auto") -> None:
         self._rich = _rich_consoles(color)
 
+    @property
+    def columns(self) -> int:
+        """How many characters a line of the terminal has; 80 where that is not known."""
+        return shutil.get_terminal_size().columns
+
     def print(self, text: str = "", style: str | None = None, *, end: str = "\n") -> None:
         """Write `text` to stdout as it is, in a style such as "bold" where styles can be shown."""
         if self._rich and style:
@@ -43,13 +70,21 @@ class Terminal:
             sys.stdout.flush()
 
     def table(self, rows: list[list[tuple[str, str | None]]], heads: list[str]) -> None:
-        """Write rows of (text, style) in columns."""
+        """Write rows of (text, style) in columns; one below the other where there is no room for columns."""
+        if self.columns < NARROW:
+            for row in rows:
+                for index, (head, (text, style)) in enumerate(zip(heads, row, strict=True)):
+                    if text:
+                        self.print(f"{'  ' if index else ''}{head}: {text.strip()}", style)
+            return
         if self._rich:
             from rich import box
             from rich.table import Table
             from rich.text import Text
 
-            table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+            for head in heads:
+                table.add_column(head, overflow="fold")  # an ellipsis would take part of a number away
             for row in rows:
                 table.add_row(*(Text(text, style=style or "") for text, style in row))
             self._rich[0].print(table)
@@ -84,7 +119,8 @@ class Terminal:
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Progress]:
         """A bar on stderr, shown once the work has taken two seconds."""
-        bar = _RichProgress(self._rich[1], what, total) if self._rich else _PlainProgress(what, total)
+        has_bar = self._rich is not None and self._rich[1].is_terminal
+        bar = _RichProgress(self._rich[1], what, total) if self._rich and has_bar else _PlainProgress(what, total)
         try:
             yield bar
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any, overload
@@ -10,6 +11,7 @@ from rellm._generate.completion import Completion
 from rellm._generate.drafts import ForcedText
 from rellm._generate.in_event_loop import AsyncTextStream, on_a_thread
 from rellm._generate.loaded_model import eos_ids, logits_width, text_tokenizer, unpadded_copy, with_generate
+from rellm._generate.open_model import open_model
 from rellm._generate.prefix_cache import PrefixCache
 from rellm._generate.prompts import Prompt as OnePrompt
 from rellm._generate.request import ForcedTextMode, Request, Writer
@@ -52,6 +54,24 @@ class Generator:
             ForcedText(self._own_tokenizer, vocabulary),
             PrefixCache() if prefix_cache else None,
         )
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | os.PathLike[str], *, prefix_cache: bool = False, **arguments: Any
+    ) -> Generator:
+        """The same with a model that transformers loads, and its tokenizer.
+
+        Args:
+            name: a folder, a `.gguf` file, a name on the hub ("HuggingFaceTB/SmolLM2-360M-Instruct"), or "smollm2" for
+                the model of the demonstration.
+            prefix_cache: as above.
+            **arguments: for `from_pretrained` of transformers: `dtype`, `device_map`, `revision`, `token`, …
+
+        Raises:
+            RellmError: there is no such model, or transformers is not installed; the message says what to do.
+        """
+        model, tokenizer = open_model(name, **arguments)
+        return cls(model, tokenizer, prefix_cache=prefix_cache)
 
     @classmethod
     def from_pipeline(cls, pipeline: Any) -> Generator:

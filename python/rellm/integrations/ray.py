@@ -73,10 +73,9 @@ def remaining(dataset: Any, output: str | Path, key: str) -> Any:
 def _generator(model: str | Callable[[], Any]) -> Any:
     if callable(model):
         return model()
-    from rellm._cli.model import load_generator
-    from rellm._cli.terminal import Terminal
+    from rellm import Generator
 
-    return load_generator(model, Terminal(color="never"))
+    return Generator.from_pretrained(model)
 
 
 def _column(values: Any) -> Any:
