@@ -35,15 +35,22 @@ impl Mask {
 
     /// A mask to keep. PERF: a narrow one is kept as a list: 16 KiB of fresh memory for it take longer than making it.
     pub(crate) fn keep(row: &[u32]) -> Self {
+        // Most of the mask of few tokens is zero: large blocks are compared as bytes, many at a time.
+        const BLOCK: usize = 256;
         let mut few = Vec::new();
-        for (block, words) in row.chunks(16).enumerate() {
-            if words.iter().fold(0, |any, word| any | word) == 0 {
+        for (block, words) in row.chunks(BLOCK).enumerate() {
+            if words == &[0; BLOCK][..words.len()] {
                 continue;
             }
-            let at = block as u32 * 16;
-            few.extend((at..).zip(words.iter().copied()).filter(|&(_, word)| word != 0));
-            if few.len() > row.len() / 8 {
-                return Mask::Words(row.into());
+            for (part, words) in words.chunks(BLOCK / 16).enumerate() {
+                if words.iter().fold(0, |any, word| any | word) == 0 {
+                    continue;
+                }
+                let at = (block * BLOCK + part * (BLOCK / 16)) as u32;
+                few.extend((at..).zip(words.iter().copied()).filter(|&(_, word)| word != 0));
+                if few.len() > row.len() / 8 {
+                    return Mask::Words(row.into());
+                }
             }
         }
         Mask::Few(few.into())

@@ -5,7 +5,7 @@ use super::budget::fill::{Decided, Together};
 use super::budget::spelled::Spelled;
 use super::cache::{Mask, MaskCache};
 use super::class_masks::{FastPaths, Maker, Plans, set_duplicates};
-use super::neighbour::{Neighbour, Recent};
+use super::neighbour::{MOST_NODES, Neighbour, Recent};
 use super::slots::{Slot, Slots};
 use super::token_liveness::Liveness;
 use super::trie_walk::{Fuel, Path, step_bytes, walk_all, walk_specials};
@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 pub(crate) const CHUNK: usize = 256;
 
 /// A mask that is looked for in more places of the tree is compared with others first.
-const MOST_PLACES: usize = 4_000;
+const MOST_PLACES: usize = 8_000;
 
 /// The most tokens that are decided one by one where the lower and the upper bound of a state do not agree on them.
 const MOST_BETWEEN: u32 = 2_000;
@@ -69,11 +69,12 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(
-        automaton: Box<dyn MaskHints>,
+        mut automaton: Box<dyn MaskHints>,
         vocabulary: Arc<Vocabulary>,
         limits: &Limits,
         closed: Arc<Mutex<Vec<Slot>>>,
     ) -> Self {
+        automaton.expect_numbers(vocabulary.has_numbers());
         Engine {
             automaton,
             vocabulary,
@@ -453,10 +454,16 @@ impl Engine {
         vocabulary: &Vocabulary,
     ) -> Result<Option<Neighbour>> {
         let always = self.fast == FastPaths::Always;
-        if !always && self.maker(vocabulary, slices, occurrences).places(state)? <= MOST_PLACES {
-            return Ok(None);
+        let mut most = usize::MAX;
+        if !always {
+            let places = self.maker(vocabulary, slices, occurrences).places(state)?;
+            if places <= MOST_PLACES {
+                return Ok(None);
+            }
+            // What is walked anew has to be the lesser part.
+            most = MOST_NODES.min(places / 2);
         }
-        let found = self.recent.neighbour(&mut *self.automaton, vocabulary, state, always)?;
+        let found = self.recent.neighbour(&mut *self.automaton, vocabulary, state, most)?;
         let Some(found) = found else {
             self.recent.push(state);
             return Ok(None);
@@ -479,6 +486,7 @@ impl Engine {
     /// Which ways masks are made in; drops those that are ready.
     pub(crate) fn set_fast_paths(&mut self, fast: FastPaths) {
         self.fast = fast;
+        self.automaton.expect_numbers(fast == FastPaths::Always || self.vocabulary.has_numbers());
         self.between = FxHashMap::default();
         self.masks.clear();
     }
@@ -595,11 +603,11 @@ impl Engine {
         (slices, occurrences): (&Slices, &Occurrences),
         vocabulary: &Vocabulary,
     ) -> Result<Option<(Vec<u32>, Decided)>> {
-        let always = self.fast == FastPaths::Always;
+        let most = if self.fast == FastPaths::Always { usize::MAX } else { MOST_NODES };
         let found = self.attempt(|engine| {
             let state = engine.state(slot);
             let Engine { recent, automaton, .. } = engine;
-            let Some(found) = recent.neighbour(&mut **automaton, vocabulary, state, always)? else { return Ok(None) };
+            let Some(found) = recent.neighbour(&mut **automaton, vocabulary, state, most)? else { return Ok(None) };
             let is_cheap = automaton.is_self_loop(found.of)?;
             Ok(Some((found, is_cheap)))
         })?;

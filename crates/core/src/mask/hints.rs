@@ -10,6 +10,10 @@ use std::sync::Arc;
 /// An automaton with hints. Every method has a default that claims nothing: masks are the same with or without hints,
 /// and only faster with them.
 pub trait MaskHints: Automaton {
+    /// Told before anything is asked: whether the vocabulary has tokens for numbers of several digits, so that classes of digits
+    /// are classes of many tokens.
+    fn expect_numbers(&mut self, _has_numbers: bool) {}
+
     /// Whether the state after one more byte is alive. An override answers without interning that state.
     fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
         Ok(self.step(state, byte)? != StateId::DEAD)

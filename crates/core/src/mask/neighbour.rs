@@ -13,7 +13,7 @@ use crate::mask::hints::MaskHints;
 use crate::vocabulary::Vocabulary;
 
 /// The most nodes that the tree may have below the first bytes after which two states differ; beyond, walking is as cheap.
-const MOST_NODES: usize = 12_000;
+pub(crate) const MOST_NODES: usize = 12_000;
 /// The most states that are remembered, and compared with a new one.
 const MOST_RECENT: usize = 4;
 /// First bytes of many tokens. In the middle of a marker they lead back to the state of the text, which is a candidate.
@@ -48,18 +48,18 @@ impl Recent {
         self.states.push(state);
     }
 
-    /// A state that `state` is like, if one is known. `always`: however much they differ in.
+    /// A state that `state` is like, if one is known: one that differs from it after first bytes with at most `most` nodes of
+    /// the tree below them.
     pub(crate) fn neighbour(
         &self,
         automaton: &mut dyn MaskHints,
         vocabulary: &Vocabulary,
         state: StateId,
-        always: bool,
+        most: usize,
     ) -> Result<Option<Neighbour>> {
         if !automaton.may_meet() {
             return Ok(None);
         }
-        let most = if always { usize::MAX } else { MOST_NODES };
         let mut candidates = Vec::new();
         for byte in COMMON {
             match automaton.step(state, byte) {
@@ -91,16 +91,21 @@ fn differing(
     (state, of): (StateId, StateId),
     most: usize,
 ) -> Result<Option<Vec<u8>>> {
+    let all = [u64::MAX; 4];
+    let one = automaton.live_bytes(state)?.unwrap_or(all);
+    let other = automaton.live_bytes(of)?.unwrap_or(all);
+    let is_live = |byte: u8| (one[usize::from(byte / 64)] | other[usize::from(byte / 64)]) >> (byte % 64) & 1 == 1;
     let (mut differs, mut below) = (Vec::new(), 0);
-    for byte in 0..=u8::MAX {
-        let Some(size) = vocabulary.trie().size_below(byte) else { continue };
+    // The largest first: where they differ too much, that shows at once.
+    for &byte in vocabulary.trie().first_bytes_by_size().iter().filter(|&&byte| is_live(byte)) {
         if !automaton.meet_after(state, of, byte)? {
-            below += size;
+            below += vocabulary.trie().size_below(byte).unwrap_or(0);
             if below > most {
                 return Ok(None);
             }
             differs.push(byte);
         }
     }
+    differs.sort_unstable();
     Ok(Some(differs))
 }

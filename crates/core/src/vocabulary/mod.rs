@@ -19,6 +19,9 @@ use spelling::Spelling;
 use std::sync::Arc;
 use trie::{MAX_IDS, Trie};
 
+/// A vocabulary with no more nodes below the ten digits writes numbers digit by digit.
+const MANY_NUMBERS: usize = 200;
+
 /// Token bytes by id, with the tree over them. Immutable; share it in an `Arc`.
 #[derive(Debug)]
 pub struct Vocabulary {
@@ -174,6 +177,11 @@ impl Vocabulary {
     /// 128 bits of the content: equal tokens and EOS ids, equal fingerprint.
     pub fn fingerprint(&self) -> u128 {
         self.fingerprint
+    }
+
+    /// Whether many tokens begin with a digit: numbers are written with several digits a token.
+    pub(crate) fn has_numbers(&self) -> bool {
+        (b'0'..=b'9').filter_map(|digit| self.trie.size_below(digit)).sum::<usize>() > MANY_NUMBERS
     }
 
     pub(crate) fn fast(&self) -> Option<&(Slices, Occurrences)> {

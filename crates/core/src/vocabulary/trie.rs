@@ -67,6 +67,8 @@ pub(crate) struct Trie {
     first: [u32; 256],
     /// By first byte, if it has at least [`MANY_CHILDREN`] children: the node of each second byte, or `u32::MAX`.
     second: Vec<Option<Box<[u32; 256]>>>,
+    /// The first bytes that tokens have, those of most nodes first.
+    by_size: Vec<u8>,
     /// Tokens too long for the tree, in the order of their bytes.
     long: Vec<u32>,
     /// `(id in the tree, another id with the same bytes)`.
@@ -81,6 +83,7 @@ impl Trie {
             below: Vec::new(),
             first: [u32::MAX; 256],
             second: vec![None; 256],
+            by_size: Vec::new(),
             long: Vec::new(),
             duplicates: Vec::new(),
         };
@@ -129,6 +132,9 @@ impl Trie {
                 trie.second[usize::from(byte)] = Some(table);
             }
         }
+        let mut by_size: Vec<u8> = (0..=u8::MAX).filter(|&byte| trie.root_child(byte).is_some()).collect();
+        by_size.sort_by_key(|&byte| std::cmp::Reverse(trie.size_below(byte)));
+        trie.by_size = by_size;
         Some(trie)
     }
 
@@ -174,6 +180,11 @@ impl Trie {
     /// The number of nodes of the subtree below the first byte `byte`, its own included; `None`: no token begins with it.
     pub(crate) fn size_below(&self, byte: u8) -> Option<usize> {
         self.root_child(byte).map(|node| self.nodes[node].size())
+    }
+
+    /// The first bytes that tokens have, those with the largest subtrees first.
+    pub(crate) fn first_bytes_by_size(&self) -> &[u8] {
+        &self.by_size
     }
 
     /// The nodes of two bytes that begin with `byte`, by their second; `u32::MAX`: none. `None`: there are few.

@@ -32,13 +32,6 @@ const MOST_CHARACTERS: u32 = 16;
 const WIDE_LETTERS: u32 = 13;
 const WIDE_OTHERS: u64 = 500;
 
-/// Whether so many tokens can be of a class that copying them is cheaper than walking. Numbers are few characters, and many
-/// tokens where a vocabulary has them in runs of three.
-fn is_wide(partition: &Partition, bits: &Bits) -> bool {
-    let ascii = bits.iter().fold(0, |ascii, m| ascii | partition.ascii_bytes(m));
-    ascii & DIGITS == DIGITS || has_many(partition, bits)
-}
-
 /// Whether a class has many characters.
 fn has_many(partition: &Partition, bits: &Bits) -> bool {
     let others: u64 = bits.iter().map(|m| u64::from(partition.size(m))).sum();
@@ -59,12 +52,25 @@ const LETTERS: u128 = 0x07FF_FFFE_07FF_FFFE << 64;
 pub(crate) struct CharLoops {
     /// By the places of its sets in memory, which are kept.
     sets: FxHashMap<[usize; 2], Arc<CharLoopSets>>,
+    /// See [`crate::mask::hints::MaskHints::expect_numbers`].
+    has_numbers: bool,
 }
 
 impl CharLoops {
     /// Forgets all that goes by expressions.
     pub(crate) fn clear(&mut self) {
-        *self = CharLoops::default();
+        self.sets = FxHashMap::default();
+    }
+
+    pub(crate) fn expect_numbers(&mut self, has_numbers: bool) {
+        self.has_numbers = has_numbers;
+    }
+
+    /// Whether so many tokens can be of a class that copying them is cheaper than walking. Digits are few characters, and many
+    /// tokens where a vocabulary has numbers of several digits.
+    fn is_wide(&self, partition: &Partition, bits: &Bits) -> bool {
+        let ascii = || bits.iter().fold(0, |ascii, m| ascii | partition.ascii_bytes(m));
+        self.has_numbers && ascii() & DIGITS == DIGITS || has_many(partition, bits)
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
@@ -102,8 +108,8 @@ impl CharLoops {
             return None;
         }
         let partition = &dfa.calculus.partition;
-        let found = dfa.calculus.content_loop(term, &|bits| is_wide(partition, bits))?;
-        if is_wide(partition, &found.exits) {
+        let found = dfa.calculus.content_loop(term, &|bits| self.is_wide(partition, bits))?;
+        if self.is_wide(partition, &found.exits) {
             // Too much is left to be walked.
             return None;
         }
@@ -116,7 +122,7 @@ impl CharLoops {
     /// 23 µs in place of 12.
     fn begins_widely(&mut self, dfa: &mut CharDfa, state: CharState) -> bool {
         let first = dfa.begins(state);
-        is_wide(&dfa.calculus.partition, &first)
+        self.is_wide(&dfa.calculus.partition, &first)
     }
 
     /// `Some(None)`: the structure tells that there is none worth having.
@@ -138,7 +144,7 @@ impl CharLoops {
                 Expr::Class(class) => (calculus.partition.bits(class).clone(), max),
                 Expr::Union(ref ids) => {
                     let class = ids.iter().find_map(|&id| match *calculus.arena.get(id) {
-                        Expr::Class(class) if is_wide(&calculus.partition, calculus.partition.bits(class)) => {
+                        Expr::Class(class) if self.is_wide(&calculus.partition, calculus.partition.bits(class)) => {
                             Some((id, class))
                         }
                         _ => None,
@@ -171,7 +177,7 @@ impl CharLoops {
             }
             _ => return None,
         };
-        if !is_wide(&calculus.partition, &bits) {
+        if !self.is_wide(&calculus.partition, &bits) {
             // What may be skipped may hide a wide class behind it (`\s*\w+`).
             if let Expr::Class(_) = calculus.arena.get(head) {
                 return None;
@@ -180,7 +186,7 @@ impl CharLoops {
             if calculus.arena.is(head, flag::MAY_SKIP) {
                 calculus.first(tail, &captured, &mut first);
             }
-            return if is_wide(&calculus.partition, &first) { None } else { Some(None) };
+            return if self.is_wide(&calculus.partition, &first) { None } else { Some(None) };
         }
         captured.extend(&bits);
         let mut first = Bits::default();
@@ -262,7 +268,7 @@ impl CharLoops {
                 (class, inside) = (candidate, states);
             }
         }
-        if !is_wide(&dfa.calculus.partition, &class) {
+        if !self.is_wide(&dfa.calculus.partition, &class) {
             return Ok(None);
         }
         let mut exits = Bits::default();
@@ -332,7 +338,7 @@ impl CharLoops {
                 (class, inside) = (candidate, states);
             }
         }
-        if is_wide(&dfa.calculus.partition, &class) {
+        if self.is_wide(&dfa.calculus.partition, &class) {
             let exits = self.exits(dfa, &inside, &class)?;
             return Ok(Some(self.loop_of(dfa, &class, MANY, &exits, false)));
         }
@@ -340,7 +346,7 @@ impl CharLoops {
         groups.iter().for_each(|(_, _, bits)| all.extend(bits));
         let mut best: Option<CharLoop> = None;
         for bits in [groups.first().map(|group| &group.2), Some(&all)].into_iter().flatten() {
-            if is_wide(&dfa.calculus.partition, bits)
+            if self.is_wide(&dfa.calculus.partition, bits)
                 && best.as_ref().is_none_or(|best| best.reach < MOST_CHARACTERS && !best.beyond_is_dead)
                 && let Some(found) = self.counted(dfa, state, bits)?
                 && best.as_ref().is_none_or(|best| best.reach < found.reach)

@@ -19,6 +19,10 @@ use crate::lazy_dfa::states::{DEAD, State, UNKNOWN};
 use crate::mask::hints::{CharLoop, Literal, MaskHints, Representatives, TokenBounds, Words};
 
 impl MaskHints for RegexAutomaton {
+    fn expect_numbers(&mut self, has_numbers: bool) {
+        self.char_loops.expect_numbers(has_numbers);
+    }
+
     fn lives(&mut self, state: StateId, byte: u8) -> Result<bool> {
         if state.0 & MIDDLE == 0 && byte < 0x80 {
             let m = self.chars.calculus.partition.ascii(byte);

@@ -51,17 +51,20 @@ pub(crate) fn meet_behind(
     other: CharState,
     byte: u8,
 ) -> Result<bool> {
-    let kinds: Vec<Minterm> = match decoder.first(&dfa.calculus.partition, byte) {
-        Target::Dead => Vec::new(),
-        Target::Minterm(m) => vec![m],
-        Target::Node(node) => decoder.reach(node).collect(),
-    };
-    for m in kinds {
-        if dfa.walk_any(one, m)? != dfa.walk_any(other, m)? {
-            return Ok(false);
+    let first = decoder.first(&dfa.calculus.partition, byte);
+    let mut meet = |m| Ok(dfa.walk_any(one, m)? == dfa.walk_any(other, m)?);
+    match first {
+        Target::Dead => Ok(true),
+        Target::Minterm(m) => meet(m),
+        Target::Node(node) => {
+            for m in decoder.reach(node) {
+                if !meet(m)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         }
     }
-    Ok(true)
 }
 
 /// See [`crate::mask::hints::MaskHints::is_self_loop`].
