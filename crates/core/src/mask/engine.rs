@@ -1,36 +1,27 @@
 //! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
 
-use super::budget::distance::{Distances, Ground, WORK};
-use super::budget::fill::{Decided, Together};
+use super::budget::distance::{Distances, WORK};
 use super::budget::spelled::Spelled;
-use super::cache::{Mask, MaskCache};
-use super::class_masks::{FastPaths, Maker, Plans, set_duplicates};
-use super::neighbour::{MOST_NODES, Neighbour, Recent};
+use super::cache::MaskCache;
+use super::class_masks::{FastPaths, Plans};
+use super::neighbour::Recent;
 use super::slots::{Slot, Slots};
 use super::token_liveness::Liveness;
-use super::trie_walk::{Fuel, Path, step_bytes, walk_all, walk_specials};
+use super::trie_walk::{Fuel, Path, walk_specials};
 use crate::automaton::{StateId, step_symbol};
-use crate::bits::{is_set, members, set, unset};
+use crate::bits::unset;
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::mask::hints::{MaskHints, TokenBounds};
+use crate::mask::hints::MaskHints;
 use crate::symbols;
 use crate::vocabulary::Vocabulary;
-use crate::vocabulary::occurrences::Occurrences;
-use crate::vocabulary::slices::{COUNTED, Slices};
 use crate::vocabulary::trie::MAX_DEPTH;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex};
 
 /// How many bytes are stepped over with one filling of fuel.
 pub(crate) const CHUNK: usize = 256;
-
-/// A mask that is looked for in more places of the tree is compared with others first.
-const MOST_PLACES: usize = 8_000;
-
-/// The most tokens that are decided one by one where the lower and the upper bound of a state do not agree on them.
-const MOST_BETWEEN: u32 = 2_000;
 
 /// What came of stepping over some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,27 +35,27 @@ pub(crate) enum Step {
 }
 
 pub(crate) struct Engine {
-    automaton: Box<dyn MaskHints>,
-    vocabulary: Arc<Vocabulary>,
-    limits: Limits,
-    masks: MaskCache,
-    plans: Plans,
-    recent: Recent,
+    pub(super) automaton: Box<dyn MaskHints>,
+    pub(super) vocabulary: Arc<Vocabulary>,
+    pub(super) limits: Limits,
+    pub(super) masks: MaskCache,
+    pub(super) plans: Plans,
+    pub(super) recent: Recent,
     /// Whether distances are asked for on behalf of another state.
-    asks: bool,
-    fast: FastPaths,
-    liveness: Liveness,
-    distances: Distances,
+    pub(super) asks: bool,
+    pub(super) fast: FastPaths,
+    pub(super) liveness: Liveness,
+    pub(super) distances: Distances,
     /// Whether nothing can be written after an accepting state.
-    ends: FxHashMap<StateId, bool>,
+    pub(super) ends: FxHashMap<StateId, bool>,
     /// By two states that others lie between: the tokens that may follow the one and not the other; `None`: they are many.
-    between: FxHashMap<(StateId, StateId), Option<Arc<[u32]>>>,
-    slots: Slots,
+    pub(super) between: FxHashMap<(StateId, StateId), Option<Arc<[u32]>>>,
+    pub(super) slots: Slots,
     /// Grows when states are renumbered.
-    generation: u64,
-    path: Box<Path>,
-    fuel: Fuel,
-    scratch: Vec<u32>,
+    pub(super) generation: u64,
+    pub(super) path: Box<Path>,
+    pub(super) fuel: Fuel,
+    pub(super) scratch: Vec<u32>,
 }
 
 impl Engine {
@@ -104,7 +95,7 @@ impl Engine {
         self.automaton.memory_bytes() + self.own_bytes() + self.masks.bytes()
     }
 
-    fn own_bytes(&self) -> usize {
+    pub(super) fn own_bytes(&self) -> usize {
         self.liveness.bytes()
             + self.distances.bytes()
             + self.ends.capacity() * 6
@@ -154,7 +145,7 @@ impl Engine {
         }
     }
 
-    fn refuel(&mut self, fuel: u64) {
+    pub(super) fn refuel(&mut self, fuel: u64) {
         self.fuel.left = fuel;
         self.automaton.refuel(fuel);
     }
@@ -186,7 +177,7 @@ impl Engine {
         self.automaton.is_accepting(state)
     }
 
-    fn is_live(&mut self, state: StateId) -> Result<bool> {
+    pub(super) fn is_live(&mut self, state: StateId) -> Result<bool> {
         if self.vocabulary.is_regular() {
             return Ok(true);
         }
@@ -202,7 +193,11 @@ impl Engine {
     }
 
     /// The state after `bytes`; or the index of the byte that is dead, with the state before it.
-    fn step_bytes(&mut self, state: StateId, bytes: &[u8]) -> Result<std::result::Result<StateId, (usize, StateId)>> {
+    pub(super) fn step_bytes(
+        &mut self,
+        state: StateId,
+        bytes: &[u8],
+    ) -> Result<std::result::Result<StateId, (usize, StateId)>> {
         let (mut last, mut index) = (state, 0);
         while index < bytes.len() {
             let (next, length) = step_symbol(&mut *self.automaton, last, &bytes[index..])?;
@@ -241,452 +236,6 @@ impl Engine {
         }
         let live = self.attempt(|engine| engine.is_live(engine.state(here)))?;
         Ok(if live { Step::To(self.state(here)) } else { Step::NotSpelled(self.state(here)) })
-    }
-
-    /// Copies the mask of the slot's state, if it is ready.
-    #[inline]
-    pub(crate) fn fill_ready(&mut self, slot: Slot, out: &mut [u32]) -> bool {
-        let state = self.state(slot);
-        let (row, rest) = out.split_at_mut(self.vocabulary.mask_words());
-        if !self.masks.write(state, row, self.vocabulary.eos_token_ids()) {
-            return false;
-        }
-        rest.fill(0);
-        true
-    }
-
-    /// Writes the mask of the slot's state; `out` has at least as many words as a mask, and what is beyond is cleared.
-    pub(crate) fn fill(&mut self, slot: Slot, out: &mut [u32]) -> Result<()> {
-        if self.fill_ready(slot, out) {
-            return Ok(());
-        }
-        let vocabulary = Arc::clone(&self.vocabulary);
-        let (row, rest) = out.split_at_mut(vocabulary.mask_words());
-        rest.fill(0);
-        self.attempt(|engine| engine.make_mask(engine.state(slot), row, &vocabulary))
-    }
-
-    fn make_mask(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
-        let Some((slices, occurrences)) = self.fast_ways(vocabulary) else {
-            return self.make_own(state, row, vocabulary);
-        };
-        let runs = |byte| vocabulary.runs(occurrences, byte);
-        let bounds = TokenBounds { characters: COUNTED as u32, runs: &runs };
-        let Some(representatives) = self.automaton.saturate(state, &bounds)? else {
-            if let Some(shared) = self.make_shared(state, row, vocabulary)? {
-                let budget = self.mask_budget();
-                self.masks.insert(state, Mask::Like { of: shared, without: Box::default() }, budget);
-                return Ok(());
-            }
-            return self.make_own(state, row, vocabulary);
-        };
-        // PERF: tokens of up to COUNTED characters cannot tell the two apart, and few are longer: in a form with strings of
-        // up to 120 characters the median cold step takes 3 µs instead of 14.
-        let without = match representatives.low {
-            None => {
-                self.write_shared(representatives.high, row, vocabulary)?;
-                let without = self.maker(vocabulary, slices, occurrences).too_long(state, row)?;
-                self.fuel.spend(slices.longer().len() as u64)?;
-                without
-            }
-            Some(low) => {
-                let Some(between) = self.between(low, representatives.high, row, vocabulary)? else {
-                    return self.make_own(state, row, vocabulary);
-                };
-                self.write_shared(representatives.high, row, vocabulary)?;
-                let mut without = Vec::new();
-                for &token in between.iter() {
-                    let is_allowed = if vocabulary.is_eos(token) {
-                        self.automaton.is_accepting(state)
-                    } else if self.has_special(token) {
-                        self.automaton.step_special(state, token)? != StateId::DEAD
-                    } else {
-                        let (end, steps) = step_bytes(&mut *self.automaton, state, vocabulary.bytes_of(token))?;
-                        self.fuel.spend(steps as u64)?;
-                        end != StateId::DEAD
-                    };
-                    if !is_allowed {
-                        without.push(token);
-                    }
-                }
-                without
-            }
-        };
-        without.iter().for_each(|&token| unset(row, token));
-        let budget = self.mask_budget();
-        self.masks.insert(state, Mask::Like { of: representatives.high, without: without.into() }, budget);
-        Ok(())
-    }
-
-    /// Writes the mask of a state that others share.
-    fn write_shared(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
-        if state == StateId::DEAD {
-            row.fill(0);
-            return Ok(());
-        }
-        if !self.masks.write(state, row, vocabulary.eos_token_ids())
-            && self.make_shared(state, row, vocabulary)?.is_none()
-        {
-            self.make_own(state, row, vocabulary)?;
-        }
-        Ok(())
-    }
-
-    /// The tokens that may follow `high` and not `low`, if they are few. `row` is room for a mask.
-    fn between(
-        &mut self,
-        low: StateId,
-        high: StateId,
-        row: &mut [u32],
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<Arc<[u32]>>> {
-        if let Some(known) = self.between.get(&(low, high)) {
-            return Ok(known.clone());
-        }
-        self.write_shared(low, row, vocabulary)?;
-        let below = row.to_vec();
-        self.write_shared(high, row, vocabulary)?;
-        let words: Vec<u32> = row.iter().zip(&below).map(|(high, low)| high & !low).collect();
-        let count: u32 = words.iter().map(|word| word.count_ones()).sum();
-        let few = (count <= MOST_BETWEEN).then(|| members(&words).collect());
-        self.between.insert((low, high), few.clone());
-        Ok(few)
-    }
-
-    /// Writes the mask of a state that is like this one but for what lies deep in its stack; returns that state.
-    fn make_shared(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<Option<StateId>> {
-        let mut attempt = 0;
-        while let Ok(found) = self.automaton.truncated(state, attempt)? {
-            if let Some(truncated) = found {
-                if self.masks.write(truncated, row, vocabulary.eos_token_ids()) {
-                    return Ok(Some(truncated));
-                }
-                let made = self.make_own(truncated, row, vocabulary);
-                self.automaton.note_truncated(truncated, attempt, made.is_ok());
-                match made {
-                    Ok(()) => return Ok(Some(truncated)),
-                    Err(Error::Opaque) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            attempt += 1;
-        }
-        Ok(None)
-    }
-
-    fn fast_ways<'a>(&self, vocabulary: &'a Vocabulary) -> Option<(&'a Slices, &'a Occurrences)> {
-        let ways = vocabulary.fast().filter(|_| vocabulary.is_regular() && self.fast != FastPaths::Never)?;
-        Some((&ways.0, &ways.1))
-    }
-
-    fn maker<'a>(
-        &'a mut self,
-        vocabulary: &'a Vocabulary,
-        slices: &'a Slices,
-        occurrences: &'a Occurrences,
-    ) -> Maker<'a> {
-        let Engine { automaton, path, fuel, plans, fast, .. } = self;
-        let always = *fast == FastPaths::Always;
-        Maker { automaton: &mut **automaton, vocabulary, slices, occurrences, plans, path, fuel, always }
-    }
-
-    fn make_own(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
-        let (mut copied, mut has_specials) = (None, false);
-        match (vocabulary.is_regular(), self.fast_ways(vocabulary)) {
-            (true, Some((slices, occurrences))) => {
-                let neighbour = self.neighbour(state, (slices, occurrences), vocabulary)?;
-                if let Some(neighbour) = neighbour {
-                    self.write_shared(neighbour.of, row, vocabulary)?;
-                    // What is not in the tree is set anew.
-                    self.automaton.specials().into_iter().for_each(|token| unset(row, token));
-                    vocabulary.eos_token_ids().iter().for_each(|&token| unset(row, token));
-                    vocabulary.trie().duplicates().iter().for_each(|&(_, same)| unset(row, same));
-                    self.maker(vocabulary, slices, occurrences).mend(state, &neighbour.differs, row)?;
-                } else {
-                    copied = self.maker(vocabulary, slices, occurrences).fill(state, row)?;
-                }
-                let Engine { automaton, fuel, .. } = self;
-                walk_specials(&mut **automaton, state, fuel, |token, _| {
-                    set(row, token);
-                    has_specials = true;
-                    Ok(())
-                })?;
-            }
-            (true, None) => {
-                row.fill(0);
-                let Engine { automaton, path, fuel, .. } = self;
-                walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, _| {
-                    set(row, token);
-                    Ok(())
-                })?;
-            }
-            (false, _) => {
-                row.fill(0);
-                let mut found = Vec::new();
-                let Engine { automaton, path, fuel, liveness, .. } = self;
-                walk_all(&mut **automaton, vocabulary, state, path, fuel, |token, target| {
-                    found.push((target, token));
-                    Ok(())
-                })?;
-                found.sort_unstable();
-                for same in found.chunk_by(|a, b| a.0 == b.0) {
-                    if liveness.is_live(&mut **automaton, vocabulary, same[0].0, path, fuel)? {
-                        same.iter().for_each(|&(_, token)| set(row, token));
-                    }
-                }
-            }
-        }
-        self.complete(state, row);
-        let budget = self.mask_budget();
-        let mask = match copied {
-            Some(class) if !has_specials => Mask::Copied { class, accepting: self.automaton.is_accepting(state) },
-            _ => Mask::keep(row),
-        };
-        self.masks.insert(state, mask, budget);
-        Ok(())
-    }
-
-    /// A state that has most of the mask of a state which would take long to make.
-    fn neighbour(
-        &mut self,
-        state: StateId,
-        (slices, occurrences): (&Slices, &Occurrences),
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<Neighbour>> {
-        let always = self.fast == FastPaths::Always;
-        let mut most = usize::MAX;
-        if !always {
-            let places = self.maker(vocabulary, slices, occurrences).places(state)?;
-            if places <= MOST_PLACES {
-                return Ok(None);
-            }
-            // What is walked anew has to be the lesser part.
-            most = MOST_NODES.min(places / 2);
-        }
-        let found = self.recent.neighbour(&mut *self.automaton, vocabulary, state, most)?;
-        let Some(found) = found else {
-            self.recent.push(state);
-            return Ok(None);
-        };
-        let of = found.of;
-        // Another that takes long itself is no help, and may be a neighbour of this one.
-        let is_at_hand =
-            self.masks.has(of) || !always && self.maker(vocabulary, slices, occurrences).places(of)? <= MOST_PLACES;
-        Ok(is_at_hand.then_some(found))
-    }
-
-    /// The bytes that masks may take, which they are made to keep to.
-    fn mask_budget(&mut self) -> usize {
-        let held = self.automaton.memory_bytes() + self.own_bytes();
-        let budget = (self.limits.memory_bytes as usize).saturating_sub(held);
-        self.masks.shrink(budget);
-        budget
-    }
-
-    /// Which ways masks are made in; drops those that are ready.
-    pub(crate) fn set_fast_paths(&mut self, fast: FastPaths) {
-        self.fast = fast;
-        self.automaton.expect_numbers(fast == FastPaths::Always || self.vocabulary.has_numbers());
-        self.between = FxHashMap::default();
-        self.masks.clear();
-    }
-
-    /// Adds to a mask what is not in the tree: the other ids of duplicates, and EOS where the text matches.
-    fn complete(&mut self, state: StateId, row: &mut [u32]) {
-        set_duplicates(&self.vocabulary, row);
-        if self.automaton.is_accepting(state) {
-            self.vocabulary.eos_token_ids().iter().for_each(|&id| set(row, id));
-        }
-    }
-
-    /// The least number of tokens after which the text matches, if that is at most `limit`.
-    pub(crate) fn tokens_to_match(&mut self, slot: Slot, limit: u32) -> Result<Option<u32>> {
-        self.measured(|distances, ground, state| distances.tokens_to_match(ground, state, limit), slot)
-    }
-
-    /// Whether at most `limit` tokens are enough to a match.
-    pub(crate) fn is_within(&mut self, slot: Slot, limit: u32) -> Result<bool> {
-        self.measured(|distances, ground, state| distances.is_within(ground, state, limit), slot)
-    }
-
-    /// Writes the mask of the tokens after which a match needs at most `tokens_left - 1` more.
-    pub(crate) fn fill_within(&mut self, slot: Slot, out: &mut [u32], tokens_left: u32) -> Result<()> {
-        if let Some(limit) = tokens_left.checked_sub(1) {
-            if self.distances.all_within(self.state(slot), limit) {
-                return self.fill(slot, out);
-            }
-            let together = self.together(slot, limit, out)?;
-            self.measured(
-                |distances, ground, state| {
-                    out.fill(0);
-                    distances.fill_within(ground, state, limit, together.as_ref(), out)
-                },
-                slot,
-            )?;
-        } else {
-            out.fill(0);
-        }
-        let state = self.state(slot);
-        self.complete(state, out);
-        Ok(())
-    }
-
-    /// Tokens of the state of `slot` that are decided together, if many are. `out` is room for a mask.
-    fn together(&mut self, slot: Slot, limit: u32, out: &mut [u32]) -> Result<Option<Together>> {
-        let vocabulary = Arc::clone(&self.vocabulary);
-        let Some((slices, occurrences)) = self.fast_ways(&vocabulary) else { return Ok(None) };
-        let words = vocabulary.mask_words();
-        let found = self.attempt(|engine| engine.looping(engine.state(slot), limit, slices, &vocabulary));
-        let row = &mut out[..words];
-        let found = match found {
-            Ok(None) => self.like_neighbour(slot, limit, row, (slices, occurrences), &vocabulary),
-            found => found,
-        };
-        let found = match found {
-            Ok(None) => self.like_fewer(slot, limit, row, occurrences, &vocabulary),
-            found => found,
-        };
-        // Limits are met by those who walk, too: they know what to do then.
-        let found = match found {
-            Ok(found) => found,
-            Err(Error::Limit { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let Some((tokens, how)) = found else { return Ok(None) };
-        if self.fill(slot, out).is_err() {
-            return Ok(None);
-        }
-        Ok(Some(Together { tokens, allowed: out[..words].to_vec(), how }))
-    }
-
-    /// The tokens of a loop.
-    fn looping(
-        &mut self,
-        state: StateId,
-        limit: u32,
-        slices: &Slices,
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<(Vec<u32>, Decided)>> {
-        let mut how = self.automaton.loop_ending(state)?.map(Decided::ByEnding);
-        if how.is_none() && self.automaton.is_self_loop(state)? {
-            how = Some(Decided::ByItself);
-        }
-        if how.is_none()
-            && let Some(exit) = self.automaton.loop_exit(state)?
-        {
-            let count = self.distances.spelled.count(vocabulary, &exit, &mut self.fuel)?;
-            how = (count <= limit).then_some(Decided::Within(count));
-        }
-        let Some(how) = how else { return Ok(None) };
-        let Some(found) = self.automaton.char_loop(state)? else { return Ok(None) };
-        if found.reach != u32::MAX && matches!(how, Decided::ByEnding(_)) {
-            return Ok(None);
-        }
-        let mut whole = vocabulary.class(slices, &found.sets.class).whole.to_vec();
-        match slices.at_most(found.reach) {
-            (Some(within), _) => whole.iter_mut().zip(within).for_each(|(whole, within)| *whole &= within),
-            (None, longer) => {
-                let longer = longer.iter().filter(|longer| longer.0 > found.reach);
-                longer.for_each(|&(_, token)| unset(&mut whole, token));
-            }
-        }
-        slices.cut().for_each(|token| unset(&mut whole, token));
-        Ok(Some((whole, how)))
-    }
-
-    /// The tokens that lead where they lead from another state, from which none leads too far.
-    fn like_neighbour(
-        &mut self,
-        slot: Slot,
-        limit: u32,
-        row: &mut [u32],
-        (slices, occurrences): (&Slices, &Occurrences),
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<(Vec<u32>, Decided)>> {
-        let most = if self.fast == FastPaths::Always { usize::MAX } else { MOST_NODES };
-        let found = self.attempt(|engine| {
-            let state = engine.state(slot);
-            let Engine { recent, automaton, .. } = engine;
-            let Some(found) = recent.neighbour(&mut **automaton, vocabulary, state, most)? else { return Ok(None) };
-            let is_cheap = automaton.is_self_loop(found.of)?;
-            Ok(Some((found, is_cheap)))
-        })?;
-        let Some((neighbour, is_cheap)) = found else { return Ok(None) };
-        let Some(farthest) = self.farthest_from(neighbour.of, is_cheap, limit, row)? else { return Ok(None) };
-        let mut same = vec![u32::MAX; vocabulary.mask_words()];
-        for &byte in &neighbour.differs {
-            self.maker(vocabulary, slices, occurrences).unset_below(byte, &mut same);
-        }
-        let trie = vocabulary.trie();
-        for &(token, twin) in trie.duplicates() {
-            if !is_set(&same, token) {
-                unset(&mut same, twin);
-            }
-        }
-        let others = trie.long().iter().copied().chain(self.automaton.specials());
-        others.for_each(|token| unset(&mut same, token));
-        Ok(Some((same, Decided::Within(farthest))))
-    }
-
-    /// The tokens that may follow a state of fewer texts, from which none leads too far: from a state of more, none can.
-    fn like_fewer(
-        &mut self,
-        slot: Slot,
-        limit: u32,
-        row: &mut [u32],
-        occurrences: &Occurrences,
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<(Vec<u32>, Decided)>> {
-        let runs = |byte| vocabulary.runs(occurrences, byte);
-        let bounds = TokenBounds { characters: COUNTED as u32, runs: &runs };
-        let fewer = self.attempt(|engine| engine.automaton.fewer(engine.state(slot), &bounds))?;
-        let Some(fewer) = fewer.filter(|&fewer| fewer != self.state(slot)) else { return Ok(None) };
-        let Some(farthest) = self.farthest_from(fewer, true, limit, row)? else { return Ok(None) };
-        // Asking may have renumbered the states.
-        let fewer = self.attempt(|engine| {
-            let fewer = engine.automaton.fewer(engine.state(slot), &bounds)?;
-            fewer.map_or(Ok(None), |fewer| engine.write_shared(fewer, row, vocabulary).map(Some))
-        })?;
-        Ok(fewer.map(|()| (row.to_vec(), Decided::Within(farthest))))
-    }
-
-    /// What no token leads further than from `state`, if that is at most `limit`; where it is not known, it is found out if
-    /// `ask`. `row` is room for a mask.
-    fn farthest_from(&mut self, state: StateId, ask: bool, limit: u32, row: &mut [u32]) -> Result<Option<u32>> {
-        let mut farthest = self.distances.farthest(state);
-        if farthest.is_none() && ask && !self.asks {
-            let slot = self.open(Some(state));
-            self.asks = true;
-            let filled = self.fill_within(slot, row, limit.saturating_add(1));
-            self.asks = false;
-            farthest = self.distances.farthest(self.state(slot));
-            self.close(slot);
-            filled?;
-        }
-        Ok(farthest.filter(|&farthest| farthest <= limit))
-    }
-
-    /// What `question` says of the state of `slot`, within the work of one call. Distances may keep a quarter of the memory
-    /// between calls, and a search may add as much.
-    fn measured<T>(
-        &mut self,
-        mut question: impl FnMut(&mut Distances, &mut Ground<'_>, StateId) -> Result<T>,
-        slot: Slot,
-    ) -> Result<T> {
-        let whole = self.limits.memory_bytes as usize;
-        self.distances.shrink(whole / 4);
-        if self.automaton.memory_bytes() + self.own_bytes() > whole / 4 * 3 {
-            self.reclaim();
-        }
-        self.attempt(|engine| {
-            let state = engine.state(slot);
-            engine.refuel(engine.limits.fuel.min(WORK));
-            let Engine { automaton, vocabulary, path, fuel, distances, .. } = engine;
-            distances.begin();
-            let memory = (automaton.memory_bytes() + whole / 4).clamp(whole / 2, whole / 8 * 7);
-            let mut ground = Ground { automaton: &mut **automaton, vocabulary, path, fuel, memory };
-            question(distances, &mut ground, state)
-        })
     }
 
     /// Whether nothing can be written after the text of the slot, which matches.

@@ -5,6 +5,7 @@ pub(crate) mod cache;
 pub(crate) mod class_masks;
 pub(crate) mod engine;
 pub mod hints;
+mod making;
 pub(crate) mod neighbour;
 mod slots;
 pub(crate) mod target_walk;

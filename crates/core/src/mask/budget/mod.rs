@@ -3,3 +3,4 @@
 pub(crate) mod distance;
 pub(crate) mod fill;
 pub(crate) mod spelled;
+mod within;
