@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import rellm
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from regressions import regressions
 
 # Characters of two, three and four bytes, their bytes, and tokens over the borders between characters.
 TOKENS = [
@@ -65,10 +66,17 @@ def distance(matcher: Any, at_most: int, known: dict[tuple[bytes, int], int]) ->
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pattern=patterns(), choices=st.lists(st.integers(0, 10_000), max_size=4), left=st.integers(1, 3))
-@example(pattern="[À-ß]x{50}|[à-ÿ]", choices=[], left=2)
-@example(pattern="(?:(?=.{0,3}[ax])|.[ax]|[à-ÿ]{0,2}[À-ß]){5}", choices=[], left=2)
-@example(pattern=".{5}(?:[^a]*(?=.{0,3}[à-ÿ])|.(?=.{0,3}é?)[^a]+|x{5}.{5}){5}", choices=[9, 9], left=3)
 def test_a_budget_allows_what_trying_allows(pattern: str, choices: list[int], left: int) -> None:
+    check(pattern, choices, left)
+
+
+@pytest.mark.parametrize("find", regressions("budget"), ids=lambda find: find["found"])
+def test_a_budget_that_was_wrong_once_allows_what_trying_allows(find: dict[str, Any]) -> None:
+    check(find["pattern"], find["choices"], find["left"])
+
+
+def check(pattern: str, choices: list[int], left: int) -> None:
+    """Compares the mask, the distance and the shortest completion with trying every sequence of tokens."""
     with contextlib.suppress(rellm.LimitExceededError, rellm.UnsatisfiableError):
         tried = rellm.compile(pattern, VOCABULARY).matcher()
         for choice in choices:

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import tokenizers_at_hand as at_hand
 from brute_force import Oracle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from regressions import regressions
 from strategies import ALPHABET, patterns, vocabularies
 
 EXAMPLES = int(os.environ.get("RELLM_EXAMPLES", "400"))
@@ -163,6 +165,15 @@ REAL_PATTERNS = [
     (r"(\w)\1( \w+)?\b", ["", "a", "aa", "日日 "]),
     (r" ?\w+(?<!s)\.$", ["", " words", "."[:0]]),
 ]
+
+
+@pytest.mark.parametrize("find", regressions("mask"), ids=lambda find: str(find["found"]))
+def test_a_mask_that_was_wrong_once_is_right(find: dict[str, Any]) -> None:
+    vocabulary = rellm.Vocabulary([token.encode() for token in find["tokens"]])
+    matcher = rellm.compile(rellm.Regex(find["pattern"]), vocabulary).matcher()
+    matcher.advance_bytes(find["written"].encode())
+    allowed = {find["tokens"][token] for token in ids(matcher.mask(), len(find["tokens"]))}
+    assert allowed == set(find["allowed"])
 
 
 @pytest.mark.parametrize("name", REAL)
