@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatch
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,23 @@ def test_every_promise_is_followed_by_the_tests_that_hold_it() -> None:
     assert len(promises) == 7  # what comes before the first, and six
     for promise in promises[1:]:
         assert "::" in promise.partition("\n\n")[0], promise[:40]
+
+
+def test_the_walk_from_the_readme_to_the_mask_is_as_it_is_drawn() -> None:
+    drawn = PAGE.split("## From the README")[1].split("\n## ")[0]
+    steps = re.findall(r"^    (README\.md|_generate/\w+\.py) +(\S.*)$", drawn, re.M)
+    assert len(steps) == 6, "a stranger gets there in six files"
+    for path, says in steps:
+        file = ROOT / path if path == "README.md" else ROOT / "python/rellm" / path
+        code = file.read_text(encoding="utf-8")
+        for name in re.findall(r"(\w+)\.(\w+): ", says):
+            assert f"class {name[0]}" in code, (path, name)
+            assert f"def {name[1]}(" in code, (path, name)
+        if ": scores" in says:
+            assert says.split(": ", 1)[1] in code
+    for (_, says), (path, _) in pairwise(steps):
+        leads_to = {"_generate/run.py": "Run(request)", "_generate/run_rows.py": "RunProcessor"}.get(path)
+        assert leads_to is None or leads_to in says
+    making = re.search(r"crates/core/src/\S+\.rs", drawn)
+    assert making
+    assert "fn make_mask(" in (ROOT / making.group()).read_text(encoding="utf-8")
