@@ -1,4 +1,4 @@
-"""The user's cache folder: what is made again where it is missing, broken or cannot be written."""
+"""The user's cache folder. Its files are made again where they are missing, broken or cannot be written."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def cache_folder() -> Path | None:
 
 
 def read(path: Path) -> bytes | None:
-    """The file's content, which counts as used now; None where there is no file of a size that we write.
+    """The file's content, and marks the file as used now; None where there is no file of a size that we write.
 
-    Whatever else stands there is not waited for: opening a FIFO would block until someone writes into it.
+    Only regular files are opened: opening a FIFO would block until someone writes into it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -44,12 +44,12 @@ def read(path: Path) -> bytes | None:
     try:
         os.utime(path)
     except OSError:
-        pass  # only its turn to be removed comes earlier
+        pass  # the file will only be removed earlier
     return data
 
 
 def write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all: whoever reads at the same time finds the old one or the new one."""
+    """Writes a file atomically: a reader at the same time finds the old content or the new one."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def keep_within(folder: Path, most_bytes: int) -> None:
-    """Removes what was used longest ago until the folder's files take no more than so many bytes."""
+    """Removes the least recently used files until the folder's files take at most `most_bytes`."""
     try:
         found = [(entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
     except OSError:

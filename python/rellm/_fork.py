@@ -1,4 +1,4 @@
-"""Locks that a forked child can take, whatever other threads held when it was forked."""
+"""Locks that a forked child can take, even if another thread held them at the fork."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rellm import _core
 
 
 class ForkSafeLock:
-    """A lock that a forked child finds open.
+    """A lock that is free in a forked child.
 
     A forked child has only the thread that forked: a lock that another thread held at that moment would never be
-    released there. What these locks guard are caches whose single steps the interpreter does not divide, so a child
-    finds them in order.
+    released there. These locks guard caches whose single steps are atomic in the interpreter, so a child finds them
+    consistent.
 
     Args:
         reentrant: whether the thread that holds the lock may take it again.
@@ -49,6 +49,6 @@ def _in_child() -> None:
         lock.renew()
 
 
-# The native part keeps a fork waiting until no other thread is inside one of its calls.
+# The Rust core delays a fork until no other thread is inside one of its calls.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_core.before_fork, after_in_parent=_core.after_fork, after_in_child=_in_child)

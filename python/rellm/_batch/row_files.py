@@ -1,4 +1,4 @@
-"""Files of rows: JSON Lines, CSV and Parquet, told by the end of their names."""
+"""Reads and writes files of rows: JSON Lines, CSV and Parquet, by their file extension."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any, Final
 from rellm._errors import RellmError
 
 BROKEN: Final = "\0broken"
-"""The key under which a row that cannot be read holds why."""
+"""The key of the error message in a row that cannot be read."""
 
 _FORMATS: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
 
 
 def format_of(path: Path) -> str:
-    """The format of a file. RellmError: its name ends in none that is known."""
+    """The format of a file, by its extension. RellmError: the extension is unknown."""
     found = _FORMATS.get(path.suffix.lower())
     if found is None:
         raise RellmError(
@@ -40,7 +40,7 @@ def count_rows(path: Path) -> int:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file, one after the other. One that cannot be read is a row with `BROKEN`."""
+    """The rows of a file, one after the other. A row that cannot be read has the key `BROKEN`."""
     kind = format_of(path)
     if kind == "parquet":
         for batch in _parquet().ParquetFile(path).iter_batches(batch_size=256):
@@ -83,11 +83,11 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write a whole file, which replaces what was there in one step.
+    """Write a whole file, and replace an existing one atomically.
 
     Args:
-        path: the file; its format is told by its name.
-        rows: the rows; what is no column of theirs is null.
+        path: the file; its extension gives the format.
+        rows: the rows; a column that a row lacks is null.
         columns: the columns, in their order.
     """
     kind = format_of(path)
@@ -136,7 +136,7 @@ def _write_parquet(path: Path, rows: list[Mapping[str, Any]], columns: Sequence[
         values = [row.get(column) for row in rows]
         try:
             data[column] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several types: as text
+        except (pa.ArrowInvalid, pa.ArrowTypeError):  # values of several types are written as text
             data[column] = pa.array([_cell(value) if value is None else str(_cell(value)) for value in values])
     _parquet().write_table(pa.table(data), path)
 
@@ -156,7 +156,7 @@ def _umask() -> int:
 
 
 def complete_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a journal of JSON lines; what a kill has left of a last line is cut off the file."""
+    """The rows of a journal of JSON lines; an incomplete last line, left by a kill, is cut off the file."""
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     rows = []

@@ -1,4 +1,4 @@
-"""A batch job: what is done stands in the file at any time, and a second run does only the rest."""
+"""Runs a batch job: completed rows are in the file at any time, and a second run does only the rest."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ROW: Final = "row"
 
 @dataclass(frozen=True, kw_only=True)
 class BatchJob:
-    """What is to be done.
+    """The description of a batch job.
 
     Attributes:
         source: the file that is read.
         target: the file that is written; if it is there, the job goes on where it stopped.
         factory: makes a `CompleteRows`; picklable where there are several workers.
         needed: columns that the rows must have.
-        prefix: what stands before the names of the added columns.
+        prefix: the prefix of the names of the added columns.
         batch_size: rows of one call of the model.
         workers: processes, each with a model.
         retries_errors: whether rows that ended with an error are done again.
@@ -47,7 +47,7 @@ class BatchJob:
 
 @dataclass
 class BatchSummary:
-    """What was done.
+    """The result of a batch job, in numbers.
 
     Attributes:
         before: rows that an earlier run had done.
@@ -63,33 +63,33 @@ class BatchSummary:
 
 
 class Silent:
-    """Progress that nobody is told."""
+    """A progress without output."""
 
     def resume(self, done: int) -> None:
-        """So many rows were done before."""
+        """Set the number of rows that an earlier run has done."""
 
     def advance(self, steps: int = 1) -> None:
-        """So many more are done."""
+        """Count `steps` more rows as done."""
 
 
 def run_batch(job: BatchJob, progress: Any = None, told: Callable[[str], None] = print) -> BatchSummary:
-    """Do a job, or the rest of it.
+    """Run a job, or the rest of it.
 
     Args:
         job: the job.
-        progress: is told of rows by `resume` and `advance`, as `Silent` is.
-        told: is told of what is no result.
+        progress: receives the numbers of rows by `resume` and `advance`, as `Silent` does.
+        told: called with each message that is not a result.
 
     Raises:
         RellmError: the files do not fit together, or no worker can start.
-        KeyboardInterrupt: it was interrupted; what is done is kept.
+        KeyboardInterrupt: it was interrupted; completed rows are kept.
     """
     if job.source.resolve() == job.target.resolve():
         raise RellmError("the file that is written is the one that is read: name another")
     progress = progress or Silent()
     started = time.monotonic()
     is_lines = format_of(job.target) == "jsonl"
-    # A line can be added to JSON Lines; other formats are made of a journal of lines.
+    # JSON Lines files are appended to; files of other formats are made at the end from a journal of JSON lines.
     journal = job.target if is_lines else job.target.with_name(job.target.name + ".part")
     names = {name: job.prefix + name for name in (ROW, *COLUMNS)}
     _check_columns(job, names)
@@ -121,14 +121,14 @@ def run_batch(job: BatchJob, progress: Any = None, told: Callable[[str], None] =
 
 
 def _taken(broken: Results) -> Results:
-    """All of them; none are left."""
+    """Takes all of them out of the list."""
     taken = broken.copy()
     broken.clear()
     return taken
 
 
 def _line(number: int, row: Mapping[str, Any], added: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    # As JSON reads it: what is kept of an earlier run looks the same.
+    # A round trip through JSON, so that new rows equal those read from an earlier run.
     line: dict[str, Any] = json.loads(json_line({names[ROW]: number, **row, **{names[n]: added[n] for n in COLUMNS}}))
     return line
 
@@ -148,7 +148,7 @@ def _check_columns(job: BatchJob, names: Mapping[str, str]) -> None:
 
 
 def _kept_rows(job: BatchJob, journal: Path, names: Mapping[str, str]) -> dict[int, dict[str, Any]]:
-    """What an earlier run has done, by the number of the row."""
+    """The rows that an earlier run has completed, by row number."""
     if journal.exists():
         rows: Any = complete_lines(journal)
     elif job.target.exists():
@@ -169,7 +169,7 @@ def _kept_rows(job: BatchJob, journal: Path, names: Mapping[str, str]) -> dict[i
 
 
 def _from_file(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """A row of a finished file as it stood in the journal: CSV has no numbers and no null, a value was text."""
+    """A row of a finished file as it was in the journal: CSV turns numbers and null into text, and values are text."""
     found = dict(row)
     for name in names.values():
         if found.get(name) == "":
@@ -190,10 +190,10 @@ def _from_file(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
 def _batches(
     job: BatchJob, kept: Mapping[int, Mapping[str, Any]], names: Mapping[str, str], broken: Results
 ) -> Iterator[Numbered]:
-    """The rows that are to be done; those that cannot be read are added to `broken` with their error."""
+    """Batches of the rows that are not done yet; rows that cannot be read go to `broken` with their error."""
     batch: Numbered = []
     added = set(names.values())
-    done = set(kept)  # what was there at the start
+    done = set(kept)  # the rows that were done at the start
     count = 0
     for number, row in enumerate(read_rows(job.source)):
         count += 1
@@ -220,7 +220,7 @@ def _check_same(job: BatchJob, number: int, row: Mapping[str, Any], kept: Mappin
     own = {name: value for name, value in json.loads(json_line(row)).items() if name != BROKEN}
     if format_of(job.target) == "jsonl":
         same = own == kept
-    else:  # in a finished CSV or Parquet file, what was no text may have become text
+    else:  # a finished CSV or Parquet file may hold numbers and objects as text
         same = all(_as_text(own.get(name)) == _as_text(kept.get(name)) for name in own)
     if not same:
         raise RellmError(
@@ -236,7 +236,7 @@ def _as_text(value: Any) -> str:
 def _finish(
     job: BatchJob, journal: Path, kept: Mapping[int, dict[str, Any]], names: Mapping[str, str], *, is_whole: bool
 ) -> None:
-    """The file as it is read by people and programs: in the order of the rows, each once."""
+    """Writes the final file: every row once, in their order."""
     rows = [kept[number] for number in sorted(kept)]
     is_lines = journal == job.target
     if not is_whole and is_lines:
@@ -244,7 +244,7 @@ def _finish(
     added = list(names.values())
     columns = list(dict.fromkeys([*(name for row in rows for name in row if name not in added), *added]))
     columns = [names[ROW], *(name for name in columns if name != names[ROW])]
-    if not is_lines:  # a column of a table has one type
+    if not is_lines:  # each column of a table has a single type
         value = names["value"]
         rows = [
             row if row.get(value) is None else {**row, value: json.dumps(row[value], ensure_ascii=False)}
@@ -258,10 +258,10 @@ def _finish(
 
 @contextmanager
 def _alone(journal: Path) -> Iterator[None]:
-    """Two jobs at a time would write into one file."""
+    """Locks the journal, so that two jobs do not write into one file at the same time."""
     try:
         import fcntl
-    except ImportError:  # of Windows
+    except ImportError:  # on Windows
         yield
         return
     path = journal.with_name(f".{journal.name}.lock")

@@ -1,4 +1,4 @@
-"""Processes that complete rows, each with a model of its own. One that dies costs no row: its batch is done again."""
+"""Worker processes that complete rows, each with its own model. When a worker dies, its batch is done again."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rellm._errors import RellmError
 Numbered = list[tuple[int, dict[str, Any]]]
 Results = list[tuple[int, dict[str, Any], dict[str, Any]]]
 
-_MOST_DEATHS: Final = 3  # of workers, one after the other, that complete nothing
+_MOST_DEATHS: Final = 3  # workers that die one after the other without completing a batch
 
 
 def completed(
     batches: Iterator[Numbered], factory: Callable[[], Any], workers: int, told: Callable[[str], None]
 ) -> Iterator[Results]:
-    """The rows of the batches with what is added to them, in the order in which they are done.
+    """The rows of the batches with their added columns, in the order in which they are completed.
 
     Args:
         batches: lists of (number, row).
         factory: makes a `CompleteRows`; with several workers it must be picklable, and is called in each.
         workers: how many processes; 1: this one.
-        told: is told of workers that die.
+        told: called with a message for each worker that dies.
 
     Raises:
         RellmError: no worker can start.
@@ -116,7 +116,7 @@ class _Pool:
     def _give(self, worker: _Worker, batch: Numbered) -> None:
         try:
             worker.give(batch)
-        except OSError:  # it has died; `wait` finds that, and gives the batch out again
+        except OSError:  # the worker has died; `wait` notices it and hands its batch to another one
             worker.batch = batch
 
     def _next(self) -> Numbered | None:
@@ -157,15 +157,15 @@ class _Pool:
 
 
 def _work(pipe: Connection, factory: Callable[[], Any], threads: int) -> None:
-    """The life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is the parent's business
+    """The main function of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles ctrl-C
     try:
         import torch
 
         torch.set_num_threads(threads)
     except ImportError:
         pass
-    with suppress(EOFError, OSError):  # who asks has gone
+    with suppress(EOFError, OSError):  # the parent is gone
         try:
             complete = factory()
         except Exception as error:

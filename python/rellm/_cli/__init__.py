@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.error(f"{type(error).__name__}: {error}")
     except (ModuleNotFoundError, OSError, ValueError, TypeError) as error:
         if isinstance(error, BrokenPipeError):
-            # Whoever read our output has gone, and there is nobody to tell.
+            # The reader of our output has closed the pipe, so there is nobody to report to.
             sys.stderr.close()
             return OK
         if arguments.debug:

@@ -1,4 +1,4 @@
-"""What may be said on the command line, and the help that explains it."""
+"""The arguments of the command line, and their help texts."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def complete_rows(model: str, constraint: Constraint | None, settings: dict[str, Any], seed: int | None = None) -> Any:
-    """A `CompleteRows` for a model, made where it works."""
+    """A `CompleteRows` for a model, made in the process that runs it."""
     from rellm.batches import CompleteRows
 
     if seed is not None:
@@ -91,7 +91,7 @@ def _fields(template: str) -> list[str]:
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """A `kill` ends the job as ctrl-C does: what is done is kept."""
+    """Let SIGTERM (`kill`) end the job as ctrl-C does: completed rows are kept."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

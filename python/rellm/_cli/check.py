@@ -82,7 +82,7 @@ def _what(arguments: argparse.Namespace) -> list[tuple[str, str, str | None]]:
 
 
 def judge(compiled: rellm.CompiledConstraint, text: str) -> tuple[str, str, int]:
-    """Whether `text` matches, where not and what was expected there: words, their style, the exit status."""
+    """Checks whether `text` matches. Returns the message (with the first mismatch), its style, the exit status."""
     matcher: Any = compiled.matcher()
     for position, character in enumerate(text):
         if "\ud800" <= character <= "\udfff":
@@ -99,7 +99,7 @@ def judge(compiled: rellm.CompiledConstraint, text: str) -> tuple[str, str, int]
 
 
 def _expected(matcher: Any) -> str:
-    """What may come next, whole characters: no character begins with this byte, so the answer is about the next one."""
+    """The next characters that are allowed: no character begins with the byte 0xFF, so the rejection lists all."""
     expected: str = matcher.explain(_NO_CHARACTER).expected
     return expected
 

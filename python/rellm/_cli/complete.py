@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def show(pieces: Iterator[str], put: Callable[[str], None]) -> Any:
-    """Hand over a stream's pieces as they come; its `Completion` is returned."""
+    """Pass each piece of a stream to `put` as it comes, and return the `Completion`."""
     while True:
         try:
             put(next(pieces))

@@ -7,7 +7,7 @@ from typing import Any
 
 from rellm._cli.terminal import Terminal
 
-# Options whose value is a file; for the others with a value a shell has nothing to propose.
+# Options whose value is a file; for other values a shell has no proposals.
 _FILES = {"--grammar", "--schema", "--model", "--html", "--prompt-file"}
 
 

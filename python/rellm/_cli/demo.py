@@ -1,4 +1,4 @@
-"""`rellm demo`: what a constraint does, in a page: a pattern, a form, a call of a tool, a chat."""
+"""`rellm demo`: shows constraints at work on one page: a pattern, a form, a tool call, a chat."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _pattern(generator: rellm.Generator, terminal: Terminal) -> int:
     try:
         value = json.loads(answer)
     except ValueError as error:
-        # The pattern also fits what is no JSON, such as {not json}.
+        # The pattern also matches texts that are not JSON, such as {not json}.
         terminal.error(f"the answer is not JSON: {error}")
         return 1
     terminal.print(f"Less {_demo_model.STOP!r}, json.loads reads it as {value!r}.", "bold")
@@ -98,7 +98,7 @@ def _message(text: str) -> list[dict[str, str]]:
 
 
 def _written(generator: rellm.Generator, terminal: Terminal, prompt: Any, constraint: Any) -> Any:
-    """Show a text while it is written, and say what it took; returns its `Completion`."""
+    """Show a text while it is written, then its tokens and time; returns its `Completion`."""
     started = time.perf_counter()
     stream: Iterator[str] = generator.stream(prompt, constraint, max_new_tokens=_BUDGET, do_sample=False)
     completion = show(stream, lambda piece: terminal.print(piece, "green", end=""))

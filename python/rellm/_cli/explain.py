@@ -1,4 +1,4 @@
-"""`rellm explain`: what the constraint did to the model, token by token."""
+"""`rellm explain`: shows the constraint's effect on the model, token by token."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _refused(token: TracedToken, best: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A probability in per cent, as short as it can be said."""
+    """A probability in per cent, as short as possible."""
     if 0 < share < 0.0005:
         return "<0.1%"
     if 0.9995 <= share < 1:

@@ -1,4 +1,4 @@
-"""What the commands that write are given: a model, a constraint, a prompt, and how to sample."""
+"""Reads the arguments of the commands that generate text: model, constraint, prompt, and sampling."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rellm._generate.open_model import DEMONSTRATION, found_model
 
 
 def load_generator(name: str, terminal: Terminal) -> Any:
-    """A `Generator` for what --model names."""
+    """A `Generator` for the model that --model names."""
     _be_quiet()
     path = find_model(name, terminal)
     with terminal.busy(f"loading {path.name if isinstance(path, Path) else path}"):
@@ -38,11 +38,11 @@ def find_model(name: str, terminal: Terminal) -> Path | str:
 
 
 def generation_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says about sampling, as arguments for a `Generator`."""
+    """The command line's sampling options as arguments for a `Generator`."""
     given = {
         name: value for name in ("temperature", "top_p", "top_k") if (value := getattr(arguments, name)) is not None
     }
-    # At temperature 0 the likeliest token is left, whatever else is said.
+    # Temperature 0 means greedy decoding, so the other sampling options have no effect.
     is_greedy = given.get("temperature") == 0
     sampled = not is_greedy and (bool(given) or arguments.seed is not None)
     if arguments.seed is not None:
@@ -53,7 +53,7 @@ def generation_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def constraint_of(arguments: argparse.Namespace) -> Constraint:
-    """The constraint, tried out before a model is loaded: what is wrong with it is told at once."""
+    """The constraint, validated before a model is loaded: errors in it are reported at once."""
     constraint = requested_constraint(arguments, arguments.regex, "--regex")
     over_single_bytes(constraint)
     return constraint
@@ -84,14 +84,14 @@ def _prompt_text(arguments: argparse.Namespace) -> str:
 
 
 def _be_quiet() -> None:
-    """What the libraries below print about themselves does not belong on a user's terminal."""
+    """Silences the messages that the libraries below print on the user's terminal."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.getLogger("transformers").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(transformers|torch)(\..*)?")
-    with suppress(ModuleNotFoundError):  # told by whoever needs it
+    with suppress(ModuleNotFoundError):  # the code that needs it reports it
         import transformers
 
         transformers.utils.logging.set_verbosity_error()
-        # A model's download shows its progress; how its weights are put together does not.
+        # A model's download shows a progress bar; loading its weights does not.
         transformers.utils.logging.disable_progress_bar()

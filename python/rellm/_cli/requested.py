@@ -18,7 +18,7 @@ _GBNF = {".gbnf", ".ebnf"}
 
 
 def requested_constraint(arguments: argparse.Namespace, pattern: str | None, option: str) -> Constraint:
-    """What the arguments ask for.
+    """Returns the constraint that the arguments ask for.
 
     Args:
         arguments: those of the command.
@@ -26,7 +26,7 @@ def requested_constraint(arguments: argparse.Namespace, pattern: str | None, opt
         option: how a pattern is given, for the error: "PATTERN" or "--regex".
 
     Raises:
-        RellmError: not exactly one of them is given, or a hole is no NAME=PATTERN; what the constraint itself raises.
+        RellmError: not exactly one of them is given, a hole is not NAME=PATTERN, or the constraint itself is wrong.
         OSError: the grammar's file cannot be read.
     """
     given = [
@@ -64,7 +64,7 @@ def requested_constraint(arguments: argparse.Namespace, pattern: str | None, opt
 
 
 def has_pattern(arguments: argparse.Namespace) -> bool:
-    """Whether a pattern is asked for, and nothing in its place."""
+    """Whether the arguments ask for a pattern, and for no other kind of constraint."""
     return all(value is None for value in (arguments.grammar, arguments.template, arguments.schema, arguments.type))
 
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 NARROW = 60
-"""Columns of a terminal below which a table would tear its words."""
+"""The least number of terminal columns for a table; a narrower one would break words."""
 PATIENCE = 2.0
-"""Seconds after which what takes longer shows that it is still at work."""
+"""Seconds after which a long task shows that it is still running."""
 INTERRUPTED = 130
 """The exit status after ctrl-C, as shells have it: 128 and the number of the signal."""
 EVERY = 10.0
@@ -95,11 +95,11 @@ class Terminal:
             self.print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
     def note(self, text: str) -> None:
-        """Tell something on stderr that is no result."""
+        """Write a note to stderr, apart from the results."""
         self._tell(text, "dim")
 
     def error(self, text: str) -> None:
-        """Tell on stderr what went wrong."""
+        """Report an error on stderr."""
         self._tell("rellm: " + text, "bold red")
 
     def _tell(self, text: str, style: str) -> None:
@@ -112,7 +112,7 @@ class Terminal:
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
-        """Show on stderr that work goes on, if it takes longer than two seconds; its length is not known."""
+        """Show on stderr that a task of unknown length is running, if it takes longer than two seconds."""
         with self.progress(what, None):
             yield
 
@@ -128,7 +128,7 @@ class Terminal:
 
 
 class Progress:
-    """How far something is."""
+    """The progress of a job."""
 
     def __init__(self, what: str, total: int | None) -> None:
         self.what = what
@@ -141,18 +141,18 @@ class Progress:
         self._timer.start()
 
     def advance(self, steps: int = 1) -> None:
-        """`steps` more are done."""
+        """Count `steps` more as done."""
         self.done += steps
 
     def resume(self, done: int) -> None:
-        """So many were done before: they say nothing about the pace."""
+        """Set the number that an earlier run has done: they do not count for the pace."""
         self.done = self.resumed_at = done
 
     def appear(self) -> None:
-        """Called once, when patience is at its end."""
+        """Draw the progress for the first time; called once, after two seconds."""
 
     def close(self) -> None:
-        """The work is over, well or badly."""
+        """End the progress, whether the work succeeded or failed."""
         self._timer.cancel()
 
 

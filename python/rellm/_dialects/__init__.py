@@ -1,1 +1,1 @@
-"""What `re` and `regex` as installed say about every code point."""
+"""Character classes of the installed `re` and `regex`: how each treats every code point."""

@@ -1,4 +1,4 @@
-"""A pattern compiled by the library that it is written for; whatever that raises becomes an error of ours."""
+"""Compiles a pattern with the library that it is written for; errors of the library become typed errors of ours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import regex
 from rellm import _core
 from rellm._errors import LimitExceededError, PatternError, RellmError, UnsupportedError
 
-# What every version of the libraries reads as the core does; the dialect's tests hold that. A library takes ten times
-# as long as the core to compile a pattern, so that it is not asked about these.
+# Patterns that every version of the libraries reads as the core does; the dialect's tests check it. A library takes ten
+# times as long as the core to compile a pattern, so it does not compile these.
 _USUAL: Final = re.compile(
     r"(?:[^\\\[\](){}*+?|]++"  # characters
     r"|\\[dDwWsSbBnrtfvAZ]|\\[^a-zA-Z0-9]"  # an escape
@@ -31,7 +31,7 @@ _REMEDY: Final = "mend it there, or ask the library that the pattern is written 
 
 
 def check_unusual(pattern: str, flags: int, dialect: str, named_lists: Mapping[str, Iterable[str]]) -> None:
-    """Has the library compile a pattern that is out of the ordinary, and no longer than what takes a moment.
+    """Compiles a pattern with its library, unless it is of the usual kind or too long to compile quickly.
 
     Raises:
         PatternError: the library does not take it.

@@ -1,8 +1,8 @@
-"""What `re` and `regex` match, found by asking them about the characters themselves.
+"""Finds the members of a character class by running `re` and `regex` on the characters themselves.
 
-No Unicode table of ours could be exact, since the two differ from each other and from version to version. A scan of
-all characters takes milliseconds: Unicode gives none of the planes from 4 on a meaning, apart from the start of
-plane 14, so that one character of each stands for its plane, and noncharacters for themselves.
+A Unicode table of ours could not be exact, because the two libraries differ from each other and from version to
+version. A scan of all characters takes milliseconds: Unicode assigns no characters in the planes from 4 on, apart from
+the start of plane 14, so one character represents each of these planes, and noncharacters represent themselves.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Range: TypeAlias = tuple[int, int]
 _PLANE: Final = 0x10000
 POINTS: Final = 0x110000
 _ONE_BY_ONE: Final = (range(0x40000), range(0xE0000, 0xE1000))
-# No plane from 2 on has characters with cases: these are all that IGNORECASE can make a difference to.
+# No plane from 2 on has cased characters, so IGNORECASE can only affect these.
 _WITH_CASES: Final = range(0x20000)
 
 
 @cache
 def _asked() -> tuple[str, npt.NDArray[np.uint32]]:
-    """The characters that stand for all, as one text, and the code points from which each of them stands for others."""
+    """The representatives of all characters, as one text, and the first code point of each represented range."""
     parts = [np.arange(_ONE_BY_ONE[0].stop)]
     for first in range(_ONE_BY_ONE[0].stop, POINTS, _PLANE):
         if first == _ONE_BY_ONE[1].start:
@@ -50,7 +50,7 @@ def members(repeated: Any) -> list[Range]:
 
 @cache
 def cased() -> str:
-    """The characters that have other cases to either library, or whose case may be ignored otherwise, and some more."""
+    """A superset of the characters that IGNORECASE treats specially in either library."""
     import regex
 
     text = _asked()[0][: len(_WITH_CASES)]
@@ -58,7 +58,7 @@ def cased() -> str:
 
 
 def ignoring_case(plain: Iterable[Range], repeated: Any) -> list[Range]:
-    """What a class matches when case is ignored, where it matches `plain` with case.
+    """The members of a class under IGNORECASE, given its `plain` members with case.
 
     Args:
         plain: its members with case.
@@ -72,7 +72,7 @@ def ignoring_case(plain: Iterable[Range], repeated: Any) -> list[Range]:
 
 @lru_cache(maxsize=1)
 def re_cases() -> tuple[dict[int, list[int]], dict[int, list[int]], list[Range]]:
-    """The simple lower and upper case of characters that are not their own, and those that have another case."""
+    """The simple lower and upper case of each character where it differs, and the characters with another case."""
     import _sre
 
     changing = [c for c in _WITH_CASES if (text := chr(c)).lower() != text or text.upper() != text]
@@ -84,7 +84,7 @@ def re_cases() -> tuple[dict[int, list[int]], dict[int, list[int]], list[Range]]
 
 @lru_cache(maxsize=1)
 def regex_cases() -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-    """The other cases of characters, and what they fold to in full where it is not themselves."""
+    """The other cases of characters, and their full case folding where it differs from the character."""
     import regex
     from regex import _regex
 
@@ -103,7 +103,7 @@ def regex_cases() -> tuple[dict[int, list[int]], dict[int, list[int]]]:
 
 
 def white_space() -> list[Range]:
-    """What `str.isspace` counts: what VERBOSE skips in a pattern."""
+    """The characters of `str.isspace`, which VERBOSE skips in a pattern."""
     return points(c for c in range(_PLANE) if chr(c).isspace())
 
 

@@ -1,4 +1,4 @@
-"""What the pattern's library says of every character, scanned from the library itself.
+"""Tables of character classes and case folding, scanned from the pattern's own library.
 
 The tables of the known versions ship with the package; those of other versions are scanned (`scan`, some tens of
 milliseconds) and kept in the user's cache folder (RELLM_CACHE=0: scanned in each process).
@@ -53,7 +53,7 @@ def ecma_dialect() -> _core.Dialect:
 
 
 class _Resolver:
-    """Answers what a pattern asks for while it is parsed and no table holds."""
+    """Answers questions of the parser that the tables do not, such as the members of `\\p{…}`."""
 
     def character(self, name: str) -> int | None:
         try:
@@ -136,7 +136,7 @@ def _misreading(written: str, flags: int, members: tuple[Range, ...]) -> str | N
     try:
         compiled: Any = regex.compile(written, flags)
     except regex.error:
-        return None  # whoever reads the whole pattern says what is wrong with it
+        return None  # the parser of the whole pattern reports the error
     except Exception as error:
         return f"{who} fails on it ({type(error).__name__}: {error})"
     borders = {c for first, last in members for c in (first - 1, first, last, last + 1)}
@@ -162,9 +162,9 @@ def _regex_key() -> str:
 
 
 def _load(key: str, found: Callable[[], bytes], use: Callable[[bytes], _Used]) -> _Used:
-    """What `use` makes of the body that ships, else of the one that is kept, else of what is found by asking.
+    """The result of `use` for the table that ships, else for the one in the cache folder, else for a new scan.
 
-    A body that is whole and makes no sense (`use` raises a ValueError) is as good as none.
+    A complete table whose content is invalid (`use` raises a ValueError) counts as missing.
     """
     name = f"{key}.tables"
     folder = _disk.cache_folder()
@@ -206,7 +206,7 @@ def _body(data: bytes, key: str) -> bytes | None:
 
 
 def _class_sections(compile: Callable[[str], Any]) -> bytes:
-    """What both libraries have: words, digits and white space, in Unicode and in ASCII."""
+    """The classes that both libraries have: words, digits and white space, in Unicode and in ASCII."""
     return b"".join(
         _section(tag, _encode_ranges(scan.members(compile(f"{ascii}{escape}+"))))
         for ascii, tags in (("", (_WORD, _DIGIT, _SPACE)), ("(?a)", (_ASCII_WORD, _ASCII_DIGIT, _ASCII_SPACE)))

@@ -19,8 +19,8 @@ _SUM_EVERY: Final = 8
 class CompiledCache:
     """Compiled constraints, least recently used out first, bounded in number and in bytes.
 
-    Constraints grow while they are used, so their bytes are summed anew from time to time instead of being kept count
-    of. A vocabulary counts once, however many constraints hold it.
+    Constraints grow while they are used, so their bytes are summed again from time to time. A vocabulary that several
+    constraints share counts once.
     """
 
     def __init__(self, most: int, most_bytes: int) -> None:
@@ -38,7 +38,7 @@ class CompiledCache:
             return found
 
     def add(self, key: _Key, compiled: CompiledConstraint) -> CompiledConstraint:
-        """Keeps it; where another thread was faster, returns what that one has made."""
+        """Keeps a compiled constraint; where another thread was faster, returns the one of that thread."""
         with self._lock:
             kept = self._entries.setdefault(key, compiled)
             self._entries.move_to_end(key)

@@ -1,4 +1,4 @@
-"""From a constraint and a vocabulary to what steps: which engine serves it, and a bounded cache of what was made."""
+"""Compiles a constraint for a vocabulary: chooses the engine, and keeps compiled constraints in a bounded cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Engine: TypeAlias = OneOf["automaton", "search"]
 
 
 class _Served(Protocol):
-    """What both engines make of a constraint."""
+    """The compiled form that both engines make of a constraint."""
 
     @property
     def memory_bytes(self) -> int: ...
@@ -36,7 +36,7 @@ class _Served(Protocol):
 class CompiledConstraint:
     """A constraint over a vocabulary, made by `rellm.compile`. Immutable and thread-safe; its matchers are not shared.
 
-    It is pickled as what it was made from, and made again where it is read.
+    A pickle holds its constraint, vocabulary and limits; unpickling compiles them again.
 
     Attributes:
         constraint: the constraint.
@@ -88,7 +88,7 @@ class CompiledConstraint:
         return self._served.matcher()
 
     def pieces(self, matcher: Matcher) -> Pieces:
-        """What a matcher of this constraint has written, special tokens and marked parts included.
+        """The text of a matcher of this constraint, with its special tokens and marked parts.
 
         `Constraint.parse` makes a value of it.
         """
@@ -108,15 +108,15 @@ class CompiledConstraint:
         return SpecialToken(id=token_id) if name is None else SpecialToken(name)
 
     def warm(self, texts: Iterable[str] | None = None, *, count: int = 16, seconds: float = 1.0) -> int:
-        """Makes masks before they are asked for, so that the first request finds them.
+        """Makes masks ahead of the first request.
 
         Args:
-            texts: texts such as are expected, whole or begun; by default `count` random ones of the constraint.
+            texts: whole texts or prefixes like the expected ones; by default `count` random texts of the constraint.
             count: how many random texts.
             seconds: no further text is begun after so much time.
 
         Returns:
-            Along how many of the texts masks were made; a text that the constraint does not allow is none.
+            The number of texts along which masks were made; a text that the constraint does not allow does not count.
         """
         from rellm._engines.saved import make_masks
 
@@ -144,7 +144,7 @@ class CompiledConstraint:
         Args:
             path: the file.
             vocab: the `Vocabulary`, or the tokenizer, that it was compiled for.
-            constraint: what was compiled, in place of what the file says: a Python type has to be given so.
+            constraint: the constraint that was compiled, in place of the one in the file; needed for a Python type.
 
         Raises:
             ValueError: the file is none of `save`'s, or was saved for a Python type and no constraint is given.
@@ -161,7 +161,7 @@ class CompiledConstraint:
 
     @property
     def memory_bytes(self) -> int:
-        """What it holds now, without its vocabulary: expressions, states and cached masks."""
+        """The bytes that it holds now, without its vocabulary: expressions, states and cached masks."""
         return self._served.memory_bytes
 
     def __copy__(self) -> Self:
@@ -171,7 +171,7 @@ class CompiledConstraint:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What was made is not sent along: the other process compiles it, or finds it in its own cache.
+        # States and masks are not sent along: the other process compiles again, or finds the result in its own cache.
         return (compile, (self.constraint, self.vocabulary, self.limits))
 
     def __repr__(self) -> str:
@@ -181,10 +181,10 @@ class CompiledConstraint:
 def compile(
     constraint: ConstraintLike | CompiledConstraint, vocab: Any, limits: Limits | None = None
 ) -> CompiledConstraint:
-    """Compiles a constraint for a vocabulary. What was compiled before is taken from a cache.
+    """Compiles a constraint for a vocabulary. A cache returns constraints that were compiled before.
 
     Args:
-        constraint: any constraint; a pattern or its text stands for `Regex`. What was compiled is compiled again.
+        constraint: any constraint; a pattern or its text stands for `Regex`; a compiled constraint is compiled again.
         vocab: a `Vocabulary`, or a tokenizer to take it from.
         limits: what it may cost; by default `Limits()`.
 
@@ -213,14 +213,14 @@ def compile(
 
 
 def validate(constraint: ConstraintLike, limits: Limits | None = None) -> Report:
-    """Tells all that can be told of a constraint without a vocabulary.
+    """Checks and reports all that can be known of a constraint without a vocabulary.
 
     Args:
         constraint: a constraint; a pattern or its text stands for `Regex`.
         limits: what it may cost; by default `Limits()`.
 
     Returns:
-        Its report: what is enforced, what is not, and what looks like a slip.
+        Its report: which rules are enforced, which are not, and which parts look like a slip.
 
     Raises:
         PatternError: a pattern is wrong.
@@ -235,7 +235,7 @@ def validate(constraint: ConstraintLike, limits: Limits | None = None) -> Report
 
 
 def over_single_bytes(constraint: Any, limits: Limits | None = None) -> CompiledConstraint:
-    """The constraint over a vocabulary of single bytes, which spells any text: what can be known without a tokenizer.
+    """The constraint compiled for a vocabulary of single bytes, which spells any text: no tokenizer is needed.
 
     Raises:
         PatternError, UnsupportedError, UnsatisfiableError, LimitExceededError: as `compile`.
@@ -245,7 +245,7 @@ def over_single_bytes(constraint: Any, limits: Limits | None = None) -> Compiled
 
 
 def _special_names(constraint: Constraint) -> tuple[str, ...]:
-    """The names of the special tokens that a constraint asks for, in the order in which it does."""
+    """The names of the special tokens in a constraint, in the order of their first occurrence."""
     if isinstance(constraint, (Regex, Choice, Literal)):
         return ()
     context = ExpressionContext()
@@ -265,8 +265,8 @@ def fill_masks(matchers: Sequence[Any], out: Any, threads: int | None = None) ->
 
     Args:
         matchers: matchers of any constraints, of both engines.
-        out: int32 or uint32, numpy or torch, at least as many rows as matchers and ceil(len(vocab)/32) columns; what is
-            further right in a filled row is cleared.
+        out: int32 or uint32, numpy or torch, at least as many rows as matchers and ceil(len(vocab)/32) columns; further
+            columns of a filled row are cleared.
         threads: at most so many threads, and never more than 8 nor than the machine has processors; by default as many
             as that allows. Only the automaton uses them: they are kept, asleep, for the next call.
     """
@@ -308,7 +308,7 @@ def _compile(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> 
 
 
 def compile_language(constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> CompiledConstraint:
-    """The constraint as a language: budgets of parts do not count. Nothing is taken from the cache."""
+    """Compiles the language of the constraint: budgets of parts do not count, and the cache is not read."""
     if isinstance(constraint, Regex):
         return _compile_regex(constraint, vocabulary, limits)
     native, native_limits = vocabulary._native, limits.native()

@@ -1,4 +1,4 @@
-"""`Matcher`: what steps through one text under a constraint, whichever engine serves it."""
+"""`Matcher`: the state of one text under a constraint, advanced token by token; the same for both engines."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Matcher(Protocol):
     one call; `fill_mask` writes into an array that is there already.
 
     The state is the text alone. `rollback` takes tokens back, for beams and rejected drafts; `copy` makes a second
-    matcher of the same text; `forced_bytes` says what must come next whatever the model thinks, so that the model need
-    not be asked.
+    matcher of the same text; `forced_bytes` gives the text that the constraint forces next, which needs no forward pass
+    of the model.
 
     A matcher is made by `CompiledConstraint.matcher`. It may be used by one thread at a time. The automaton's, the
     search engine's, and any class with these methods are a `Matcher`: `isinstance` asks whether the methods are there.
@@ -43,7 +43,7 @@ class Matcher(Protocol):
 
     @property
     def text(self) -> bytes:
-        """What was written so far, without the end-of-sequence token and other special tokens."""
+        """The text written so far, without the end-of-sequence token and other special tokens."""
         ...
 
     @property
@@ -126,11 +126,11 @@ class Matcher(Protocol):
         ...
 
     def reset(self) -> None:
-        """Takes back everything: the start of a text."""
+        """Takes back everything: the matcher is at the start of a text again."""
         ...
 
     def copy(self) -> Self:
-        """Another matcher of the same text, which goes its own way."""
+        """An independent matcher with the same text."""
         ...
 
     def validate(self, token_ids: Iterable[int]) -> int:
@@ -138,11 +138,11 @@ class Matcher(Protocol):
         ...
 
     def forced_bytes(self) -> bytes:
-        """The bytes that must come next, whatever a model thinks; empty where there is a choice or the text may end."""
+        """The bytes that the constraint forces next; empty where there is a choice or the text may end."""
         ...
 
     def shortest_completion(self) -> bytes | None:
-        """A short way to a match from here, in bytes that tokens of the vocabulary can spell; empty at a match.
+        """A short text that leads from here to a match, in bytes that the vocabulary can spell; empty at a match.
 
         Returns:
             None where the engine does not know one: the search engine never does.

@@ -19,7 +19,7 @@ _MAX_READINGS: Final = 64
 
 
 class BudgetedConstraint:
-    """What serves a constraint with parts that have a budget of their own."""
+    """The compiled form of a constraint with parts that have a token budget of their own."""
 
     def __init__(self, constraint: Constraint, vocabulary: Vocabulary, limits: Limits) -> None:
         self._plan = Plan(constraint, vocabulary, limits)
@@ -86,7 +86,7 @@ class BudgetedMatcher:
         if one is not None and (self._ended or self._plan.is_free(self._readings[0])):
             one.fill_mask(out, row) if left is None else one.fill_mask_within(out, row, left)
             return
-        # Checks the buffer, and clears what is right of the mask.
+        # Checks the buffer, and clears the words after the mask.
         self._whole.fill_mask(out, row)
         target = out if isinstance(out, np.ndarray) else out.numpy()
         target = (target[row] if target.ndim == 2 else target).view(np.uint32)[: self._plan.words]
@@ -122,7 +122,7 @@ class BudgetedMatcher:
         return found
 
     def _checked(self, reading: Reading, across: Mask) -> Mask:
-        """Of the tokens that end the segment inside, those after which all open parts can still end."""
+        """The mask of those tokens that end the segment and leave all open parts able to end."""
         plan = self._plan
         found = np.zeros_like(across)
         for token in tokens_of(across):
@@ -239,7 +239,7 @@ class BudgetedMatcher:
         return self._whole.forced_bytes()  # type: ignore[no-any-return]
 
     def shortest_completion(self) -> bytes:
-        """A shortest way to a match: the way out of each open part first."""
+        """A shortest text to a match: it ends each open part first."""
         ways = (_closing(self._plan, reading) for reading in self._readings)
         return min(ways, key=len, default=b"")
 
@@ -269,7 +269,7 @@ class BudgetedMatcher:
 
 @dataclass(frozen=True, slots=True)
 class _BudgetRejection:
-    """Why a token of the language is not allowed: a part must end. As `rellm.Rejection`."""
+    """Explains why a token of the language is refused: a part must end. As `rellm.Rejection`."""
 
     token_id: int
     token_bytes: bytes

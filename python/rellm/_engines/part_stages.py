@@ -1,17 +1,18 @@
 """Parts with a token budget of their own (`part.within(max_tokens=n)`).
 
-A budget is not a language, so it is no part of the expression. The constraint is cut at the parts that have one:
-what is being written is a *segment*, which holds no such part inside, followed by the rest. For each segment there are
-three matchers, each of which has read the text since the segment began:
+A token budget does not describe a language, so it is not part of the expression. The constraint is cut at the parts
+that have a budget: the text that is being written belongs to a *segment* without such a part inside, and the rest
+follows. Each segment has three matchers, which have all read the text since the segment began:
 
-- `own`, of the segment alone: how many tokens its end is away;
-- `ended`, of the segment and any text behind it: does a token end the segment?
-- `whole`, of the segment and the rest: may the token be written at all?
+- `own`, of the segment alone: how many tokens are needed to reach its end;
+- `ended`, of the segment followed by any text: does a token end the segment?
+- `whole`, of the segment followed by the rest: is the token allowed at all?
 
 With `left` tokens in the tightest open budget, a token may come next if the segment's end needs at most `left − 1` more
-tokens after it, or if it ends the segment and goes on in the rest. What stands between the end of the segment and the
-end of an open part is counted with its shortest text, so a closing that was possible stays possible. Where an end is
-not in doubt (`FreeText` up to a marker) there is one reading of a text; elsewhere all readings are followed.
+tokens after it, or if it ends the segment and goes on in the rest. The parts between the end of the segment and the
+end of an open part count with their shortest text (a lower bound), so a text that could end within its budget still
+can. Where the end of a segment is unambiguous (`FreeText` up to a marker) a text has one reading; elsewhere all
+readings are followed.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from rellm._limits import Limits
 from rellm._vocabulary import Vocabulary
 
 _MAX_MASKS = 128  # 16 KB each for a vocabulary of 131,072 tokens
-_CHARACTER = 3  # tokens at most that finish a begun character
+_CHARACTER = 3  # the most tokens that complete a begun character
 
 Mask: TypeAlias = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """In what is still to come: the end of the part whose budget is this one, counted from the outermost."""
+    """Marks, in the rest, the end of the part with this budget; budgets are numbered from the outermost part."""
 
     depth: int
 
@@ -51,7 +52,7 @@ Rest: TypeAlias = tuple[Constraint | Close, ...]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a text can be: the segment that is being written (None: all is written), what follows, what is open."""
+    """A position of a text: the segment that is being written (None: the text is over), the rest, the open budgets."""
 
     segment: Constraint | None
     rest: Rest
@@ -101,7 +102,7 @@ class Plan:
         return sum(compiled.memory_bytes for compiled in self._compiled.values())
 
     def language(self, segment: Constraint | None, rest: Rest) -> Any:
-        """The compiled language of a segment and what follows it."""
+        """The compiled language of a segment and the parts that follow it."""
         parts = [part for part in rest if not isinstance(part, Close)]
         if segment is not None:
             parts.insert(0, segment)
@@ -138,7 +139,7 @@ class Plan:
         return self.enter((self.constraint,), (), ())
 
     def enter(self, rest: Rest, limits: tuple[int, ...], used: tuple[int, ...]) -> list[Reading]:
-        """The readings where the next part begins; behind a part that can be empty, those of the following one too."""
+        """The readings at the start of the next part, and of the parts after it as long as they can be empty."""
         found: list[Reading] = []
         waiting = [(rest, limits, used)]
         seen: set[tuple[Stage, tuple[int, ...]]] = set()
@@ -213,7 +214,7 @@ class Plan:
                     yield from self.after(following, None, data[at:])
 
     def farthest(self, constraint: Constraint) -> int | None:
-        """No text of a constraint is more tokens away from its end, wherever in it; None: nothing is known."""
+        """An upper bound on the tokens needed to reach the end of a constraint from anywhere in it; None: unknown."""
         if constraint not in self._farthest:
             self._farthest[constraint] = self._find_farthest(constraint)
         return self._farthest[constraint]
@@ -225,7 +226,7 @@ class Plan:
                 return _CHARACTER if constraint.or_end and not constraint.exclude else None
             if len(constraint.until) > 1 or not markers:
                 return None if markers else _CHARACTER + 1
-            # A marker that cannot overlap with itself is met where it is written, whatever stands before it.
+            # A marker that cannot overlap with itself is recognised where it is written, after any text.
             marker = markers[0]
             overlaps = any(marker.endswith(marker[:n]) for n in range(1, len(marker)))
             return _CHARACTER + (len(marker.encode()) if overlaps else self.needed((Literal(marker),)))
@@ -241,7 +242,7 @@ class Plan:
         return found
 
     def opens_tightly(self, rest: Rest) -> bool:
-        """Whether a token that goes on into the rest could begin a part there that then cannot end in its budget."""
+        """Whether a token that continues into the rest could begin a part that then cannot end within its budget."""
         for part, limit in first_budgets(rest):
             farthest = self.farthest(part)
             if farthest is None or farthest >= limit:
@@ -249,7 +250,7 @@ class Plan:
         return False
 
     def is_free(self, reading: Reading) -> bool:
-        """Whether no token of the language can be too much for an open part, or for one that it may open."""
+        """Whether no token of the language can exceed the budget of an open part, or of a part that it opens."""
         left = self.left(reading)
         if left is not None:
             farthest = None if reading.stage.segment is None else self.farthest(reading.stage.segment)
@@ -259,7 +260,7 @@ class Plan:
 
 
 def _stages(rest: Rest, limits: tuple[int, ...]) -> list[tuple[Stage, int]]:
-    """Where a text can be at the beginning of what is left, each with how many of the open budgets go on."""
+    """The positions at the beginning of the rest, each with the number of open budgets that stay open."""
     found: dict[tuple[Stage, int], None] = {}
     seen: set[tuple[Rest, tuple[int, ...], int]] = set()
     waiting = [(rest, limits, len(limits))]
@@ -291,7 +292,7 @@ def _stages(rest: Rest, limits: tuple[int, ...]) -> list[tuple[Stage, int]]:
 
 
 def _unfolded(constraint: Constraint) -> list[tuple[Constraint, ...]]:
-    """The ways in which a constraint with budgets inside begins, each as parts one after the other."""
+    """The ways in which a constraint with budgets inside can begin, each as a sequence of parts."""
     match constraint:
         case Sequence():
             return [constraint.parts]
@@ -338,7 +339,7 @@ def _advanced(matcher: Any, token: int | None, data: bytes) -> Any:
 
 @lru_cache(maxsize=4096)
 def first_budgets(rest: Rest) -> tuple[tuple[Constraint, int], ...]:
-    """The parts with a budget that one token may reach in what is left, however far."""
+    """The parts with a budget that a single token of any length can reach in the rest."""
     found = []
     for part in rest:
         if not isinstance(part, Close) and has_budget(part):
@@ -359,7 +360,7 @@ def _budgets_in(constraint: Constraint) -> Iterator[tuple[Constraint, int]]:
 
 
 def _state_of(reading: Reading) -> bytes | None:
-    """What of a free text decides how it can go on: a begun marker, and a begun character. None for other segments."""
+    """The state of a free text: its begun marker and its begun character. None for other segments."""
     segment = reading.stage.segment
     if not isinstance(segment, FreeText):
         return None
@@ -379,7 +380,7 @@ def _state_of(reading: Reading) -> bytes | None:
 
 
 def _is_begun(tail: bytes) -> bool:
-    """Whether the last character of these bytes is not finished."""
+    """Whether these bytes end inside a character."""
     for size in range(1, len(tail) + 1):
         lead = tail[-size]
         if lead & 0xC0 != 0x80:

@@ -11,9 +11,9 @@ from rellm._constraints import Constraint, Regex
 from rellm._engines.compile import over_single_bytes
 from rellm._errors import TokenRejectedError
 
-# So many texts in a row that are all known already: there are no others, or hardly any.
+# After this many repeated texts in a row, there are no other texts, or hardly any.
 _FUTILE: Final = 200
-# On the search engine, how many random walks may fail to find a match.
+# The number of random walks that may fail to find a match on the search engine.
 _ATTEMPTS: Final = 100
 
 Ranges: TypeAlias = list[tuple[int, int]]
@@ -41,7 +41,7 @@ def sample(constraint: Constraint, count: int, *, seed: int | None = None, lengt
 
 
 def _walk(compiled: Any, rng: random.Random, length: int) -> str:
-    """A random walk along the automaton. It knows no dead ends, so every walk arrives."""
+    """A random walk along the automaton. Its states are live, without dead ends, so every walk reaches a match."""
     matcher = compiled.matcher()
     text = ""
     while not matcher.is_finished:
@@ -53,7 +53,7 @@ def _walk(compiled: Any, rng: random.Random, length: int) -> str:
         character = _choose(matcher.next_characters(), rng)
         matcher.advance_bytes(character.encode())
         if way and len(matcher.shortest_completion()) >= len(way) and rng.random() < 0.25:
-            # That brought the end no nearer, so it may go on like that for long. Leave the loop now and then.
+            # The step did not shorten the distance to a match, so the walk may be in a loop. Leave it now and then.
             matcher.rollback(1)
             character = way.decode()[0]
             matcher.advance_bytes(character.encode())
@@ -68,7 +68,7 @@ def _choose(ranges: Ranges, rng: random.Random) -> str:
         return chr(_uniform(printable, rng))
     if _within(ranges, 0x20, 0x20):
         return " "
-    # A range counts by its order of magnitude: Latin is as likely as the many thousands of Chinese characters.
+    # Ranges are weighted by order of magnitude, so that Latin stays likely beside thousands of Chinese characters.
     weights = [(high - low + 1).bit_length() for low, high in ranges]
     code = ranges[0][0]
     for _ in range(20):
@@ -93,13 +93,13 @@ def _uniform(ranges: Ranges, rng: random.Random) -> int:
 
 
 def _searching_walk(compiled: Any, rng: random.Random, length: int) -> str | None:
-    """A random walk where no automaton shows the way: characters are tried, and dead ends left by beginning anew."""
+    """A random walk without an automaton: it tries characters, and starts again at a dead end."""
     own = sorted(set(compiled.constraint.pattern))
     others = [chr(code) for code in range(0x20, 0x7F)]
     for _ in range(_ATTEMPTS):
         matcher = compiled.matcher()
         text = ""
-        # From `length` on only the pattern's own characters are tried, which hold what closes a bracket.
+        # From `length` on, try only the characters of the pattern itself: a closing bracket is among them.
         while len(text) < 3 * length:
             if matcher.is_accepting and (len(text) >= length or matcher.is_finished or rng.random() < 0.3):
                 return text

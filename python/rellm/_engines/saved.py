@@ -1,8 +1,8 @@
-"""Compiled constraints in files, and masks that are made before they are asked for.
+"""Saves compiled constraints in files, and warms them: makes masks before the first request.
 
-A file holds what a constraint is compiled from, and the texts that it was warmed with: reading it compiles the
-constraint and makes the same masks. That takes milliseconds, while masks themselves would be a hundred times as large
-as the texts and would have to be trusted.
+A file holds the source of a constraint, and the texts that it was warmed with: reading the file compiles the
+constraint and makes the same masks. That takes milliseconds. The masks themselves would take a hundred times the space
+of the texts, and nothing could check them.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def write(compiled: CompiledConstraint, texts: Iterable[str], path: str | Path) 
 
 
 def read(path: str | Path, vocab: Any, given: Any) -> tuple[Constraint, Any, Limits, list[str]]:
-    """What a file was made from, for `compile`: constraint, vocabulary, limits; and the texts to warm it with."""
+    """The arguments for `compile` (constraint, vocabulary, limits) and the texts to warm it with, from a file."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
         if data["format"] != _FORMAT:

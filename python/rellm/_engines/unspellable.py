@@ -1,4 +1,4 @@
-"""Why nothing that matches can be spelled: vocabularies whose tokens begin words with a space."""
+"""Explains why a vocabulary cannot spell any match: its tokens may begin words with a space."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rellm._vocabulary import Vocabulary
 def explained(
     error: UnsatisfiableError, constraint: Constraint, vocabulary: Vocabulary, compile: Callable[[Constraint], Any]
 ) -> UnsatisfiableError:
-    """The same error, with the remedy where a space in front would do.
+    """Returns the same error; it names the remedy where a leading space would make a match possible.
 
     Args:
-        error: what was raised.
-        constraint: what nothing could spell.
+        error: the error that the compiler raised.
+        constraint: the constraint that no tokens can spell.
         vocabulary: the vocabulary.
         compile: compiles another constraint for it; raises where that has no text either.
     """

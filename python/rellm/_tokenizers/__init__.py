@@ -1,8 +1,8 @@
 """Vocabularies of tokenizers: bytes by id, from a tokenizer's own model and decoder.
 
-One file a library reads its tokenizers into a `Reading` (`tokenizer_facts`); none imports its library before a
-tokenizer of it is there. What the readings say is compared with what the tokenizer itself decodes (`verify`), and kept
-with the tokenizer and on disk (`vocabulary_cache`).
+Each library has one file, which reads its tokenizers into a `Reading` (`tokenizer_facts`) and imports the library only
+when it is given such a tokenizer. The tokens of a reading are compared with the tokenizer's own decoding (`verify`);
+the vocabulary is kept with the tokenizer and on disk (`vocabulary_cache`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rellm._tokenizers.tokenizer_facts import Reading
 from rellm._tokenizers.vocabulary_cache import kept
 from rellm._vocabulary import NeverText, Vocabulary
 
-# By the package that a tokenizer's class, or one of its bases, comes from.
+# Keys are packages: that of the tokenizer's class, or of one of its bases.
 _READERS = {
     "transformers": "rellm._tokenizers.from_transformers",
     "tokenizers": "rellm._tokenizers.from_tokenizers",
@@ -30,7 +30,7 @@ def read(tokenizer: Any, eos_token_ids: list[int] | None, size: int | None, neve
 
 
 def reading_of(tokenizer: Any) -> Reading:
-    """What the file of the tokenizer's library reads in it."""
+    """The facts of a tokenizer, by the reader of its library."""
     for base in type(tokenizer).__mro__:
         module = _READERS.get(base.__module__.partition(".")[0])
         if module is not None:

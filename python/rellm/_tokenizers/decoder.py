@@ -1,8 +1,8 @@
-"""The decoders of `tokenizers`: from a token as the model writes it to the bytes that it adds to a text.
+"""The decoders of `tokenizers`: the bytes that each token of the model adds to a text.
 
-A decoder is applied to all tokens of a text in turn, and what it does to the first one differs (the space of a word is
-dropped there). The bytes are those in the middle of a text; the first token's leading space is the only difference that
-a decoder may make.
+A decoder is applied to all tokens of a text in turn, and it may treat the first token differently: it drops the leading
+space there. We read the bytes of a token in the middle of a text; a leading space of the first token is the only
+difference that is accepted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rellm._errors import VocabularyError
 from rellm._tokenizers.notations import byte_of, from_byte_level
 
 _Token: TypeAlias = str | bytes
-"""Text still to be decoded further, or bytes, which no later step changes."""
+"""Text that later steps decode further, or bytes, which they leave unchanged."""
 
 
 def decode_each(decoder: Any, pieces: list[str]) -> list[bytes]:
@@ -23,7 +23,7 @@ def decode_each(decoder: Any, pieces: list[str]) -> list[bytes]:
     if decoder is None:
         return [b" " + piece.encode("utf-8", "replace") for piece in pieces]  # tokens are joined by spaces
     tokens: list[_Token] = list(pieces)
-    joined = False  # whether the steps that follow see one text and no tokens
+    joined = False  # whether the next steps see one joined text instead of tokens
     for step in _steps(json.loads(decoder.__getstate__())):
         if joined:
             tokens = _apply_after_join(step, tokens)
@@ -69,7 +69,7 @@ def _apply(step: dict[str, Any], tokens: list[_Token]) -> tuple[list[_Token], bo
 
 
 def _apply_after_join(step: dict[str, Any], tokens: list[_Token]) -> list[_Token]:
-    """What a step makes of one text, told token by token: where it looks at single characters, that is the same."""
+    """Applies a step for joined text token by token: the result is the same for steps on single characters."""
     kind = step["type"]
     if kind in ("Fuse", "ByteFallback"):
         return tokens  # nothing is left to do
@@ -100,7 +100,7 @@ def _as_text(tokens: list[_Token], kind: str) -> list[Any]:
 
 
 def _stripped(token: str, start: str, stop: str) -> str:
-    """Without at most as many of the characters at each end as the two strings are long."""
+    """Strips characters at both ends: at most as many of each as the strings `start` and `stop` are long."""
     for _ in start:
         token = token.removeprefix(start[0])
     for _ in stop:
@@ -109,7 +109,7 @@ def _stripped(token: str, start: str, stop: str) -> str:
 
 
 def _library_step(step: dict[str, Any]) -> Callable[[str], str]:
-    """The library's own step, on a token that another one stands before."""
+    """The library's own step, applied to a token that follows another one."""
     from tokenizers import Regex, decoders
 
     if step["type"] == "WordPiece":

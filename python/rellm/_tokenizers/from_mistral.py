@@ -12,7 +12,7 @@ from rellm._tokenizers.tokenizer_facts import Reading, Tokens
 
 
 def reading(tokenizer: Any) -> Reading:
-    # A MistralTokenizer holds an instruct tokenizer, which holds what makes tokens.
+    # A MistralTokenizer holds an instruct tokenizer, which holds the tokenizer itself.
     inner = getattr(tokenizer, "instruct_tokenizer", tokenizer)
     inner = getattr(inner, "tokenizer", inner)
     if hasattr(inner, "num_special_tokens") and hasattr(inner, "id_to_byte_piece"):

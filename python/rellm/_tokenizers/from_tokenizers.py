@@ -10,7 +10,7 @@ from rellm._tokenizers.tokenizer_facts import Reading, Tokens
 
 
 def reading(tokenizer: Any, special: Iterable[int] = ()) -> Reading:
-    """Reads a `tokenizers.Tokenizer`; `special` are ids that are special to whoever holds it."""
+    """Reads a `tokenizers.Tokenizer`; `special` are further ids that its wrapper counts as special."""
     added = tokenizer.get_added_tokens_decoder()
     never_text = frozenset(special) | {token for token, about in added.items() if about.special}
     decoder = tokenizer.decoder

@@ -1,4 +1,4 @@
-"""transformers: what lies behind its tokenizers (tokenizers, sentencepiece, mistral-common), or code of their own."""
+"""transformers: reads the library behind a tokenizer (tokenizers, sentencepiece, mistral-common), or its own code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _of_python(tokenizer: Any, special: frozenset[int]) -> Reading:
     def specials() -> dict[str, int]:
         names = {name: token for token in never_text if isinstance(name := _piece(tokenizer, token), str)}
         found = pieces()
-        if _are_bytes(found):  # what is a string there was named beside the vocabulary
+        if _are_bytes(found):  # the strings among them are tokens that were added to the vocabulary
             names |= {
                 piece: token
                 for token, piece in enumerate(found)
@@ -126,7 +126,7 @@ def _of_sentencepiece(processor: Any) -> dict[str, bytes]:
 
 
 def _between_others(tokenizer: Any, pieces: list[str], ids: list[int]) -> list[bytes]:
-    """What each piece adds between two others, as the tokenizer's own code says."""
+    """The text that each piece adds between two others, by the tokenizer's own code."""
     pivot = next(
         (piece for piece in pieces if tokenizer.convert_tokens_to_string([piece]) == piece and piece.isalpha()), None
     )

@@ -1,4 +1,4 @@
-"""What the file of a library tells about a tokenizer."""
+"""`Reading`: the facts about a tokenizer that the reader of its library finds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Tokens: TypeAlias = list[bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A tokenizer, as its vocabulary is made from it. All but `state` and `eos_token_ids` is asked only when needed."""
+    """The facts that a vocabulary is made from. All but `state` and `eos_token_ids` are read only when needed."""
 
     state: Hashable
-    """Cheap, and another one after the tokenizer was changed."""
+    """Cheap to compute; it changes whenever the tokenizer is changed."""
     eos_token_ids: list[int]
-    """What ends a text, as far as the tokenizer knows."""
+    """The ids that end a text, as far as the tokenizer knows."""
     content: Callable[[], Iterable[bytes]]
-    """Everything that the tokens follow from: the name of the vocabulary on disk is a hash of it."""
+    """All bytes that determine the tokens: the vocabulary's file name on disk is a hash of them."""
     tokens: Callable[[], Tokens]
     """The bytes of each id; None for special ones and gaps."""
     special: Callable[[], dict[str, int]]

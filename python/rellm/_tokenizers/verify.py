@@ -1,11 +1,11 @@
-"""Whether the bytes that were read are those that the tokenizer itself writes."""
+"""Verifies that the bytes read for each token are those that the tokenizer itself decodes."""
 
 from __future__ import annotations
 
 from rellm._errors import VocabularyError
 from rellm._tokenizers.tokenizer_facts import Reading, Tokens
 
-# What tells tokenizers apart: spaces, line ends, digits, scripts, marks that combine, characters of four bytes.
+# Texts on which tokenizers differ: spaces, line ends, digits, scripts, combining marks, characters of four bytes.
 SAMPLES = (
     'Hello, world! It\'s 3.14159 or -1,000,000.5e-10: {"a": [true, null]} (50 % off).',
     "def f(x):\n    return x**2  # two  spaces\n\n\tif x != 0:\r\n        pass\n",
@@ -22,16 +22,16 @@ _REPLACEMENT = "\ufffd"
 def check(tokens: Tokens, reading: Reading) -> None:
     """Raises a `VocabularyError` that names the token where the tokenizer's own text differs.
 
-    Every token that is whole characters is decoded once, all in one text; the others, parts of characters, stand in the
-    samples. Spaces at the ends may differ: many decoders drop those of the first token, and
-    some, which strip whole texts, those of the last.
+    Every token of whole characters is decoded once, all of them in one text; tokens that are parts of characters occur
+    in the samples. Spaces at the ends may differ: many decoders drop those of the first token, and some, which strip
+    whole texts, those of the last.
     """
     whole = [token for token, data in enumerate(tokens) if data and _is_text(data)]
     _compare(whole, tokens, reading)
     for sample in SAMPLES:
         try:
             ids = reading.encode(sample)
-        except Exception:  # libraries raise what they like for a text that they cannot write
+        except Exception:  # libraries raise errors of any type for tokens that they cannot decode
             continue
         if all(0 <= token < len(tokens) and tokens[token] is not None for token in ids):
             _compare(ids, tokens, reading)
@@ -49,7 +49,7 @@ def _compare(ids: list[int], tokens: Tokens, reading: Reading) -> None:
             bad = middle
     start = bad - 1
     while start > 0 and not _is_text(_joined(ids[start:bad], tokens)):
-        start -= 1  # the character is wrong, and any of its tokens may be why
+        start -= 1  # any token of the wrong character may be the cause
     wrong = ids[start:bad]
     named = ", ".join(f"{token} ({reading.name(token)})" for token in wrong)
     several = len(wrong) > 1

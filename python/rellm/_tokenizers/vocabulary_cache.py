@@ -1,4 +1,4 @@
-"""Vocabularies that were made before: with their tokenizer in memory, and on disk by their content."""
+"""Caches vocabularies: in memory with their tokenizer, and on disk by a hash of their content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rellm._tokenizers.tokenizer_facts import Reading, Tokens
 from rellm._tokenizers.verify import check
 from rellm._vocabulary import NeverText, Vocabulary, from_stored
 
-# Raise it when the bytes that are read from the same tokenizer change.
+# Increase the number when a change of ours reads other bytes from the same tokenizer.
 _FORMAT = b"rellm vocabulary 2"
 _MOST_BYTES_ON_DISK = 256 << 20
 _MOST_A_TOKENIZER = 8
@@ -57,7 +57,7 @@ def kept(
         if entry is None or entry[0]() is not tokenizer:
             try:
                 entry = _in_memory[key] = (weakref.ref(tokenizer, forget), {})
-            except TypeError:  # older releases of tokenizers allow no weak reference: nothing tells when it is gone
+            except TypeError:  # older releases of tokenizers allow no weak reference: we cannot see when it is freed
                 return vocabulary
         while len(entry[1]) >= _MOST_A_TOKENIZER:
             del entry[1][next(iter(entry[1]))]
@@ -73,7 +73,7 @@ def _from_disk(
         try:
             return from_stored(data)
         except VocabularyError:
-            pass  # not whole: made again, and written over
+            pass  # the file is broken: the vocabulary is made again and the file replaced
     vocabulary = _made(reading, eos_token_ids, size, never_text)
     if path is not None:
         _disk.write(path, vocabulary._to_bytes())
@@ -122,5 +122,5 @@ def _eos(tokens: Tokens, reading: Reading, asked: list[int] | None) -> list[int]
 
 
 def _spelled(never_text: NeverText) -> tuple[Hashable, ...]:
-    """Patterns by source and flags: their own `repr` is cut."""
+    """Patterns as source and flags, because `repr` shortens a long pattern."""
     return tuple((item.pattern, item.flags) if isinstance(item, re.Pattern) else item for item in never_text)

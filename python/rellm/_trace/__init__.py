@@ -1,1 +1,1 @@
-"""What a constraint did, in numbers and as a page."""
+"""Traces of a constraint's effect on the model: probabilities, and an HTML page."""

@@ -1,4 +1,4 @@
-"""A trace as a page: one file, no network; light and dark; by mouse or keyboard; readable without colour."""
+"""A trace as an HTML page: one file, no network; light and dark; by mouse or keyboard; readable without colour."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def page(trace: Trace) -> str:
 
 
 def notebook_frame(trace: Trace) -> str:
-    """The page in a frame of its own, so that neither its style nor its script meets the notebook's."""
+    """The page in an iframe, so that its style and script do not mix with the notebook's."""
     source = html.escape(page(trace), quote=True)
     return (
         f'<iframe srcdoc="{source}" sandbox="allow-scripts" title="What the constraint did" '
@@ -63,7 +63,7 @@ def _token(index: int, token: TracedToken) -> str:
     classes = [f"m{level}", *(["forced"] if token.is_forced else []), *(["overruled"] if token.is_overruled else [])]
     shown = "■ end" if token.is_end else token.text
     visible = html.escape(shown)
-    # A line break stays one, and is seen.
+    # A line break stays a line break, and is made visible.
     visible = visible.replace("\r", "␍").replace("\n", "<i>↵</i>\n").replace("\t", "<i>⇥</i>\t")
     spoken = [
         f"token {index + 1}: {'end of the text' if token.is_end else json.dumps(token.text, ensure_ascii=False)}",
@@ -81,7 +81,7 @@ def _token(index: int, token: TracedToken) -> str:
 
 
 def _plot(trace: Trace) -> str:
-    """Removed mass along the text, a bar a token; each bar chooses its token."""
+    """A bar chart of the removed mass, one bar per token; a click on a bar selects its token."""
     count = max(len(trace.tokens), 1)
     step = 1000 / count
     width = max(step - min(2.0, step * 0.2), 0.5)
@@ -144,7 +144,7 @@ def _percent(share: float) -> str:
 
 
 def _chance(log_probability: float) -> str:
-    """A probability for people: per cent where that says something, a power of ten below."""
+    """A probability for readers: per cent, or a power of ten where it is very small."""
     if log_probability >= math.log(0.0005):
         return _percent(math.exp(min(log_probability, 0.0)))
     if math.isinf(log_probability):

@@ -1,8 +1,8 @@
-"""What a constraint did to a model: token by token, what the mask took away, and why.
+"""The trace of a constraint's effect on a model: for each token, the probability that the mask removed, and why.
 
-A trace is made after the text is written: the model reads prompt and text once more, in one forward pass, and a fresh
-matcher reads the tokens and gives the mask of each step. So generation without a trace pays nothing for it, and the
-numbers are the model's own distribution, before temperature, top-k or any other processor.
+A trace is made after the text is written: the model reads prompt and text once more, in one forward pass, and a new
+matcher reads the tokens and gives the mask of each step. So generation without a trace costs nothing extra, and the
+probabilities are the model's own distribution, before temperature, top-k or any other processor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 LEAST_PROBABILITY = 1e-4
-"""A refused token that is less likely than this gets no line of its own; its mass counts all the same."""
+"""Refused tokens below this probability are not listed; their mass still counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class RefusedToken:
     Attributes:
         token_id: the token.
         text: its text, bytes that are no character as `\\xNN`; empty for a special token.
-        probability: what the model gave it, before masking.
+        probability: the model's probability for it, before masking.
         reason: why it was refused, in words.
-        expected: what could have stood there ("a digit, or the end of the text"); empty where that is not the reason.
+        expected: the allowed texts here ("a digit, or the end of the text"); empty where that is not the reason.
         is_end: it would have ended the text.
     """
 
@@ -50,22 +50,22 @@ class RefusedToken:
 
 @dataclass(frozen=True, slots=True)
 class TracedToken:
-    """One written token, and what the mask did where it was chosen.
+    """One written token, and the effect of the mask on its choice.
 
     Attributes:
         token_id: the token.
         text: its text, bytes that are no character as `\\xNN`; empty for the end of the text.
-        log_probability_before: the natural logarithm of what the model gave it.
-        log_probability_after: the same once the refused tokens are gone and the rest is scaled up to one.
+        log_probability_before: the natural logarithm of the model's probability for it.
+        log_probability_after: the same after masking, with the allowed tokens normalised to one.
         removed_mass: the probability of all refused tokens together, from 0 to 1.
-        log_kept_mass: the natural logarithm of what was left, exact where `removed_mass` is next to 1.
+        log_kept_mass: the natural logarithm of the probability that is left, exact where `removed_mass` is close to 1.
         refused: the likeliest refused tokens, best first.
         is_overruled: the model's own first choice was refused.
-        is_forced: the constraint left no other text here, whatever the model thinks.
+        is_forced: the constraint allowed no other text here.
         is_end: this is the end-of-sequence token.
         choices: how many tokens were allowed.
         pointers: under a JSON constraint, the JSON pointers of the strings, numbers and literals that the token is part
-            of; what ends a number counts as part of it.
+            of; the character that ends a number counts as part of it.
         path: under a JSON constraint, the JSON pointer of the value that is being written behind the token; "" for the
             whole.
     """
@@ -87,7 +87,7 @@ class TracedToken:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a constraint did to one completion.
+    """The effect of a constraint on one completion, token by token.
 
     Attributes:
         tokens: the written tokens in order, the end-of-sequence token included where it was written.
@@ -130,7 +130,7 @@ class Trace:
 
     @property
     def bits(self) -> float:
-        """How far the constraint bent the model: −log2 of the chance that nothing was refused on the way."""
+        """How strongly the constraint changed the text, in bits: −log2 of the product of the kept probabilities."""
         return math.fsum(-token.log_kept_mass for token in self.tokens) / math.log(2) + 0.0  # never -0.0
 
     @property
@@ -158,7 +158,7 @@ class Trace:
         return {pointer: math.exp(min(sum_of_logs, 0.0)) for pointer, sum_of_logs in found.items()}
 
     def to_html(self) -> str:
-        """One page that needs nothing else: no network, no other file."""
+        """One self-contained page: it needs no network and no other file."""
         from rellm._trace.page import page
 
         return page(self)
@@ -193,14 +193,14 @@ def trace_completion(
     Args:
         model: the transformers model that wrote it.
         prompt_ids: the prompt without padding; not empty.
-        token_ids: what was written, with the end-of-sequence token if there was one.
+        token_ids: the written tokens, with the end-of-sequence token if there was one.
         compiled: what `rellm.compile` returned, or None if nothing constrained the model.
         vocabulary: the tokens' bytes; needed where `compiled` is None.
-        max_new_tokens: the budget that the mask had to close within; None if there was none.
+        max_new_tokens: the token budget that the mask kept to; None if there was none.
         eos_token_ids: the ids that end the text; by default the vocabulary's.
-        mask_of: the mask that was applied, as a boolean a logit, of a matcher, the tokens that it has read, and the
-            number of logits; by default that of the matcher within the budget.
-        best: how many refused tokens a step names at most.
+        mask_of: returns the mask that was applied, one boolean per logit, for a matcher, the tokens that it has read,
+            and the number of logits; by default the matcher's mask within the budget.
+            best: the most refused tokens that are listed for a step.
 
     Raises:
         TokenRejectedError: `token_ids` is not what `compiled` allows.
@@ -307,7 +307,7 @@ def _json_place(compiled: Any) -> Any:
 
 
 def _allowed(matcher: Any, size: int, width: int, left: int | None) -> npt.NDArray[np.bool_]:
-    """What the mask let through, as wide as the model's logits: what is beyond the vocabulary is refused."""
+    """The mask that was applied, as wide as the model's logits: ids beyond the vocabulary are refused."""
     from rellm._generate.apply_mask import packed_words, unpacked
     from rellm._generate.token_budget import fill_mask_in_budget
 
@@ -352,7 +352,7 @@ def _refused(
 
 
 def _character_start(data: bytes, index: int) -> int:
-    """Where the character with the byte at `index` begins; 0 where no byte is to blame."""
+    """The start of the character that holds the byte at `index`; 0 where the rejection names no byte."""
     if index >= len(data):
         return 0
     while index > 0 and data[index] & 0xC0 == 0x80:
@@ -361,12 +361,12 @@ def _character_start(data: bytes, index: int) -> int:
 
 
 def _character(data: bytes) -> str:
-    """The first character, or what there is of it."""
+    """The first character, or its bytes if it is cut off."""
     return readable(data)[:1] if data[0] < 0x80 else readable(data[: max(1, 8 - (data[0] ^ 0xFF).bit_length())])
 
 
 def readable(data: bytes) -> str:
-    """Bytes as text; what is not UTF-8 as `\\xNN`."""
+    """Bytes as text; bytes that are not UTF-8 as `\\xNN`."""
     return data.decode("utf-8", "backslashreplace")
 
 
