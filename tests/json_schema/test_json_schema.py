@@ -32,6 +32,18 @@ def test_a_declared_key_is_not_written_in_disguise():
     assert accepted(schema, r'{"\u0061": "x"}', r'{"\u0062": "x"}', '{"b": "x"}') == [False, False, True]
 
 
+def test_many_patterns_of_keys_are_exact_where_few_of_them_meet():
+    numbered = {f"^k{number}:(a|b)$": {"const": number} for number in range(22)}
+    closed = {"type": "object", "patternProperties": numbered, "additionalProperties": False}
+    assert accepted(closed, '{"k3:a":3,"k21:b":21}', '{"k3:a":4}', '{"k3:c":3}', '{"k30:a":3}') == [True, *[False] * 3]
+    met = {"type": "object", "patternProperties": {**numbered, "^k": {"type": "integer"}, "a$": {"type": "integer"}}}
+    texts = ['{"k3:a":3,"x":null}', '{"za":1,"k99":5}', '{"k3:b":4}', '{"za":[]}', '{"k99":"5"}']
+    assert accepted(met, *texts) == [True, True, False, False, False]
+    meeting = {"type": "object", "patternProperties": {letter: {"type": "integer"} for letter in "abcdefghi"}}
+    with pytest.raises(SchemaError, match="more than 256 kinds"):
+        JsonSchema(meeting)
+
+
 def test_declared_order_puts_other_members_last():
     schema = {"properties": {"a": {}, "b": {}}, "type": "object"}
     texts = ['{"a":1,"b":2}', '{"b":2}', '{"b":2,"a":1}', '{"z":0,"a":1}', '{"b":1,"z":0}']

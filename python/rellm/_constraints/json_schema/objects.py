@@ -23,7 +23,7 @@ from rellm._constraints.expression import (
 from rellm._constraints.json_schema.complements import covers, key_term
 from rellm._constraints.json_schema.shapes import ANYTHING, NOTHING, STRING, Layer, ObjectShape, Term, both
 from rellm._constraints.json_schema.spelling import SCALAR
-from rellm._constraints.json_schema.strings import decoded, writable
+from rellm._constraints.json_schema.strings import Texts, decoded, writable
 
 if TYPE_CHECKING:
     from rellm._constraints.json_schema.emission import Emission
@@ -151,13 +151,16 @@ def _others(
     for _, witness, _ in shape.exists:
         if witness is not None:
             atoms.setdefault(witness, len(atoms))
-    if 2 ** len(atoms) > _MAX_CLASSES:
+    ways = _ways_to_meet(list(atoms), emission.front.texts)
+    if ways is None:
         schema = emission.front.schema_with("patternProperties")
         remedy = "use fewer patterns"
-        emission.front.unsupported(schema, "patternProperties", "more than 8 patterns of keys meet", remedy)
+        emission.front.unsupported(
+            schema, "patternProperties", f"its keys are of more than {_MAX_CLASSES} kinds", remedy
+        )
         return [(_key(emission, [], declared), sequence([emission.layout.colon, emission.inner(ANYTHING)]))], witnesses
     classes: list[tuple[Fragment, Fragment]] = []
-    for inside in product((True, False), repeat=len(atoms)):
+    for inside, told in ways:
         term = ANYTHING
         is_declared = False
         for layer in layers:
@@ -192,12 +195,45 @@ def _others(
             if value[0] == NO_TEXT:
                 continue
             if key is None:
-                key = _key(emission, list(zip(atoms, inside, strict=True)), declared)
+                asked = [(atom, is_in) for atom, is_in, is_asked in zip(atoms, inside, told, strict=True) if is_asked]
+                key = _key(emission, asked, declared)
             for number, is_fulfilled in zip(applying, fulfilled, strict=True):
                 if is_fulfilled:
                     witnesses[number].append(len(classes))
             classes.append((key, sequence([emission.layout.colon, value])))
     return classes, witnesses
+
+
+def _ways_to_meet(atoms: list[str | Term], texts: Texts) -> list[tuple[tuple[bool, ...], tuple[bool, ...]]] | None:
+    """In which of the languages a key can be, and for each of them whether that has to be asked; None: too many ways.
+
+    Two patterns that no text has both of need not be asked for both.
+    """
+    if 2 ** len(atoms) <= _MAX_CLASSES:
+        return [(inside, (True,) * len(atoms)) for inside in product((True, False), repeat=len(atoms))]
+    apart = {
+        (one, other)
+        for other in range(len(atoms))
+        for one in range(other)
+        if isinstance(first := atoms[one], str) and isinstance(second := atoms[other], str)
+        if not texts.can_meet(first, second)
+    }
+    ways: list[tuple[bool, ...]] = [()]
+    for number in range(len(atoms)):
+        grown: list[tuple[bool, ...]] = []
+        for inside in ways:
+            if not any(is_in and (other, number) in apart for other, is_in in enumerate(inside)):
+                grown.append((*inside, True))
+            grown.append((*inside, False))
+        if len(grown) > _MAX_CLASSES:
+            return None
+        ways = grown
+
+    def is_asked(inside: tuple[bool, ...], number: int) -> bool:
+        others = (other for other, is_in in enumerate(inside) if is_in)
+        return inside[number] or not any((min(number, o), max(number, o)) in apart for o in others)
+
+    return [(inside, tuple(is_asked(inside, number) for number in range(len(atoms)))) for inside in ways]
 
 
 def _key(emission: Emission, atoms: list[tuple[str | Term, bool]], declared: list[str]) -> Fragment:

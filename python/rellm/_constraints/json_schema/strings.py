@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from rellm._constraints.expression import (
     ExpressionContext,
@@ -23,6 +23,7 @@ from rellm._constraints.json_schema.formats import pattern_of
 from rellm._constraints.json_schema.json_values import text_of
 from rellm._constraints.json_schema.shapes import StringShape
 from rellm._constraints.json_schema.spelling import CHARACTER, SCALAR
+from rellm._errors import LimitExceededError, UnsatisfiableError
 
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
@@ -49,6 +50,10 @@ class Texts:
     def is_found(self, source: str, text: str) -> bool:
         """Whether a pattern is found in the text."""
         return _finds(self._source(source), self.dialect, text)
+
+    def can_meet(self, one: str, other: str) -> bool:
+        """Whether both patterns can be found in one text; True where that takes too long to tell."""
+        return _can_meet(self._source(one), self._source(other), self.dialect)
 
     def has_format(self, name: str, text: str) -> bool:
         """Whether a text has a format."""
@@ -134,3 +139,32 @@ def _finds(source: str, dialect: str, text: str) -> bool:
     ops = context.operations(searched(pattern(context, source, 0, dialect)))
     reader = ecma_dialect() if dialect == "ecma" else regex_dialect()
     return _core.expression_matches(ops, context.strings, [reader], text, Limits().native())
+
+
+@lru_cache(maxsize=4096)
+def _can_meet(one: str, other: str, dialect: str) -> bool:
+    """Whether both patterns can be found in one text, as the core reads them."""
+    from rellm import _core
+    from rellm._dialects.tables import ecma_dialect, regex_dialect
+    from rellm._limits import Limits
+
+    context = ExpressionContext()
+    both = intersection([searched(pattern(context, source, 0, dialect)) for source in (one, other)])
+    reader = ecma_dialect() if dialect == "ecma" else regex_dialect()
+    try:
+        _core.Constraint.expression(
+            context.operations(both), context.strings, [reader], _single_bytes(), Limits().native()
+        )
+    except UnsatisfiableError:
+        return False
+    except LimitExceededError:
+        return True
+    return True
+
+
+@lru_cache(maxsize=1)
+def _single_bytes() -> Any:
+    """A vocabulary that spells every text."""
+    from rellm import _core
+
+    return _core.Vocabulary([bytes([byte]) for byte in range(256)])
