@@ -63,7 +63,7 @@ screenshots: set-up ## the pictures in docs/ (needs chromium and chromedriver)
 docs: set-up ## the documentation site, into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-notebook: set-up ## docs/rellm.ipynb, executed anew
+notebook: set-up ## the notebooks in docs/, executed anew
 	@$(BIN)/python dev/notebook.py
 
 set-up: python ## the environment for tests and linters

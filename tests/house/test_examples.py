@@ -66,6 +66,14 @@ def test_a_model_is_driven_by_hand_without_any_library():
     assert all(re.search(r"(19|20)\d\d-\d\d-\d\d$", line) for line in lines[:3])
 
 
+def test_an_agent_calls_its_tool_and_answers():
+    pytest.importorskip("langchain")
+    lines = output("agent.py").splitlines()
+    assert len(lines) >= 3
+    assert re.fullmatch(r"City\(name='.{0,30}', people=\d+\)", lines[-1])
+    assert all(re.fullmatch(r"calls population\(\{'city': .*\}\)|gets \d+", line) for line in lines[:-1])
+
+
 def test_every_example_is_run_by_a_test():
     run = {
         node.args[0].value

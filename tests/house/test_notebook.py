@@ -86,6 +86,27 @@ def test_the_notebook_runs():
     assert_shows_both_answers(printed(made.execute(made.build())))
 
 
+def assert_shows_a_call_and_an_answer(outputs):
+    assert re.fullmatch(r"(calls population\(.*\)\ngets \d+\n)+City\(name='.*', people=\d+\)\n", outputs[-1], re.S)
+
+
+def test_the_agents_notebook_is_the_example_and_is_kept_with_its_outputs():
+    pytest.importorskip("langchain")
+    notebook = nbformat.read(made.AGENT, as_version=4)
+    assert code(notebook) == [made.MODEL_CELL, *made.agent_cells()]
+    nbformat.validate(notebook)
+    assert_shows_a_call_and_an_answer(printed(notebook))
+    example = (ROOT / "examples" / "agent.py").read_text(encoding="utf-8")
+    lines = {line.replace("sys.argv[1]", "folder") for line in example.split('"""', 2)[2].splitlines() if line}
+    assert lines - set("\n".join(made.agent_cells()).splitlines()) == {"import sys"}
+
+
+@pytest.mark.slow
+def test_the_agents_notebook_runs():
+    pytest.importorskip("langchain")
+    assert_shows_a_call_and_an_answer(printed(made.execute(made.build_agent())))
+
+
 def test_the_example_is_the_same_program():
     def statements(text):
         return {line.strip() for line in text.splitlines() if line.strip()}

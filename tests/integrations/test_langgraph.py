@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ pytest.importorskip("transformers")
 import chat_scripts
 import pydantic
 from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_model_call
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.tools import tool
+from langgraph.errors import GraphRecursionError
 
 
 class Person(pydantic.BaseModel):
@@ -46,6 +49,43 @@ def test_a_tool_loop_ends_with_the_answer_that_was_asked_for() -> None:
 def test_a_tool_loop_without_a_format_ends_in_text() -> None:
     result = agent().invoke({"messages": [("user", "Weather in Rome?")]})
     assert result["messages"][-1].content == "The tool says sunny in Rome."
+
+
+def test_a_model_that_calls_for_ever_answers_once_its_tools_are_taken_away() -> None:
+    call = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+
+    @wrap_model_call
+    def answer_after_a_result(request: Any, handler: Any) -> Any:
+        has_result = any(message.type == "tool" for message in request.messages)
+        return handler(request.override(tools=[]) if has_result else request)
+
+    chat = chat_scripts.saying(call, max_tokens=200)
+    asked = {"messages": [("user", "Weather in Rome?")]}
+    for_ever = create_agent(chat, tools=[weather], response_format=Person)
+    with pytest.raises(GraphRecursionError):
+        for_ever.invoke(asked, {"recursion_limit": 8})
+    ended = create_agent(chat, tools=[weather], response_format=Person, middleware=[answer_after_a_result])
+    result = ended.invoke(asked)
+    assert [type(message) for message in result["messages"][1:]] == [AIMessage, ToolMessage, AIMessage]
+    assert isinstance(result["structured_response"], Person)
+
+
+def test_every_turn_of_any_model_is_a_call_or_the_answer() -> None:
+    # Scores that mean nothing: whatever comes is one of the two.
+    chat = chat_scripts.saying("", max_tokens=80, temperature=50.0, seed=5)
+    turns = create_agent(chat, tools=[weather], response_format=Person)
+    for number in range(4):
+        asked = {"messages": [("user", f"Weather? {number}")]}
+        messages: list[Any] = []
+        with contextlib.suppress(GraphRecursionError):
+            for chunk in turns.stream(asked, {"recursion_limit": 4}, stream_mode="updates"):
+                messages += [one for part in chunk.values() for one in part.get("messages", [])]
+        assert messages
+        for message in (one for one in messages if isinstance(one, AIMessage)):
+            if message.tool_calls:
+                assert [set(call["args"]) for call in message.tool_calls] == [{"city"}]
+            else:
+                Person.model_validate_json(message.content)
 
 
 def test_messages_are_streamed_token_by_token() -> None:
