@@ -65,6 +65,7 @@ docs: set-up ## the documentation site, into site/; warnings are errors
 
 notebook: set-up ## the notebooks in docs/, executed anew
 	@$(BIN)/python dev/notebook.py
+	@$(BIN)/python dev/tour.py
 
 set-up: python ## the environment for tests and linters
 	@$(PYTHON) dev/set_up.py dev

@@ -1,4 +1,4 @@
-"""What becomes of each group of the official suite, on the automaton; as a program: the table of docs/guides/json.md.
+"""What becomes of each group of the official suite, on the automaton: the table of docs/json-schema-report.md.
 
 .venv/bin/python tests/json_suite_table.py            the table
 .venv/bin/python tests/json_suite_table.py --groups   each group that is not exact, too

@@ -1,4 +1,4 @@
-"""The table of Python types in docs/guides/json.md: one row a type, made by writing random texts and reading them back.
+"""The table of Python types in docs/json-schema-report.md, made by writing random texts and reading them back.
 
 python tests/python_types_table.py      prints the table
 """

@@ -19,6 +19,7 @@ pytest.importorskip("langchain_core")
 
 import notebook as made  # noqa: E402
 import seeds  # noqa: E402
+import tour  # noqa: E402
 
 NOTEBOOK = ROOT / "docs" / "rellm.ipynb"
 COPIES = sorted(seeds.FOLDER.glob("*.py.txt"))
@@ -105,6 +106,30 @@ def test_the_agents_notebook_is_the_example_and_is_kept_with_its_outputs():
 def test_the_agents_notebook_runs():
     pytest.importorskip("langchain")
     assert_shows_a_call_and_an_answer(printed(made.execute(made.build_agent())))
+
+
+TOUR = ROOT / "docs" / "structured-output.ipynb"
+
+
+def test_the_tour_is_kept_with_its_outputs():
+    notebook = nbformat.read(TOUR, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.source for cell in notebook.cells] == tour.TOUR
+    outputs = printed(notebook)
+    assert not any(output.output_type == "error" for cell in notebook.cells for output in cell.get("outputs", ()))
+    assert "City(name='Paris'" in outputs[2]
+    assert "did you mean 'maximum'" in outputs[5]
+    assert all(outputs[1:])
+
+
+def test_the_tour_runs(capsys):
+    import real_model
+
+    assert real_model.folder()
+    namespace = {}
+    for cell in tour.TOUR[1::2]:
+        exec(compile(cell, "structured-output.ipynb", "exec"), namespace)
+    assert "is_capital" in capsys.readouterr().out
 
 
 def test_the_example_is_the_same_program():

@@ -66,7 +66,8 @@ def _json_row(line: bytes, number: int) -> dict[str, Any]:
 
 def _read_csv(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(1 << 30)
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    # Bytes that are no UTF-8 become surrogates, which no text has: their row is known by them.
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = csv.DictReader(file, delimiter=delimiter, strict=True)
         while True:
             try:
@@ -78,8 +79,14 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
                 continue
             if None in row:
                 yield {BROKEN: f"line {reader.line_num} has more fields than the head of the file"}
+            elif any(_is_broken(text) for text in (*row, *row.values()) if text):
+                yield {BROKEN: f"line {reader.line_num}, or the head of the file, is no UTF-8 text"}
             else:
                 yield row
+
+
+def _is_broken(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:

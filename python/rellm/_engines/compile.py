@@ -138,13 +138,16 @@ class CompiledConstraint:
         write(self, self._warmed, path)
 
     @classmethod
-    def load(cls, path: str | Path, vocab: Any, constraint: ConstraintLike | None = None) -> CompiledConstraint:
+    def load(
+        cls, path: str | Path, vocab: Any, constraint: ConstraintLike | None = None, *, limits: Limits | None = None
+    ) -> CompiledConstraint:
         """Makes a compiled constraint from a file that `save` wrote.
 
         Args:
             path: the file.
             vocab: the `Vocabulary`, or the tokenizer, that it was compiled for.
             constraint: the constraint that was compiled, in place of the one in the file; needed for a Python type.
+            limits: what it may cost, in place of the limits that the file names: for files of strangers.
 
         Raises:
             ValueError: the file is none of `save`'s, or was saved for a Python type and no constraint is given.
@@ -153,8 +156,8 @@ class CompiledConstraint:
         """
         from rellm._engines.saved import read
 
-        found, vocabulary, limits, texts = read(path, vocab, constraint)
-        compiled = compile(found, vocabulary, limits)
+        found, vocabulary, its_limits, texts = read(path, vocab, constraint)
+        compiled = compile(found, vocabulary, its_limits if limits is None else limits)
         if texts:
             compiled.warm(texts, seconds=float("inf"))
         return compiled

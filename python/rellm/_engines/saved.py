@@ -89,8 +89,10 @@ def read(path: str | Path, vocab: Any, given: Any) -> tuple[Constraint, Any, Lim
         if data["format"] != _FORMAT:
             raise ValueError(f"its format is {data['format']!r}, and this version reads {_FORMAT}")
         limits, fingerprint, texts = Limits(**data["limits"]), str(data["vocabulary"]), list(data["texts"])
+        if len(texts) > _MOST_TEXTS or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"its texts are not {_MOST_TEXTS} strings at most")
         written = data["constraint"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no file that CompiledConstraint.save wrote: {error}") from None
     vocabulary = as_vocabulary(vocab)
     if vocabulary.fingerprint.hex() != fingerprint:

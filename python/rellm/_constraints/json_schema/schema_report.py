@@ -132,7 +132,8 @@ def _entry(
         return ReportEntry(pointer, keyword, "suspicious", why, "remove it")
     types = schema.get("type")
     if types is not None:
-        names = {types} if isinstance(types, str) else set(types)
+        listed = types if isinstance(types, list) else [types]  # on request, a schema that is none is reported too
+        names = {name for name in listed if isinstance(name, str)}
         for keywords, kind, needed in _VALUES_OF:
             if keyword in keywords and not names & needed:
                 why = f"it is about {kind}s, and type allows none"
