@@ -388,6 +388,35 @@ def test_a_bar_of_the_plot_chooses_its_token_and_is_as_high_as_its_mass(page):
     assert f"token 4 of {len(trace)}" in browser.find_element("id", "detail").text
 
 
+@pytest.mark.parametrize("size", [(1180, 1000), (480, 800)], ids=["wide", "narrow"])
+def test_the_explanation_stays_in_view_however_long_the_text_is(browser, vocabulary, tmp_path, size):
+    short = a_trace(vocabulary)
+    path = tmp_path / "long.html"
+    path.write_text(Trace(short.tokens * 60, constraint="long").to_html(), encoding="utf-8")
+    browser.set_window_size(*size)
+    try:
+        browser.get(path.as_uri())
+        tokens = found(browser, "[role=option]")
+        assert len(tokens) > 600
+        rectangles = (
+            "return ['#detail .head', '[aria-selected=true]']"
+            ".map(s => document.querySelector(s).getBoundingClientRect().toJSON())"
+        )
+        for i in (0, len(tokens) // 2, len(tokens) - 1):
+            browser.execute_script("arguments[0].focus()", tokens[i])
+            head, chosen = browser.execute_script(rectangles)
+            height = browser.execute_script("return window.innerHeight")
+            assert 0 <= head["top"] < head["bottom"] <= height, (i, "the explanation")
+            assert 0 <= chosen["top"] < chosen["bottom"] <= height, (i, "the token")
+            if size[0] < 800:
+                covers = browser.execute_script(
+                    "return document.querySelector('.explained').getBoundingClientRect().top"
+                )
+                assert chosen["bottom"] <= covers + 1, (i, "the explanation covers the token")
+    finally:
+        browser.set_window_size(1180, 1000)
+
+
 def test_the_totals_stand_on_top(page):
     browser, trace = page
     totals = browser.find_element("css selector", "dl")
