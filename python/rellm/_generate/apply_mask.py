@@ -1,4 +1,4 @@
-"""Packed masks onto logits: one vectorised pass, no loop over tokens.
+"""Applies packed masks to logits in one vectorised pass, without a loop over tokens.
 
 A packed mask holds token i in bit i % 32 of word i // 32, as `Matcher.fill_mask` writes it.
 """
@@ -36,7 +36,7 @@ def unpacked(row: Packed, width: int) -> npt.NDArray[np.bool_]:
 
 
 def blocked_bits(packed: Packed, width: int, device: Any) -> torch.Tensor:
-    """What is not allowed, as a boolean tensor of shape `(rows, width)` on `device`.
+    """The complement of the masks: True for refused tokens, a boolean tensor of shape `(rows, width)` on `device`.
 
     Only the packed words travel to an accelerator; they are unpacked there.
     """
@@ -54,10 +54,10 @@ def masked_scores(scores: torch.Tensor, packed: Packed, rows: list[int] | None =
     """A copy of `scores` with −inf wherever `packed` has no bit.
 
     Args:
-        scores: `(batch, width)`, any float type, any device; left as it is, because `generate` may keep it
+        scores: `(batch, width)`, any float type, any device; left unchanged, because `generate` may keep it
             as `output_logits`.
         packed: `(len(rows), ceil(width / 32))` words; `(batch, …)` if `rows` is None.
-        rows: the rows of `scores` that `packed` is about; the others come back as they are.
+        rows: the rows of `scores` that `packed` masks; the others are returned unchanged.
     """
     width = scores.shape[-1]
     blocked = blocked_bits(packed, width, scores.device)

@@ -1,13 +1,14 @@
-"""Only tokens that the tokenizer itself would write: a text can be cut into tokens in many ways, a model learned one.
+"""Canonical tokenisation: allows only tokens that the tokenizer itself would write.
 
-After the tokens so far, a token is canonical if the tokenizer cuts their joined text, or some longer text, at the same
-places; where the constraint leaves one continuation, that is the longer text. A table of pairs that byte-pair merges
-leave alone was considered: it is wrong wherever a pre-tokenizer cuts (digits in threes, white space before a word), and
-says nothing of other kinds of tokenizers. So the tokenizer itself is asked, about the last few tokens and the
-candidate; candidates are asked about in the order of their scores, as far as the choice needs them.
+A text can be cut into tokens in many ways, and a model has learned one. After the tokens so far, a token is canonical
+if the tokenizer cuts their joined text, or some longer text, at the same places; where the constraint leaves one
+continuation, that is the longer text. We considered a table of pairs that byte-pair merges leave alone: it is wrong
+wherever a pre-tokenizer cuts (digits in threes, white space before a word), and does not hold for other kinds of
+tokenizers. So the tokenizer itself encodes the last few tokens with each candidate; candidates are tested in the order
+of their scores, as far as the choice needs them.
 
-The theorem behind it, that a text whose tokens are canonical has only canonical beginnings, and that sampling so is
-closer to the distribution of the training texts, is in "Canonical Autoregressive Generation" (arXiv 2506.06446).
+The theorem behind it: all prefixes of a canonical tokenisation are canonical, and canonical sampling is closer to the
+distribution of the training texts ("Canonical Autoregressive Generation", arXiv 2506.06446).
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ if TYPE_CHECKING:
     import torch
 
 _CONTEXT_TOKENS: Final = 6
-_COMPARED: Final = 3  # tokens before the candidate that have to come out as they were written
+_COMPARED: Final = 3  # tokens before the candidate that the tokenizer has to reproduce
 _MOST_KNOWN: Final = 1 << 16
-_ROUNDS: Final = (8, 32, 128, 512, 1368)  # candidates that are asked about together; 2,048 in all
+_ROUNDS: Final = (8, 32, 128, 512, 1368)  # candidates that are encoded together; 2,048 in all
 _UNREAD_MASS: Final = 1e-3
-# What may follow. Pre-tokenizers look ahead behind white space (`\s+(?!\S)`) and behind digits (threes from the right).
+# Texts that may follow. Pre-tokenizers look ahead after white space (`\s+(?!\S)`) and digits (threes from the right).
 _AFTER_SPACE: Final = ("x", " x")
 _AFTER_DIGIT: Final = ("0", "00")
 
 
 class CanonicalTokens:
-    """Takes away tokens that the tokenizer would not write after those before them.
+    """Removes tokens that the tokenizer would not write after the previous ones.
 
-    Where none would be left, all are: the constraint may ask for a text that goes on in the middle of a token.
+    If no token would be left, all stay allowed: the constraint may need a text that goes on in the middle of a token.
 
     Args:
-        tokenizer: answers texts with `input_ids`.
+        tokenizer: called with texts, returns `input_ids`.
         vocabulary: its tokens.
         candidates: how many canonical tokens a choice needs at least: one for greedy decoding, two for each beam.
-        samples: whether the choice is drawn: then all tokens are asked about that have 99.9 % of the probability
-            together, at most 2,048, and the others are taken away.
+        samples: whether the choice is sampled: then the likeliest tokens with 99.9 % of the probability together are
+            tested, at most 2,048, and all others are removed.
     """
 
     def __init__(self, tokenizer: Any, vocabulary: Any, *, candidates: int = 1, samples: bool = False) -> None:
@@ -89,7 +90,7 @@ class CanonicalTokens:
         if not good:
             good, early = early, []
         if not good:
-            return  # nothing among all that was read: the constraint has its way
+            return  # no tested token is canonical: the constraint wins
         bad += early
         if self._samples:
             kept = scores[good].clone()
@@ -104,12 +105,12 @@ class CanonicalTokens:
         return good >= self._candidates
 
     def _is_part(self, token: int, forced: bytes) -> bool:
-        """Whether a token is less than what is forced."""
+        """Whether a token spells a proper prefix of the forced text."""
         data = text_bytes(self._vocabulary, token)
         return len(data) < len(forced) and forced.startswith(data)
 
     def _firsts_of(self, before: Sequence[int], forced: bytes) -> set[int]:
-        """With which tokens the tokenizer begins what is forced, whatever follows it."""
+        """The first tokens of the forced text, by the tokenizer, before any of several following texts."""
         tail = self._tail(before)
         start = b"".join(text_bytes(self._vocabulary, token) for token in tail)
         text = _text(start + forced)
@@ -128,7 +129,7 @@ class CanonicalTokens:
     def are_canonical(self, before: Sequence[int], candidates: Sequence[int]) -> list[bool]:
         """Whether the tokenizer would write each candidate after the tokens before.
 
-        Special tokens are: no text decides about them.
+        Special tokens count as canonical: they have no text.
         """
         tail = self._tail(before)
         key = tuple(tail)
@@ -150,7 +151,7 @@ class CanonicalTokens:
         for number, token in enumerate(candidates):
             data = text_bytes(self._vocabulary, token)
             text = _text(start + data)
-            # Of half a character nothing can be told; the token that completes it is asked about with it.
+            # Half a character cannot be tested; it is tested together with the token that completes it.
             found.append(not data or text is None)
             if data and text is not None:
                 for probe in _probes(text):
@@ -163,7 +164,7 @@ class CanonicalTokens:
         return found
 
     def _reproduced(self, tail: list[int]) -> list[int]:
-        """The last tokens that come out again when their text is cut, and have to come out before a candidate."""
+        """The last tokens that the tokenizer reproduces from their text, and has to reproduce before a candidate."""
         whole = len(tail)
         while whole and _text(b"".join(text_bytes(self._vocabulary, token) for token in tail[:whole])) is None:
             whole -= 1
@@ -184,7 +185,7 @@ class CanonicalTokens:
         return end is not None and list(ids[:end])[-len(expected) :] == expected
 
     def _without(self, ids: Sequence[int], probe: bytes) -> int | None:
-        """Where in `ids` the tokens begin that spell exactly `probe` at their end."""
+        """The index in `ids` of the tokens that spell exactly `probe` at the end; None if a token spans its start."""
         left, at = len(probe), len(ids)
         while left > 0 and at > 0:
             at -= 1
@@ -195,7 +196,7 @@ class CanonicalTokens:
         return at if left == 0 else None
 
     def _tail(self, before: Sequence[int]) -> list[int]:
-        """The last tokens that are text and begin at a character."""
+        """The last tokens that are text and begin at a character boundary."""
         tail: list[int] = []
         for token in reversed(before[-_CONTEXT_TOKENS:]):
             if not text_bytes(self._vocabulary, token):
@@ -207,9 +208,9 @@ class CanonicalTokens:
 
 
 def _batch_encoder(tokenizer: Any) -> Callable[[list[str]], list[list[int]]]:
-    """What cuts many texts into tokens, without special ones of its own."""
+    """A function that encodes many texts, without adding special tokens."""
     behind = getattr(tokenizer, "backend_tokenizer", None)
-    # PERF: 20 µs a text; 120 by the tokenizer's own call, which makes a batch for a model of them.
+    # PERF: 20 µs a text; 120 by the tokenizer's own call, which also makes a model's batch of them.
     batch = getattr(behind, "encode_batch_fast", None) or getattr(behind, "encode_batch", None)
     if batch is not None:
         return lambda texts: [list(one.ids) for one in batch(texts, add_special_tokens=False)]
@@ -219,7 +220,7 @@ def _batch_encoder(tokenizer: Any) -> Callable[[list[str]], list[list[int]]]:
 
 
 def _probes(text: str) -> tuple[str, ...]:
-    """Beginnings of what may follow a text, of which some tokenizer may cut the end of the text otherwise."""
+    """Beginnings of texts that may follow, before which some tokenizer may cut the end of the text differently."""
     last = text[-1:]
     return ("", *(_AFTER_SPACE if last.isspace() else _AFTER_DIGIT if last.isdigit() else ()))
 

@@ -1,4 +1,4 @@
-"""What a chat template is told of a constraint: its tools, in the format in which the model calls them."""
+"""Fits a call to the chat template: the tools of its constraint, in the format of the model's tool calls."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _DEFAULT_MAX_NEW_TOKENS: Final = 200
 def chat_turn(
     tokenizer: Any, prompt: Any, constraint: Any, arguments: dict[str, Any], max_new_tokens: int | None = None
 ) -> tuple[Any, Any]:
-    """Prompt and constraint of a call as the tokenizer's chat template wants them.
+    """Prompt and constraint of a call as the tokenizer's chat template needs them.
 
-    Calls of tools are in its format. Where the prompt is a chat and the call names no tools, the model is told those of
-    the constraint. Thinking may stand before what the constraint says.
+    Tool calls are written in the template's format. If the prompt is a chat and the call names no tools, the template
+    gets the tools of the constraint. Thinking may precede the text of the constraint.
 
     Args:
         tokenizer: the tokenizer or processor whose chat template renders the prompt.
@@ -35,7 +35,7 @@ def chat_turn(
         The prompt and the constraint.
 
     Raises:
-        UnsupportedError: the template has a format of calls that is not known.
+        UnsupportedError: the template has an unknown format of tool calls.
     """
     reasoning = arguments.pop("reasoning", "auto")
     if arguments.pop("_is_settled", False):
@@ -63,11 +63,11 @@ def _with_tools(tokenizer: Any, prompt: Any, constraint: Any, arguments: dict[st
 def chat_messages(
     messages: Sequence[Mapping[str, Any]], found: TemplateTools, calls: ToolCalls | None
 ) -> list[dict[str, Any]]:
-    """Messages as a template renders them that has no calls, or no tools.
+    """Messages rewritten for a template that cannot render tool calls, or cannot declare tools.
 
     Args:
         messages: the chat; calls stand in "tool_calls", as `transformers` has them.
-        found: what the template does with tools.
+        found: how the template handles tools.
         calls: the tools, which the system message declares where the template does not.
     """
     made = [dict(message) for message in messages]
@@ -81,7 +81,7 @@ def chat_messages(
 def with_system_text(
     messages: Sequence[Mapping[str, Any]], text: str, *, takes_system: bool = True
 ) -> list[dict[str, Any]]:
-    """The messages with a text more in their system message, which is made where there is none.
+    """The messages with a text added to their system message, which is made if there is none.
 
     Args:
         takes_system: whether the template has system messages; otherwise the first user message begins with the text.
@@ -103,7 +103,7 @@ def with_system_text(
 
 
 def _as_text(message: dict[str, Any], found: TemplateTools) -> dict[str, Any]:
-    """A message of calls, or of a tool's result, as one of text."""
+    """A message with tool calls or a tool's result, rewritten as a message of text."""
     if message.get("tool_calls"):
         calls = [_call_of(one) for one in message.pop("tool_calls")]
         return {**message, "content": found.layout.write(calls, message.get("content") or "")}
@@ -133,7 +133,7 @@ def _chats(prompt: Any) -> list[Any] | None:
 
 
 def _in_format(tokenizer: Any, constraint: Any) -> Any:
-    """The constraint with its calls in the template's format, where they name none."""
+    """The constraint with its tool calls in the template's format, unless they name a format."""
     calls = _tool_calls(constraint)
     if calls is None or calls.format is not None:
         return constraint
@@ -157,12 +157,12 @@ def _template(tokenizer: Any, calls: ToolCalls) -> TemplateTools:
     except UnsupportedError:
         if calls.format is None:
             raise
-        # A format that is named is taken at its word.
+        # A format that the caller names is used without checking the template.
         return TemplateTools(calls.format, takes_tools=True, renders_calls=True)
 
 
 def _tool_calls(constraint: Any) -> ToolCalls | None:
-    """The first calls that a constraint holds."""
+    """The first `ToolCalls` inside a constraint."""
     if _plainly_without_tools(constraint):
         return None
     from rellm._constraints.tool_calls.calls import ToolCalls

@@ -11,10 +11,10 @@ from rellm._vocabulary import Vocabulary
 
 
 class CompiledForWidth:
-    """Compiled constraints, and the same without the tokens that a narrower model cannot write.
+    """Compiled constraints, also for models whose logits are narrower than the vocabulary.
 
     Args:
-        constraints: what a user may give as a constraint, or None for none.
+        constraints: constraints in any form that a user may pass; None for no constraint.
         vocabulary: the vocabulary of all of them.
     """
 

@@ -1,4 +1,4 @@
-"""What `Generator` returns: the text, and what can be said about it."""
+"""`Completion`, the result of a `Generator`: the text, its value, and how it ended."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Completion(Generic[Value]):
     """One text that a model wrote. `Completion[int]` says that its value is an `int`.
 
     Attributes:
-        text: all that was written, without the end-of-sequence token and without the stop string; never the prompt.
-        bytes: the same in UTF-8; where a text was cut off inside a character, `text` has U+FFFD for what is left of it.
+        text: the written text, without the end-of-sequence token and without the stop string; never the prompt.
+        bytes: the same in UTF-8; if a text was cut off inside a character, `text` has U+FFFD for its incomplete bytes.
         token_ids: the tokens that were written; with a stop string, those that lie wholly before it.
         finish_reason: "complete" (an end-of-sequence token, nothing can follow, or the first match with
             `stop_after_match=True`), "stop" (a stop string, or a stopping criterion of the caller's), or "length".
         is_complete: the text before any cut matches in full. Without a constraint: it was not cut off by the budget.
-        constraint: what it was written under, or None.
+        constraint: the constraint that it was written under, or None.
         uncut: the text before the cut at a stop string.
-        forward_passes: how often the model was asked; None where `generate` itself ran the loop.
-        trace: what the constraint did, if it was asked for.
-        pieces: the text before any cut, with its special tokens and marked parts: what `value` is read from.
-        was_steered: whether the budget took tokens away that the constraint alone would have allowed.
+        forward_passes: the number of forward passes; None where `generate` itself ran the loop.
+        trace: the trace of the constraint's effect, if you asked for one.
+        pieces: the text before any cut, with its special tokens and marked parts: the source of `value`.
+        was_steered: whether the budget removed tokens that the constraint alone would have allowed.
     """
 
     text: str
@@ -51,7 +51,7 @@ class Completion(Generic[Value]):
 
     @property
     def value(self) -> Value:
-        """What was written, as the constraint reads it: the text of a pattern, a dict of named parts, an object.
+        """The value of the text, parsed by the constraint: the text of a pattern, a dict of named parts, an object.
 
         Without a constraint, the text.
 
@@ -84,7 +84,7 @@ class Completion(Generic[Value]):
 
     @property
     def reasoning(self) -> str:
-        """What the model has thought before the answer; "" where it has not."""
+        """The model's thinking before the answer; "" if there is none."""
         read = getattr(self.constraint, "reasoning_of", None)
         return "" if read is None else str(read(self.pieces))
 

@@ -1,13 +1,13 @@
-"""The decoding loop of our own for several rows, each of which jumps over its own forced text.
+"""Our decoding loop for several rows: each row skips its own forced text.
 
-Rows move at their own speed. One forward pass takes what each row has to say: the token chosen last, and a draft of
-what is forced after it. The block is as wide as the widest row; what a row does not fill, and drafts that its choice
-did not agree with, stay in the key-value cache as columns that the row's attention mask leaves out. Positions are
-counted a row, so a hole is no position.
+Rows advance independently. One forward pass reads from each row the token chosen last, and a draft of the forced text
+after it. The block is as wide as the widest row; columns that a row does not fill, and rejected drafts, stay in the
+key-value cache as holes, which the row's attention mask leaves out. Positions are counted for each row, so a hole takes
+no position.
 
-That needs a model that takes positions and sees no further than its mask: no sliding windows, no recurrent states, no
-distances counted in columns (T5). `NotForBatches` says so before anything is written, and `TakePlainLoop` where the
-cache does not say after a pass that it holds the columns that it was given.
+That needs a model that takes positions and attends only by its mask: no sliding windows, no recurrent states, no
+distances counted in columns (T5). `NotForBatches` is raised for other models before any token is written, and
+`TakePlainLoop` if the length of the cache after a pass is not the number of columns that it was given.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class RowsTurn:
-    """Stands among a call's logits processors for that of the row whose turn it is."""
+    """A placeholder among a call's logits processors, which calls the processor of the current row."""
 
     def __init__(self) -> None:
         self._processor: Any = None
@@ -35,7 +35,7 @@ class RowsTurn:
         return masked
 
     def of(self, processor: Any, processors: Any) -> Callable[[Any, Any], Any]:
-        """`processors`, among them this, for the row of `processor`."""
+        """The list `processors`, which contains this one, bound to the processor of one row."""
 
         def process(input_ids: Any, scores: Any) -> Any:
             self._processor = processor
@@ -46,13 +46,13 @@ class RowsTurn:
 
 @dataclass
 class BatchRow:
-    """One text.
+    """The state of one text of the batch.
 
     Attributes:
         processors: called with `(1, length)` ids and `(1, width)` scores, as transformers calls them.
         criteria: called with `(1, length)` ids; whether the text is over.
-        drafts: forced text to append or to try; None for none.
-        generator: the row's own random numbers, so that they do not depend on how fast other rows are.
+        drafts: forced text to append or to verify; None for none.
+        generator: the row's own random numbers, so that they do not depend on the speed of other rows.
     """
 
     ids: list[int]
@@ -66,10 +66,10 @@ class BatchRow:
 
 
 class BatchDecoder:
-    """Writes several texts at a time; `generate` has prepared everything.
+    """Writes several texts at a time, from the inputs that `generate` has prepared.
 
     Args:
-        model: as `generate` hands it to its decoding method.
+        model: as `generate` passes it to its decoding method.
         input_ids: `(rows, length)`, padded on the left.
         rows: one for each; `ids` and `pending` are set here.
     """
@@ -90,7 +90,7 @@ class BatchDecoder:
         self._config = generation_config
         self._rows = rows
         mask = model_kwargs.get("attention_mask")
-        # transformers leaves a mask out that leaves nothing out.
+        # transformers omits an attention mask that is all ones.
         self._first_mask = torch.ones_like(input_ids) if mask is None else mask
         self._mask = self._first_mask[:, :0]
         self._positions = [0] * len(rows)
@@ -99,7 +99,7 @@ class BatchDecoder:
         cache.begin()
 
     def run(self) -> list[list[int]]:
-        """All texts, prompts included, each as long as it came to be."""
+        """Writes all texts; returns them with their prompts, each of its own length."""
         import torch
 
         with torch.no_grad():
@@ -145,7 +145,7 @@ class BatchDecoder:
         return torch.tensor([ids], device=self._device)
 
     def _choose(self, number: int, row: BatchRow, logits: torch.Tensor) -> None:
-        """Take the row's tokens as far as its choices agree with its draft; the rest of its columns become holes."""
+        """Accept the row's draft as far as its choices agree; its other columns become holes."""
         fed = len(row.pending)
         for i in range(len(row.draft) + 1):
             scores = row.processors(self._tensor(row.ids), logits[i : i + 1])
@@ -169,7 +169,7 @@ class BatchDecoder:
     # -- the model ---------------------------------------------------------------------------------------------
 
     def _forward(self, feeds: list[list[int]]) -> tuple[torch.Tensor, int]:
-        """The logits of the last columns, and of how many; the cache and the mask hold all of the block then."""
+        """The logits of the last columns, and their number; afterwards cache and mask include the whole block."""
         import torch
 
         self._block = block = max(map(len, feeds))
@@ -181,12 +181,12 @@ class BatchDecoder:
             ids[number, : len(feed)] = torch.tensor(feed, dtype=torch.long)
             mask[number, : len(feed)] = 1
             positions[number, : len(feed)] = torch.arange(len(feed)) + self._positions[number]
-        if self.forward_passes == 0:  # the prompts, with what they were padded with
+        if self.forward_passes == 0:  # the prompts, with their padding
             prompt = self._first_mask.shape[1]
             mask[:, :prompt] = self._first_mask.cpu()
             pads = prompt - mask[:, :prompt].sum(dim=1)
             positions = (torch.arange(block) - pads.unsqueeze(1)).clamp(min=0) * mask
-            self._positions = [-int(pad) for pad in pads]  # the padding is fed, but no position
+            self._positions = [-int(pad) for pad in pads]  # padding is fed, but takes no position
         self._mask = torch.cat([self._mask, mask.to(self._device, self._mask.dtype)], dim=1)
         outputs = self._model(
             input_ids=ids.to(self._device),
@@ -210,7 +210,7 @@ class BatchDecoder:
 
 
 def _draft_width(lengths: list[int]) -> int:
-    """How many columns of drafts to try: so many that at least half of the block is drafts, and not holes."""
+    """The width of the drafts in a block: the largest for which drafts fill at least half of the block."""
     return max(
         (width for width in range(max(lengths) + 1) if 2 * sum(min(n, width) for n in lengths) >= width * len(lengths)),
         default=0,

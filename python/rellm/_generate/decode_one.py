@@ -1,11 +1,11 @@
-"""The decoding loop of our own, for one row, greedy or sampling, with drafts.
+"""Our decoding loop for one row, greedy or sampling, with drafts.
 
-It is handed to `generate(custom_generate=…)`, which has prepared everything (inputs, cache, processors, criteria).
-The cache is asked after each pass whether it holds what was fed (`KeyValueCache`); where it does not say so,
-`TakePlainLoop` ends the attempt before a token is taken from that pass.
+It is passed to `generate(custom_generate=…)`, which prepares inputs, cache, processors and criteria. After each pass
+the length of the cache is checked against the tokens that were fed (`KeyValueCache`); if they differ, `TakePlainLoop`
+ends the attempt before a token of that pass is accepted.
 
 Each token is chosen exactly as transformers would choose it: the processors see every prefix once, in order, and one
-random number is drawn a token. A draft only decides how many tokens one forward pass is asked about, so the text is
+random number is drawn per token. A draft only sets the number of tokens that one forward pass verifies, so the text is
 the same with and without drafts.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Decoder:
-    """Steps through one text; each step is one forward pass.
+    """Writes one text; each step is one forward pass.
 
     Args:
-        model: as `generate` hands it to its decoding method.
+        model: as `generate` passes it to its decoding method.
         input_ids: `(1, length)`.
         prefixes: a `PrefixCache` of texts before this one.
-        drafts: forced text to append or to try; None for none. Tokens to try are kept as far as the choice from the
+        drafts: forced text to append or to verify; None for none. A draft is accepted as far as the choice from the
             masked scores agrees.
     """
 
@@ -56,16 +56,16 @@ class Decoder:
         self._config = generation_config
         self._kwargs = model_kwargs
         self._drafts = drafts
-        # Taken now, while it is that of what wraps the model: a stream goes on after `generate` has returned.
+        # Read now, while a wrapper such as PEFT has set it: a stream goes on after `generate` has returned.
         self._prepare_inputs = model.prepare_inputs_for_generation
         self._streamer = streamer
         self._first = True
-        self._fed = 0  # tokens that the cache holds
+        self._fed = 0  # the number of tokens in the cache
         self._cache = KeyValueCache.of(model_kwargs)
         self._is_plain = self._cache is not None and calls_forward_plainly(model, model_kwargs)
         if not self._is_plain and not prepares_inputs_by_length(model):
             raise TakePlainLoop("this release prepares the inputs of its passes in another way")
-        # Without a cache there is nothing to take back; a recurrent state cannot be taken back.
+        # Drafts need a cache that can be cropped (a recurrent state cannot), or no cache at all.
         self._can_draft = self._cache is None or self._cache.can_crop
         self._prefixes = prefixes if self._is_plain and self._cache is not None and self._cache.can_hold_holes else None
         if self._prefixes is not None and self._cache is not None:
@@ -76,7 +76,7 @@ class Decoder:
             self._cache.begin()
 
     def step(self) -> list[int]:
-        """One forward pass; the tokens it brought, at least one."""
+        """Runs one forward pass; returns its tokens, at least one."""
         import torch
 
         with torch.no_grad():
@@ -150,7 +150,7 @@ class Decoder:
         return outputs
 
     def _plain_inputs(self, asked: torch.Tensor) -> dict[str, Any]:
-        """What a decoder that has nothing special about it takes: the same under every release of transformers."""
+        """The inputs of an ordinary decoder: the same in every release of transformers."""
         import torch
 
         assert self._cache is not None
@@ -170,11 +170,11 @@ class Decoder:
         import torch
 
         mask: torch.Tensor | None = self._kwargs.get("attention_mask")
-        # transformers leaves a mask out that leaves nothing out.
+        # transformers omits an attention mask that is all ones.
         return torch.ones_like(self.input_ids[:, : self.prompt_length]) if mask is None else mask
 
     def _prepared_inputs(self, asked: torch.Tensor) -> dict[str, Any]:
-        """What the model itself makes of the text so far, as `generate` would ask it to."""
+        """The inputs that the model's own code prepares for the text so far, as `generate` would call it."""
         length, encoder_decoder = asked.shape[1], bool(self.model.config.is_encoder_decoder)
         kwargs = _lengthened(self._kwargs, length, encoder_decoder)
         whole = self._first or self._cache is None
@@ -191,9 +191,9 @@ class Decoder:
         return inputs
 
     def _keep(self, outputs: Any, new: int, rejected: int) -> None:
-        """Bring cache and inputs to where the text is now."""
+        """Crop the cache and extend the inputs to the present text."""
         self._fed -= rejected
-        if self._cache is None:  # every pass reads the whole text: nothing is taken over from the one before
+        if self._cache is None:  # every pass reads the whole text and keeps nothing of the previous one
             return
         if self._can_draft:
             self._cache.crop(rejected, self._fed)
@@ -207,7 +207,7 @@ class Decoder:
 
 
 def _lengthened(model_kwargs: dict[str, Any], length: int, encoder_decoder: bool) -> dict[str, Any]:
-    """The inputs that run along the tokens, for `length` tokens."""
+    """The inputs that have one entry per token, extended to `length` tokens."""
     import torch
 
     kwargs = dict(model_kwargs)

@@ -1,7 +1,7 @@
-"""Text that the constraint leaves no choice about, in the tokens that the tokenizer itself would write.
+"""Drafts of forced text: text without a choice, in the tokens that the tokenizer itself would write.
 
-A single allowed token is almost never left, because forced text can be cut into tokens in many ways. So the forced
-*bytes* are tokenised, together with the text before them: a model has only ever seen texts cut as its tokenizer cuts.
+A mask almost never has a single allowed token, because forced text can be cut into tokens in many ways. So the forced
+*bytes* are tokenised, together with the text before them: a model has only seen texts in its tokenizer's own tokens.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from rellm._generate.apply_mask import packed_words, unpacked
 from rellm._generate.text_state import Row, text_bytes
 from rellm._generate.token_prefixes import TokenPrefixes
 
-_CONTEXT_TOKENS = 12  # of the text before, enough for any pre-tokenizer to see where words begin
-_MOST = 64  # a draft is one forward pass; longer ones gain nothing more a token
+_CONTEXT_TOKENS = 12  # tokens of the text before, enough for any pre-tokenizer to see where words begin
+_MOST = 64  # the longest draft, verified in one forward pass; longer ones save no more per token
 
 
 class ForcedText:
-    """Finds what must come next, as tokens.
+    """Finds the forced text after a row, as tokens.
 
     Args:
         tokenizer: the one that the model was trained with; called with text, answers with `input_ids`.
@@ -33,7 +33,7 @@ class ForcedText:
         self.prefixes = TokenPrefixes(vocabulary)
 
     def candidates(self, matcher: Any, before: Sequence[int]) -> list[int]:
-        """Tokens that spell what is forced after `before` (prompt included); a guess at how the model would cut it."""
+        """Tokens that spell the forced text after `before` (prompt included); a guess at the model's own tokens."""
         forced = _whole_characters(matcher.forced_bytes())
         if not forced:
             return []
@@ -41,13 +41,13 @@ class ForcedText:
         return found[: matcher.validate(found)][:_MOST]
 
     def certain(self, row: Row, before: Sequence[int], budget: int) -> Iterator[int]:
-        """The leading tokens of the same that no continuation could cut in another way; one after the other.
+        """Yields the leading tokens of `candidates` that no continuation could cut differently.
 
-        Left out is everything from the first place on where a longer token that the constraint allows spells the
-        rest of the forced text and more: there the model has a choice. The same holds where the budget ends.
+        They stop before the first place where an allowed longer token spells the rest of the forced text and more,
+        because the model has a choice there, and where the budget ends.
 
         Args:
-            row: its text; the caller writes each token into it before asking for the next one.
+            row: the state of the text; the caller pushes each token to it before asking for the next one.
             before: the tokens before, prompt included.
             budget: how many tokens the text may have.
         """
@@ -71,9 +71,9 @@ class ForcedText:
         return bool(mask[0, token_id >> 5] >> np.uint32(token_id & 31) & 1)
 
     def _tokenised(self, forced: bytes, before: Sequence[int], *, strict: bool) -> list[int]:
-        """`forced` as the tokenizer writes it after `before`; [] if a token would span both.
+        """The tokens of `forced` after `before`, by the tokenizer; [] if a token would span both.
 
-        With `strict`, also [] if the tokenizer would have cut the text before in another way than it was written.
+        With `strict`, also [] if the tokenizer would have cut the text before differently.
         """
         tail = self._tail(before)
         for context in (tail, []) if not strict and tail else (tail,):
@@ -108,7 +108,7 @@ class ForcedText:
         return tail
 
     def _boundary(self, ids: list[int], forced: bytes) -> int | None:
-        """Where in `ids` the tokens begin that spell exactly `forced` at their end."""
+        """The index in `ids` of the tokens that spell exactly `forced` at the end; None if a token spans its start."""
         left, start = len(forced), len(ids)
         while left > 0 and start > 0:
             start -= 1
@@ -129,14 +129,14 @@ class ForcedText:
 
 
 class RowDrafts:
-    """What to append to one row, or to try after it, where the constraint leaves one continuation.
+    """Makes the drafts of one row: forced tokens to append, and forced tokens to verify.
 
     Args:
-        forced_text: finds it.
-        row: gives the row at the tokens so far.
-        start: how many tokens stand before the text.
+        forced_text: finds the forced text.
+        row: returns the row at the tokens so far.
+        start: the number of tokens before the text.
         budget: how many tokens the text may have.
-        is_unasked: append what no continuation could cut in another way, without asking the model.
+        is_unasked: append tokens that no continuation could cut differently, without asking the model.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class RowDrafts:
         self._is_unasked = is_unasked
 
     def begin(self, written: list[int]) -> Draft:
-        """What is forced after these tokens, prompt included."""
+        """The draft after these tokens, prompt included."""
         row = self._row(written[self._start :])
         if row.matcher is None or not row.is_live or len(written) < self._start:
             return Draft()
@@ -160,10 +160,10 @@ class RowDrafts:
 
 
 class Draft:
-    """Forced tokens: first those to append unasked, then those to try.
+    """Forced tokens: first those to append without asking the model, then those to verify.
 
     Args:
-        tokens: a guess at how the model would cut the forced text.
+        tokens: a guess at the model's own tokens for the forced text.
         certain: the tokens to append, one after the other.
     """
 
@@ -173,13 +173,13 @@ class Draft:
         self._appended: list[int] = []
 
     def unasked(self) -> Iterator[int]:
-        """The tokens to append; each is to be written before the next one is asked for."""
+        """Yields the tokens to append; write each one before asking for the next."""
         for token_id in self._certain:
             self._appended.append(token_id)
             yield token_id
 
     def to_try(self, most: int) -> list[int]:
-        """The tokens after those that were appended, at most so many, which the model is asked to agree with."""
+        """The tokens to verify, after those that were appended; at most `most`."""
         count = len(self._appended)
         return self._tokens[count:][: max(most, 0)] if self._tokens[:count] == self._appended else []
 

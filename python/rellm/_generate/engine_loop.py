@@ -1,4 +1,4 @@
-"""The tokens of an engine of one process, llama.cpp or MLX-LM, into pieces of text and a `Completion`."""
+"""Turns the tokens of an in-process engine, llama.cpp or MLX-LM, into pieces of text and a `Completion`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rellm._generate.text_state import EndRules, Row, text_bytes
 
 
 class Stopped:
-    """Set from any thread, it ends a text after the token that is being written."""
+    """A flag that any thread may set to end a text after the token that is being written."""
 
     def __init__(self) -> None:
         self.is_set = False
@@ -37,14 +37,14 @@ def written_text(
     """Read an engine's tokens until the text is over.
 
     Args:
-        tokens: the engine's, one after the other; the next is made when it is asked for.
-        compiled: what they keep to.
+        tokens: the engine's tokens, an iterator that makes each one on demand.
+        compiled: the constraint of the text.
         max_new_tokens: at most so many are read; one that ends the text is not counted.
         stops: strings at which the text is cut.
         stop_after_match: whether the first match ends the text.
         stopped: ends it early.
-        taken: is told of each token before the next one is asked for.
-        failure: what went wrong in the engine's own call of the masks, where an exception does not reach us.
+        taken: called with each token before the engine makes the next one.
+        failure: returns the error of the engine's own call of the masks, where an exception does not reach us.
 
     Yields:
         Pieces of the text, whole characters, without stop strings.
@@ -53,7 +53,7 @@ def written_text(
         The completion.
 
     Raises:
-        DeadEndError: the engine chose a token that is not allowed; `.text` is what was written so far.
+        DeadEndError: the engine chose a token that is not allowed; `.text` is the text written so far.
     """
     vocabulary = compiled.vocabulary
     ends = frozenset(vocabulary.eos_token_ids)
@@ -95,12 +95,12 @@ def written_text(
 
 
 class OneByOne:
-    """A generator over an engine of one text at a time, whose subclass has `stream`."""
+    """Base class of a generator for an engine that writes one text at a time; subclasses implement `stream`."""
 
     stream: Any
 
     def __call__(self, prompt: Any, constraint: Any, max_new_tokens: int | None = None, **settings: Any) -> Any:
-        """Write after a prompt a text that matches.
+        """Write a text after a prompt that matches the constraint.
 
         Args:
             prompt: text, a list of chat messages, token ids, or a list of these, which are done one after the other.

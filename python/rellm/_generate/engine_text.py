@@ -1,7 +1,7 @@
-"""One text that another engine writes: vLLM, SGLang, llama.cpp and MLX-LM ask for its masks and tell its tokens.
+"""One text that another engine writes: vLLM, SGLang, llama.cpp and MLX-LM ask for its masks and report its tokens.
 
-An engine must not die of one request: whatever goes wrong while a mask is made is kept in `failure`, only the end of
-the text stays allowed, and no token is accepted any more, so that the engine ends this text with an error.
+One request must not stop an engine: an error in making a mask is kept in `failure`, the mask allows only the end of
+the text, and no token is accepted any more, so that the engine ends this text with an error.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ _NO_LIMITS: Final = RunLimits()
 
 
 class EngineText:
-    """The state of one text: what may come next, what was taken, where it ends.
+    """The state of one text: its tokens, the mask of the next one, and its end.
 
     Args:
         compiled: its constraint, compiled for a vocabulary in which every id that ends the text is an
             end-of-sequence token.
         max_tokens: the text ends within so many tokens, the end-of-sequence token included where there is room for it.
-            A budget that holds no match is no error: the text then takes the shortest way as far as the budget goes.
-        run_limits: how much whitespace, and how often the same token, may stand in a row.
-        is_steered: whether a budget that holds no match makes the text take the shortest way; without, it is then
-            only kept inside the constraint.
+            A budget too small for a match is no error: the text then follows the shortest completion until the budget
+            is used up.
+        run_limits: limits on runs of whitespace and of one repeated token.
+        is_steered: whether the text follows the shortest completion if the budget is too small for a match; if not,
+        the budget has no effect then.
 
     Attributes:
-        spent: tokens of the budget that were used for something else, such as reasoning.
-        failure: what stopped the text, or None.
+        spent: tokens of the budget that were used outside of the text, such as reasoning.
+        failure: the error that stopped the text, or None.
     """
 
     __slots__ = (
@@ -66,23 +67,23 @@ class EngineText:
         self._limits = run_limits or _NO_LIMITS
         self._steered = is_steered
         self._tokens: list[int] = []
-        self._ended = 0  # how many of the tokens came with or after the end
+        self._ended = 0  # the number of tokens from the first end token on
         self.spent = 0
         self.failure: BaseException | None = None
 
     @property
     def text(self) -> bytes:
-        """What was written so far, without special tokens."""
+        """The text written so far, without special tokens."""
         return bytes(self._matcher.text)
 
     @property
     def tokens(self) -> list[int]:
-        """What was taken, the end included."""
+        """The tokens taken so far, the end included."""
         return self._tokens.copy()
 
     @property
     def length(self) -> int:
-        """How many tokens were taken, the end included."""
+        """The number of tokens taken so far, the end included."""
         return len(self._tokens)
 
     @property
@@ -102,7 +103,7 @@ class EngineText:
 
     @property
     def matcher(self) -> Any:
-        """The matcher of the text; it is only to be read."""
+        """The matcher of the text, for reading only."""
         return self._matcher
 
     def accept(self, token_id: int) -> bool:
@@ -153,7 +154,7 @@ class EngineText:
             try:
                 self._fill(out, row)
                 return
-            except Exception as error:  # it would end every request of the engine
+            except Exception as error:  # raising it would end every request of the engine
                 self.failure = error
         words = _row_of(out, row)
         words[:] = packed_ids(sorted(self._ends), len(words) * 32)
@@ -165,7 +166,7 @@ class EngineText:
         return unpacked(row[0], width)
 
     def move_to(self, tokens: Sequence[int]) -> bool:
-        """Make this the text of other tokens, most of which it has: drafts come and go.
+        """Set the tokens of the text, which usually share a long prefix with the present ones: drafts come and go.
 
         Returns:
             Whether the constraint allows them all.
@@ -218,7 +219,7 @@ class EngineText:
         farthest = matcher.longest_way
         if farthest is not None and left - SLACK - 1 > farthest:
             matcher.fill_mask(out, row)
-        elif left > 0 and _fits(matcher, left - 1):  # one token is kept for the end
+        elif left > 0 and _fits(matcher, left - 1):  # one token is reserved for the end
             fill_mask_in_budget(matcher, out, row, left - 1)
         elif _fits(matcher, left):
             matcher.fill_mask_within(out, row, left)

@@ -1,4 +1,4 @@
-"""The settings of one call of `generate`: what the caller says, then the model's own `generation_config`."""
+"""The settings of one call of `generate`: the caller's arguments, then the model's own `generation_config`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NOT_SERVED = ("return_dict_in_generate", "output_scores", "output_logits", "out
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """One `GenerationConfig` of all that was said, and what is no part of it.
+    """One `GenerationConfig` with all settings of a call, and the arguments that it has no field for.
 
     Attributes:
         config: a `transformers.GenerationConfig` of this call's own.
-        own: the model's own, which fills in what `config` leaves open.
+        own: the model's own, which fills in the settings that `config` leaves open.
         arguments: further arguments of `generate`.
-        budget: `max_new_tokens` as it was asked for.
+        budget: `max_new_tokens` of the caller.
     """
 
     config: Any
@@ -61,7 +61,7 @@ class GenerationSettings:
                 break
         if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
             raise ValueError(f"max_new_tokens is {budget!r}: it must be a whole number from 1 on")
-        config.token_healing = False  # ours is done by now, and knows where the text begins
+        config.token_healing = False  # ours was applied before, and knows where the text begins
         samples = config.do_sample if config.do_sample is not None else own.do_sample
         idle = [name for name in ("temperature", "top_p", "top_k") if arguments.get(name) is not None]
         if idle and not samples:
@@ -83,7 +83,7 @@ class GenerationSettings:
         return getattr(self.own, name, None) if value is None else value
 
     def forced_ends(self, prompt_length: int) -> tuple[int, int]:
-        """How many tokens `generate` forces before the text and after the longest one (BART and its kin).
+        """The numbers of tokens that `generate` forces before the text and after the longest one (BART and similar).
 
         Args:
             prompt_length: how many tokens a row of the decoder has before `generate` writes one.
@@ -94,7 +94,7 @@ class GenerationSettings:
 
 
 def _padding(config: Any, own: Any, tokenizer: Any, vocabulary: Vocabulary) -> int:
-    """A token to pad with that is never text, so that no row can be mistaken for a longer one."""
+    """A padding token that is never text, so that padding cannot be mistaken for more text."""
     for candidate in (config.pad_token_id, own.pad_token_id, getattr(tokenizer, "pad_token_id", None)):
         if isinstance(candidate, int) and not text_bytes(vocabulary, candidate):
             return candidate

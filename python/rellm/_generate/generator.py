@@ -30,9 +30,9 @@ class Generator:
         model: anything with transformers' `generate`: decoder-only or encoder–decoder, PEFT-wrapped, any device.
         tokenizer: the model's tokenizer, or a processor that has one. Neither is changed; a copy of the tokenizer is
             kept, so that padding and truncation that are set on it elsewhere change no prompt.
-        vocabulary: the tokenizer's `Vocabulary`, if it is at hand; otherwise it is built here, once.
-        prefix_cache: keep the model's cache of the last text, and read only what a prompt adds to the tokens that it
-            has in common with it: a long system prompt is read once. It serves calls for one text of ordinary decoders.
+        vocabulary: the tokenizer's `Vocabulary`, if you have it; otherwise it is built here, once.
+        prefix_cache: keep the model's key-value cache of the last text, and read only the tokens of a prompt after the
+            common prefix: a long system prompt is read once. It serves calls for one text of ordinary decoders.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Generator:
     def from_pretrained(
         cls, name: str | os.PathLike[str], *, prefix_cache: bool = False, **arguments: Any
     ) -> Generator:
-        """The same with a model that transformers loads, and its tokenizer.
+        """A `Generator` of a model that transformers loads, with its tokenizer.
 
         Args:
             name: a folder, a `.gguf` file, a name on the hub ("HuggingFaceTB/SmolLM2-360M-Instruct"), or "smollm2" for
@@ -75,11 +75,11 @@ class Generator:
 
     @classmethod
     def from_pipeline(cls, pipeline: Any) -> Generator:
-        """The same for a `transformers.pipeline("text-generation", …)`.
+        """A `Generator` of a `transformers.pipeline("text-generation", …)`.
 
         Arguments that the pipeline was made with (`max_new_tokens`, `do_sample`, …) are taken over as defaults.
-        Where they say nothing, the model's own `generation_config` holds: so decoding is greedy unless that samples
-        (a pipeline of transformers 5 samples unless told otherwise).
+        Other settings come from the model's own `generation_config`: decoding is greedy unless it samples (a pipeline
+        of transformers 5 samples by default).
         """
         model, tokenizer = getattr(pipeline, "model", None), getattr(pipeline, "tokenizer", None)
         if model is None or tokenizer is None or not hasattr(model, "generate"):
@@ -109,7 +109,7 @@ class Generator:
         **generate_kwargs: Any,
     ) -> Request:
         """The arguments of a call, resolved once."""
-        if "generation_config" not in generate_kwargs:  # as in a pipeline, it stands in place of the defaults
+        if "generation_config" not in generate_kwargs:  # as in a pipeline, it replaces the defaults
             generate_kwargs = {**self._defaults, **generate_kwargs}
         return Request.of(
             self._writer, prompt, constraint, max_new_tokens, stop, stop_after_match, forced_text, trace, run_limits,
@@ -177,33 +177,34 @@ class Generator:
         run_limits: RunLimits | None = None,
         **generate_kwargs: Any,
     ) -> Any:
-        """Write after `prompt` a text that matches `constraint`.
+        """Write a text after `prompt` that matches `constraint`.
 
         Args:
-            prompt: a str, a list of chat messages, token ids, what a tokenizer made, or a list of these. A chat that
-                ends with a message of the assistant's is continued.
+            prompt: a str, a list of chat messages, token ids, the inputs that a tokenizer made, or a list of these. A
+                chat that ends with a message of the assistant's is continued.
             constraint: a constraint, a pattern, a type or a compiled constraint; None for no constraint. With a list of
                 prompts, one for all of them or a list of one each.
             max_new_tokens: the most tokens to write (200 by default); the text closes within them. The end-of-sequence
                 token is not counted.
             stop: literal strings at which the text is cut; they are not part of it.
             stop_after_match: end as soon as the text matches.
-            forced_text: what to do where the constraint leaves one continuation. "verified": try all of it in one
-                forward pass and keep what the model agrees with, so that the text is the same as with "off";
-                "forced": append it unasked, cut into tokens as the tokenizer would; "off": ask token by token.
+            forced_text: what to do where the constraint leaves one continuation. "verified": verify it as a draft in
+                one forward pass and keep the tokens that the model agrees with, so that the text is the same as with
+                "off"; "forced": append it without asking the model, in the tokenizer's own tokens; "off": ask the model
+                for each token.
             trace: record what the constraint did to each token, as `Completion.trace`.
-            run_limits: how much whitespace, and how often the same token, may stand in a row.
-            **generate_kwargs: anything that `model.generate` takes; `instructions`: "auto" (the model is told in the
-                prompt what it must write, see `rellm.describe`), a str (it is told this) or False (the default);
-                `reasoning`: "auto" (the model may think before
-                what the constraint says where its template has thinking, in half of the tokens at most), False (it does
-                not), or a number of tokens (it does, and ends within them); `token_healing`: True has the last tokens
-                of the prompt written anew where a longer token could hold them (unseen: the text does not begin with
-                them); `leading_space`: True allows one unseen space before the text, as tokenizers write it before a
-                word; `tokenisation`: "any", or "canonical" for tokens that the tokenizer itself would write, as far as
-                the constraint leaves one; `tools`, `chat_template_kwargs`,
-                `enable_thinking`, `continue_final_message` and `add_special_tokens` for prompts; `inputs`, what a
-                processor made of text, images and sound, in place of a prompt.
+            run_limits: limits on runs of whitespace and of one repeated token.
+            **generate_kwargs: anything that `model.generate` takes; `instructions`: "auto" (the prompt tells the model
+            which texts match, see `rellm.describe`), a str (the prompt contains this text) or False (the default);
+            `reasoning`: "auto" (the model may think before its answer if its chat template has thinking, in at most
+            half of the tokens), False (it does not), or a number of tokens (it thinks, within this number);
+            `token_healing`: True lets the model rewrite the last tokens of the prompt where a longer token could
+            replace them (the returned text does not contain them); `leading_space`: True allows one space before the
+            text, as tokenizers write it before a word (the returned text does not contain it); `tokenisation`: "any",
+            or "canonical" for only those tokens that the tokenizer itself would write, as far as the constraint
+            allows one; `tools`, `chat_template_kwargs`, `enable_thinking`, `continue_final_message` and
+            `add_special_tokens` for prompts; `inputs`: the inputs that a processor made of text, images and sound, in
+            place of a prompt.
 
         Returns:
             A `Completion`; a list of them for a list of prompts or with `num_return_sequences` (a list of lists with
@@ -244,7 +245,7 @@ class Generator:
     ) -> TextStream: ...  # fmt: skip
 
     def stream(self, *args: Any, **kwargs: Any) -> Any:
-        """The same for one prompt, as pieces of text while they are written.
+        """Write a text for one prompt, and return its pieces while they are written.
 
         The model is only asked while pieces are taken; beams, several returns and assisted decoding cannot be
         streamed.
@@ -351,5 +352,5 @@ class Generator:
 
 
 for _method in (Generator.stream, Generator.agenerate, Generator.astream):
-    # They pass their arguments on: `help` and editors show what a call takes.
+    # These methods pass their arguments on to `__call__`: give them its signature for `help` and editors.
     _method.__dict__["__signature__"] = signature(Generator.__call__)

@@ -1,4 +1,4 @@
-"""Texts for an event loop: the model works on a thread, and stops within one token when nobody waits any more."""
+"""Generation in an event loop: the model runs on a thread, and stops within one token after a cancellation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Cancelled:
-    """A stopping criterion that ends all rows once it is told to."""
+    """A stopping criterion that ends all rows once `set` is called."""
 
     def __init__(self) -> None:
         self._is_set = False
@@ -38,7 +38,7 @@ async def on_a_thread(write: Callable[[Cancelled], Any]) -> Any:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         cancelled.set()
-        with contextlib.suppress(Exception):  # the text is thrown away, whatever became of it
+        with contextlib.suppress(Exception):  # the text is discarded, so its errors are too
             await asyncio.shield(work)
         raise
 
@@ -76,13 +76,13 @@ class AsyncTextStream(AsyncIterator[str], Generic[Value]):
         return piece
 
     async def completion(self) -> Completion[Value]:
-        """The whole text and what can be said about it; what was not taken yet is written first."""
+        """The `Completion` of the whole text; pieces that were not read yet are written first."""
         async for _ in self:
             pass
         return self._stream.completion
 
     async def aclose(self) -> None:
-        """End the text where it is."""
+        """End the text at its present length."""
         await asyncio.to_thread(self._stream.close)
 
     async def __aenter__(self) -> Self:

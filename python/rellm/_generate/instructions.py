@@ -1,4 +1,4 @@
-"""Telling the model what it must write, where a call asks for it."""
+"""Adds instructions to a prompt that tell the model which texts match, where a call asks for them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from rellm._generate.prompts import is_chat
 
 
 def with_instructions(tokenizer: Any, prompt: Any, constraint: Any, instructions: Any) -> Any:
-    """The prompt with what the model is told of its constraint: in a chat's system message, or before a text.
+    """The prompt with instructions about the constraint: in a chat's system message, or before a text.
 
     Args:
-        tokenizer: what has the chat template.
+        tokenizer: the object with the chat template.
         prompt, constraint: those of the call.
-        instructions: False: nothing is told; "auto": what `rellm.describe` says; a str: this.
+        instructions: False: none; "auto": the text of `rellm.describe`; a str: this text.
 
     Raises:
         TypeError: `instructions` is something else, or the prompt is neither a text nor a chat.
@@ -50,5 +50,5 @@ def _takes_system(tokenizer: Any) -> bool:
     messages = [{"role": "system", "content": "rellm-mark"}, {"role": "user", "content": "x"}]
     try:
         return "rellm-mark" in str(tokenizer.apply_chat_template(messages, tokenize=False))
-    except Exception:  # a template says what it does not take by an error of any type
+    except Exception:  # a template refuses a message by an error of any type
         return False

@@ -1,9 +1,10 @@
-"""The key-value cache of our own loops: found by its class, and asked after every pass whether it holds what was fed.
+"""The key-value cache of our decoding loops, whose length is checked after every forward pass.
 
 A rejected draft that stayed in the cache, or a token that never got there, would make the model read a text that was
-not written. No error tells: the text only gets worse. So nothing is taken on trust from a release of transformers. The
-cache is found by its class and not by the name of an argument; after every pass and every crop its length has to be
-that of the tokens that were fed. Where that cannot be told, `TakePlainLoop` hands the call to transformers' own loop.
+not written. No error would show it: the text only gets worse. So we do not rely on how a release of transformers
+behaves. The cache is found by its class and not by the name of an argument; after every pass and every crop its length
+has to be the number of tokens that were fed. If it does not tell its length, `TakePlainLoop` passes the call to
+transformers' own loop.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 
 
 class TakePlainLoop(Exception):  # noqa: N818 (not an error: transformers' own loop takes over)
-    """A loop of ours cannot be sure of this model's cache."""
+    """Our loops cannot verify the cache of this model."""
 
 
 class NotForBatches(Exception):  # noqa: N818 (not an error either)
-    """The model or its cache cannot leave columns out."""
+    """The model or its cache cannot skip columns by the attention mask."""
 
 
 class KeyValueCache:
@@ -35,10 +36,10 @@ class KeyValueCache:
 
     @classmethod
     def of(cls, model_kwargs: Mapping[str, Any]) -> KeyValueCache | None:
-        """The cache among the arguments that `generate` has prepared; None if the call does without one.
+        """The cache among the arguments that `generate` has prepared; None if the call uses none.
 
         Raises:
-            TakePlainLoop: there should be one and it is not found, or it does not say how long it is.
+            TakePlainLoop: there should be a cache and it is not found, or it does not tell its length.
         """
         found = [(name, value) for name, value in model_kwargs.items() if _is_cache(value)]
         if not found and model_kwargs.get("use_cache") is False:
@@ -51,7 +52,7 @@ class KeyValueCache:
 
     @property
     def length(self) -> int | None:
-        """How many tokens it holds; None if it cannot tell (recurrent states)."""
+        """The number of tokens that it holds; None if it does not tell (recurrent states)."""
         try:
             length = self.cache.get_seq_length()
             return int(length)
@@ -60,36 +61,36 @@ class KeyValueCache:
 
     @property
     def can_crop(self) -> bool:
-        """Whether tokens can be taken back out of it."""
+        """Whether tokens can be removed from its end."""
         own = getattr(self.cache, "self_attention_cache", self.cache)
         croppable = getattr(own, "is_croppable", None)
-        if croppable is None:  # before transformers 5.15 nothing says so but the class
+        if croppable is None:  # before transformers 5.15 only the class shows it
             return _is_plain_dynamic(own)
         return bool(croppable)
 
     @property
     def can_hold_holes(self) -> bool:
-        """Whether columns can be left out by the attention mask: not where a window counts them."""
+        """Whether the attention mask can leave columns out: not with a sliding window, which counts them."""
         return _is_plain_dynamic(self.cache) and self.can_crop
 
     def begin(self) -> None:
         """Keep what a later `crop` needs; sliding windows drop it otherwise."""
-        if hasattr(self.cache, "is_croppable"):  # before, crop(0) meant: down to nothing
+        if hasattr(self.cache, "is_croppable"):  # in older releases crop(0) empties the cache
             self.cache.activate_past_recording()
             self._records_past = True
 
     def crop(self, tokens: int, left: int) -> None:
-        """Take back the last `tokens`, so that `left` are left.
+        """Remove the last `tokens`, so that `left` remain.
 
         Raises:
             TakePlainLoop: it does not hold `left` tokens after that.
         """
-        if tokens or self._records_past:  # with 0 a sliding window drops here what it kept for taking back
+        if tokens or self._records_past:  # crop(0) makes a sliding window drop the past that it kept for a crop
             self.cache.crop(-tokens)
         self.expect(left)
 
     def expect(self, tokens: int, outputs: Any = None) -> None:
-        """Raise `TakePlainLoop` unless it holds exactly so many tokens, and `outputs` hand back no other cache."""
+        """Raise `TakePlainLoop` unless it holds exactly `tokens` tokens, and `outputs` have no other cache."""
         length = self.length
         if length != tokens:
             held = "an unknown number of tokens" if length is None else f"{length} tokens"

@@ -1,4 +1,4 @@
-"""What a user passes as model and tokenizer: checked, unwrapped, and asked for its ends and its width."""
+"""Checks and unwraps the model and the tokenizer of a user, and reads end-of-sequence ids and logits width."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def with_generate(model: Any) -> Any:
     """The model, or the one inside a wrapper for several devices.
 
     Raises:
-        TypeError: it is none; the message says what to pass instead.
+        TypeError: it is not a model; the message says what to pass instead.
     """
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "preprocess"):
         raise TypeError(
@@ -48,10 +48,10 @@ def text_tokenizer(tokenizer: Any) -> Any:
 
 
 def unpadded_copy(tokenizer: Any) -> Any:
-    """A tokenizer that nobody else pads or truncates with; the tokenizer itself where it cannot be copied."""
+    """A private copy of a tokenizer, without padding and truncation; the tokenizer itself if it cannot be copied."""
     try:
         own = copy.deepcopy(tokenizer)
-    except Exception:  # libraries raise what they like
+    except Exception:  # libraries raise errors of any type
         return tokenizer
     behind = getattr(own, "backend_tokenizer", None)
     for name in ("no_padding", "no_truncation"):
@@ -73,7 +73,7 @@ def eos_ids(model: Any, tokenizer: Any) -> list[int] | None:
 
 
 def logits_width(model: Any) -> int | None:
-    """How many logits the model gives: tokens beyond them cannot be written."""
+    """The number of logits of the model: tokens with a higher id cannot be written."""
     with suppress(AttributeError):
         size = model.config.get_text_config().vocab_size
         return int(size) if size else None

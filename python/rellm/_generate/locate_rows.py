@@ -1,10 +1,9 @@
-"""Whose row is this? The calls of `generate` that a processor serves, each found by its tokens.
+"""Which call does a row belong to? Finds the calls of `generate` that a processor serves, by their tokens.
 
-`generate` hands a processor nothing but token ids. Inside of `generate` the list of processors that it made for itself
-tells calls apart; in loops of a user's own the tokens do: a call that is going on extends the rows that it had by one
-token that their masks allowed, and everything else is a new call, whose prompt is what was handed over. Calls that hold
-the same tokens are in the same state, so it does not matter which of them goes on first. Nothing is concluded from
-where a tensor lies in memory or from the order of calls.
+`generate` passes a processor nothing but token ids. Inside `generate` the list of processors that it made for itself
+identifies the call; in a user's own loop the tokens do: an open call extends each of its rows by one token that the
+row's mask allowed, and all other tokens are the prompt of a new call. Calls with the same tokens are in the same state,
+so it does not matter which of them continues first. Neither the address of a tensor nor the order of calls is used.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from rellm._generate.transformers_quirks import is_inside_generate, owner_of_cal
 if TYPE_CHECKING:
     import torch
 
-_MOST_CALLS = 256  # that are open at a time; one that raised or was cut stays until then
+_MOST_CALLS = 256  # the most open calls; a call that raised or was cut off stays until more are open
 
 
 class Call:
@@ -31,7 +30,7 @@ class Call:
         prompt: `(rows, length)`, the tokens before the texts.
         groups: for each constraint the rows that share it, or None for rows without one.
         lead: how many tokens of `prompt` `generate` wrote itself and counts as new.
-        owner: what lives as long as the call; None where nothing is known to.
+        owner: an object that lives as long as the call; None if there is none.
     """
 
     def __init__(self, prompt: torch.Tensor, groups: Sequence[RowGroup | None], lead: int, owner: Any) -> None:
@@ -45,16 +44,16 @@ class Call:
 
     @property
     def length(self) -> int:
-        """How many tokens stand before the texts."""
+        """The number of tokens before the texts."""
         return int(self.prompt.shape[1])
 
     def parts(self) -> list[list[Row | None]]:
-        """The rows, those of one constraint together."""
+        """The rows, grouped by constraint."""
         return [self.rows[i : i + self.factor] for i in range(0, len(self.rows), self.factor)]
 
     @property
     def is_over(self) -> bool:
-        """Whether no row can go on, or `generate` has returned: then what comes next is another call."""
+        """Whether no row can go on, or `generate` has returned: then the next tokens are another call's."""
         if self.has_returned:
             return True
         known = [row for row in self.rows if row is not None]
@@ -70,7 +69,7 @@ class Call:
         return (None if self._owner is None else self._owner()) is owner
 
     def steps(self, input_ids: torch.Tensor) -> bool:
-        """Whether every row is what it was, and one allowed token more."""
+        """Whether every row is its former text and one more token that its mask allowed."""
         import torch
 
         last = self._last
@@ -105,12 +104,12 @@ class Call:
     def extends(
         self, texts: list[list[int]], *, again: bool = False, given_up: bool = False, back: bool = False
     ) -> bool:
-        """Whether each text is a row of the step before and one token more.
+        """Whether each text is a row of the previous step and one more token.
 
         Args:
-            again: a text may also be a row as it was at the step before.
+            again: a text may also be a row of the previous step, unchanged.
             given_up: rows may have taken tokens that their masks forbade.
-            back: a text may go back to any place of a row before it goes on.
+            back: a text may be rolled back to any prefix of a row before it goes on.
         """
         if not texts[0]:
             return False
@@ -128,7 +127,7 @@ class Call:
         return True
 
     def is_before(self, texts: list[list[int]]) -> bool:
-        """Whether each text begins with a row as it was at the step before."""
+        """Whether each text begins with a row of the previous step."""
         return all(
             group is None or any(tokens[: len(row.tokens)] == row.tokens for row in group.rows)
             for group, part in zip(self._groups, self._split(texts), strict=True)
@@ -139,14 +138,14 @@ class Call:
         return [texts[i : i + self.factor] for i in range(0, len(texts), self.factor)]
 
     def push(self, input_ids: torch.Tensor) -> None:
-        """One more token for each row."""
+        """Add one token to each row."""
         for row, token_id in zip(self.rows, input_ids[:, -1].tolist(), strict=True):
             if row is not None:
                 row.push(token_id)
-        self._last = input_ids.clone()  # the caller may write into its own
+        self._last = input_ids.clone()  # the caller may overwrite its tensor
 
     def move(self, texts: list[list[int]], input_ids: torch.Tensor) -> None:
-        """Make these the texts of the rows."""
+        """Set the texts of the rows."""
         self.rows = [
             row
             for group, part in zip(self._groups, self._split(texts), strict=True)
@@ -156,18 +155,19 @@ class Call:
 
 
 class OpenCalls:
-    """All calls that one processor serves at a time; any number of threads may ask."""
+    """All open calls of one processor; thread-safe."""
 
     def __init__(self) -> None:
-        self._calls: list[Call] = []  # the one asked last stands first
+        self._calls: list[Call] = []  # the most recently used first
         self._lock = Lock()
 
     def find(self, input_ids: torch.Tensor, begin: Callable[[Any], Call], *, is_told: bool = False) -> Call:
-        """The call of `input_ids`, its rows at their tokens.
+        """The call of `input_ids`, its rows moved to their tokens.
 
         Args:
-            begin: makes a new call of `input_ids`, for the `generate` that it is handed.
-            is_told: the caller has said how long prompts are, so that any text after the same prompt can be its own.
+            begin: makes a new call of `input_ids` for an owner.
+            is_told: whether the caller passed the length of the prompts, so that any text after the same prompt may be
+            a row of the call.
 
         Raises:
             RellmError: it cannot be told whether this goes on with a call or begins another one.
@@ -193,12 +193,12 @@ class OpenCalls:
 
     def _searched(self, calls: list[Call], input_ids: torch.Tensor, is_told: bool, owner: Any) -> Call | None:
         open_ = [(call, texts) for call in calls if (texts := call.texts(input_ids)) is not None]
-        if owner is not None and open_:  # it has one call, whose rows are extended, reordered, or taken back
+        if owner is not None and open_:  # an owner has one call, whose rows are extended, reordered, or rolled back
             call, texts = open_[0]
             call.move(texts, input_ids)
             return call
         open_ = [(call, texts) for call, texts in open_ if texts[0] and not (call.is_over and not is_told)]
-        # Calls that go on come first: one that stands still may be another's that holds the same tokens.
+        # Prefer a call that goes on by a token: unchanged tokens may belong to another call with the same tokens.
         for again in (False, True):
             for call, texts in open_:
                 if call.extends(texts, again=again):

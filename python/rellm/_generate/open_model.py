@@ -15,15 +15,15 @@ _MODELS = (
     f"a model is a folder with config.json and weights, a .gguf file, a name on the hub, or the word {DEMONSTRATION}"
 )
 
-# Arguments of `from_pretrained` that say where a model is found, and so hold for its tokenizer as well.
+# Arguments of `from_pretrained` that locate a model, and therefore its tokenizer as well.
 _FOR_BOTH = {"cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token", "trust_remote_code"}
 
 
 def found_model(name: str | os.PathLike[str]) -> Path | str:
-    """What `name` means: a folder, a `.gguf` file, or a name for the hub and its cache.
+    """Resolves `name` to a folder, a `.gguf` file, or a name for the hub and its cache.
 
     Raises:
-        RellmError: it is a path at which there is no model; the message says what is missing.
+        RellmError: it is a path without a model; the message names the missing file.
     """
     if name == DEMONSTRATION:
         from rellm._demo_model import model_folder
@@ -41,7 +41,7 @@ def found_model(name: str | os.PathLike[str]) -> Path | str:
     if path.exists():
         raise RellmError(f"{path} is a file: {_MODELS}")
     text = os.fspath(name)
-    # A name on the hub is "name" or "owner/name"; whatever else is not there is a path with a slip.
+    # A name on the hub is "name" or "owner/name"; any other name that does not exist is a mistyped path.
     if not isinstance(name, str) or text.startswith((".", "~", "/")) or text.count("/") > 1 or "\\" in text:
         raise RellmError(f"there is no folder {path}: {_MODELS}")
     return text
@@ -74,7 +74,7 @@ def open_model(name: str | os.PathLike[str], **arguments: Any) -> tuple[Any, Any
         source, where["gguf_file"] = str(found.parent), found.name
     try:
         kind: Any = transformers.AutoModelForCausalLM
-        # A folder with an adapter alone has no configuration; its model is read from where the adapter says.
+        # A folder with only an adapter has no configuration: the adapter names the model to load.
         if not isinstance(found, Path) or found.suffix == ".gguf" or (found / "config.json").is_file():
             config = transformers.AutoConfig.from_pretrained(source, **where)
             kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else kind
@@ -88,7 +88,7 @@ def open_model(name: str | os.PathLike[str], **arguments: Any) -> tuple[Any, Any
 
 
 def _not_found(name: str, error: OSError) -> str:
-    """Why a name was not loaded, and what to do."""
+    """The message for a name that was not loaded: the reason and the remedy."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in ("1", "on", "yes", "true")
     why = (
         "the hub was not asked, since HF_HUB_OFFLINE is set (unset it)"

@@ -1,9 +1,9 @@
-"""transformers' own loop, one token at a time: for streams of models whose cache our loops cannot be sure of.
+"""Streams from transformers' own loop, one token at a time: for models whose cache our loops cannot verify.
 
-A caller's streamer is handed through `OnceStreamer`, so that it is not told again what it was told before the change.
+A caller's streamer is wrapped in `OnceStreamer`, so that a change of loops does not repeat tokens to it.
 
-`generate` runs on a thread of its own and waits inside a stopping criterion until the next token is asked for, so the
-model is only asked while somebody reads.
+`generate` runs on its own thread and waits inside a stopping criterion until the reader asks for the next token, so the
+model runs only while somebody reads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class PlainSteps:
     """Iterates over the tokens of the first row, prompt included, after each token.
 
     Args:
-        write: calls `generate` with the stopping criterion that it is handed, and returns what that returns.
+        write: calls `generate` with a given stopping criterion, and returns its result.
     """
 
     def __init__(self, write: Callable[[Any], Any]) -> None:
@@ -63,10 +63,10 @@ class PlainSteps:
 
 
 class OnceStreamer:
-    """A streamer of the caller's, which is told each part of the text once, however often the text is begun.
+    """Wraps the caller's streamer: each part of the text reaches it once, even if the text is begun again.
 
     Args:
-        streamer: what transformers takes as `streamer`.
+        streamer: as transformers takes it.
     """
 
     def __init__(self, streamer: Any) -> None:
@@ -75,7 +75,7 @@ class OnceStreamer:
         self._again = 0
 
     def begin_again(self) -> None:
-        """The same text comes once more from its prompt on: leave out as many parts as were told."""
+        """The same text is written again from its prompt on: skip the parts that were passed before."""
         self._again = self._told
 
     def put(self, value: Any) -> None:

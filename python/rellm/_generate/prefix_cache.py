@@ -1,4 +1,4 @@
-"""The model's cache of the last text, for the next prompt that begins like it."""
+"""The model's key-value cache of the last text, for the next prompt with the same prefix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rellm._generate.text_state import common_length
 
 
 class PrefixCache:
-    """Holds one key-value cache at a time, with the tokens that it has read; a call takes it out while it writes."""
+    """Holds one key-value cache and the tokens that it has read; a call takes the cache out while it generates."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -22,9 +22,9 @@ class PrefixCache:
         self.__init__()  # type: ignore[misc]
 
     def take(self, ids: list[int]) -> tuple[Any, int] | None:
-        """A cache, and how many leading tokens of `ids` it has read; None if there is none worth it.
+        """A cache, and the length of the prefix of `ids` that it has read; None if no cache saves work.
 
-        At least one token is left to be read, because a pass without any has no scores.
+        At least one token stays unread, because a forward pass without tokens has no scores.
         """
         with self._lock:
             held, self._held = self._held, None
@@ -39,7 +39,7 @@ class PrefixCache:
         return (cache, common) if cache.get_seq_length() == common else None
 
     def keep(self, ids: list[int], cache: Any) -> None:
-        """Hold the cache of a text that is over."""
+        """Keep the cache of a finished text."""
         if cache.get_seq_length() == len(ids):
             with self._lock:
                 self._held = ids, cache

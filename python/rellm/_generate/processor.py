@@ -1,4 +1,4 @@
-"""The logits processor: every row's state from its tokens, every row's mask onto its scores."""
+"""The logits processor: finds each row's state from its tokens, and applies each row's mask to its scores."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class ConstraintLogitsProcessor:
     own tokens. Continuous batching (`generate_batch`, `cache_implementation="paged"`) never calls a logits processor:
     use `rellm.integrations.transformers.generate_batch` there.
 
-    One processor serves any number of calls, one after the other or at the same time: each has a state of its own,
-    found by its tokens. A call goes on where its rows have one token more that their masks allowed; everything else is
-    a new call. In loops of your own, where a new prompt is a text just written plus one token that could have come
-    next, call `reset()` before, or pass `prompt_length=`. Pickling a processor leaves open calls behind.
+    One processor serves any number of calls, one after the other or at the same time: each has its own state, found by
+    its tokens. A call goes on if each of its rows has one more token that its mask allowed; all other tokens begin a
+    new call. In your own loop, if a new prompt is a text just written plus one token that its mask would have allowed,
+    call `reset()` first, or pass `prompt_length=`. A pickled processor has no open calls.
 
     Args:
         constraint: a constraint (or a compiled one), a pattern, or a list of them, one a prompt; None stands for a
@@ -40,16 +40,16 @@ class ConstraintLogitsProcessor:
         max_new_tokens: close within so many tokens: the last ones are chosen so that the text is complete.
             Pass the same number to `generate`: the processor finishes the match within its budget, while `generate`
             truncates at its own, and a smaller one there is a warning.
-            Where the model's generation_config has a forced_eos_token_id (BART and its kin), pass one less here,
+            Where the model's generation_config has a forced_eos_token_id (BART and similar models), pass one less here,
             because `generate` writes that token into the last place.
         prompt_length: the number of leading tokens of each row that are not text of the constraint; by default the
             length of the first row seen in a call.
         eos_token_ids: the ids that end a text; by default those of the call of `generate`, else the vocabulary's.
-        run_limits: how much whitespace, and how often the same token, may stand in a row.
+        run_limits: limits on runs of whitespace and of one repeated token.
 
     Raises:
         BudgetError: no match fits into `max_new_tokens`.
-        VocabularyError: there is no end-of-sequence id, so that nothing could end.
+        VocabularyError: there is no end-of-sequence id, so that no text could end.
     """
 
     supports_continuous_batching = False  # transformers drops it there, with a warning
@@ -94,9 +94,9 @@ class ConstraintLogitsProcessor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all calls: the next one is a new one."""
+        """Forget all calls: the next tokens begin a new one."""
         self._calls = OpenCalls()
-        # Prompts of one token, after which `generate` writes a token before the text that it counts as new.
+        # Prompts of one token, after which `generate` forces a token before the text and counts it as new.
         self._before_lead: list[torch.Tensor] = []
         self._masks.reset()
 
@@ -132,10 +132,10 @@ class ConstraintLogitsProcessor:
             DeadEndError: a row has no allowed token with a finite score.
         """
         if drafts_in_another_tokenizer():
-            return scores  # whatever the draft is, its text comes here in the model's own tokens
+            return scores  # the target model's call masks the text of the draft in its own tokens
         if input_ids.shape[1] == 1 and forces_lead(scores, self._compiled.compiled, self._eos, self._vocabulary):
             self._before_lead = [*self._before_lead[-_MOST_LEADS:], input_ids.clone()]
-            return scores  # texts begin after the token that comes now
+            return scores  # texts begin after the token that `generate` forces now
         call = self._calls.find(
             input_ids,
             lambda owner: self._begin(input_ids, scores.shape[-1], owner),
@@ -145,7 +145,7 @@ class ConstraintLogitsProcessor:
         return self._masks.apply(call.rows, scores, lead=call.lead, parts=parts)
 
     def apply(self, rows: Sequence[Row | None], scores: torch.Tensor) -> torch.Tensor:
-        """`scores` with each row's mask on it, for a caller who keeps the rows itself; None is a row without one."""
+        """`scores` with each row's mask applied, for callers that keep the rows; None: a row without a constraint."""
         return self._masks.apply(rows, scores)
 
     def new_row(self, prompt: int) -> Row | None:
@@ -190,7 +190,7 @@ class ConstraintLogitsProcessor:
         return Call(input_ids[:, :length].clone(), groups, lead, owner)
 
     def _eos_of_call(self, length: int) -> frozenset[int]:
-        """The ids that end the texts of the call that asks, which also is held against this processor's settings."""
+        """The ids that end the texts of the calling `generate`; warns where its settings contradict this processor."""
         settings = settings_of_call()
         if settings is None:
             return self._eos
@@ -225,7 +225,7 @@ _MOST_LEADS = 8
 
 
 def forces_lead(scores: torch.Tensor, compiled: Sequence[Any], eos: frozenset[int], vocabulary: Vocabulary) -> bool:
-    """Whether `generate` forces a first token here that is no text: a BOS, or a language.
+    """Whether `generate` forces a first token here that is not text: a BOS, or a language token.
 
     Args:
         scores: `(rows, width)`, of rows with a single token.

@@ -1,7 +1,7 @@
-"""Where a prompt ends and its text begins: tokens that the end of a prompt cut off too early are taken back.
+"""Token healing: takes back the last tokens of a prompt that one longer token could replace.
 
 A model has learned texts in the tokens of its tokenizer. A prompt that ends with "http:" ends with the token ":", and
-after that one "//" hardly ever comes, because "://" is a token of its own. So the last tokens of the prompt are taken
+"//" hardly ever follows this token, because "://" is a token of its own. So the last tokens of the prompt are taken
 back, and the text has to begin with their characters: the model may write them in longer tokens.
 """
 
@@ -20,7 +20,7 @@ from rellm._generate.prompts import EncodedPrompts, padded
 from rellm._generate.text_state import text_bytes
 from rellm._generate.token_prefixes import TokenPrefixes
 
-_MOST_BYTES: Final = 32  # of a prompt's end, that a longer token could hold
+_MOST_BYTES: Final = 32  # the longest end of a prompt that is looked for in longer tokens
 
 
 def heal_prompts(
@@ -35,7 +35,7 @@ def heal_prompts(
     has_encoder: bool,
     is_begun: Sequence[bool],
 ) -> tuple[EncodedPrompts, list[Any], int]:
-    """Prompts without the tokens that a longer one could replace, and constraints that begin with their characters.
+    """Removes the last tokens that a longer one could replace, and makes the constraints begin with their characters.
 
     Args:
         prompts: the prompts as tokens.
@@ -45,15 +45,15 @@ def heal_prompts(
         token_healing: whether tokens are taken back.
         leading_space: whether a space may stand before the text, where the prompt ends without one and the constraint
             has none.
-        pad: what fills shorter rows.
-        has_encoder: whether the model has an encoder, whose prompts are no beginning of its texts.
-        is_begun: whether each prompt is the beginning of what is written; not a chat whose template begins an answer.
+        pad: the padding token of shorter rows.
+        has_encoder: whether the model has an encoder, so that its texts do not continue the prompts.
+        is_begun: whether the text continues each prompt; not in a chat whose template begins an answer.
 
     Returns:
-        The prompts, the constraints, and how many tokens were taken back from the prompt that lost most.
+        The prompts, the constraints, and the most tokens that were taken back from one prompt.
 
     Raises:
-        ValueError: the prompt is none that can be healed.
+        ValueError: the prompt cannot be healed.
         UnsupportedError: a constraint goes to the search engine.
     """
     names = [name for name, is_on in (("token_healing", token_healing), ("leading_space", leading_space)) if is_on]
@@ -86,7 +86,7 @@ def heal_prompts(
 
 
 def _replaceable(row: Sequence[int], vocabulary: Any, prefixes: TokenPrefixes) -> int:
-    """How many tokens at the end of a prompt one longer token could begin with; one token always stays."""
+    """The number of last tokens of a prompt whose bytes begin some longer token; one token always stays."""
     data, found = b"", 0
     for count, token in enumerate(reversed(row[1:]), start=1):
         spelled = text_bytes(vocabulary, token)

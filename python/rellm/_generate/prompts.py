@@ -1,4 +1,4 @@
-"""Prompts to token ids: strings, chat messages, token ids, what a tokenizer or processor made, and lists of them."""
+"""Prompts to token ids: strings, chat messages, token ids, encoded inputs, and lists of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]] | Sequence[int] | torch.Tensor | Mapping[str, Any]"
-"""One prompt: text, a list of chat messages, token ids, or what a tokenizer or a processor made of it."""
+"""One prompt: text, a list of chat messages, token ids, or the inputs that a tokenizer or a processor made."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PromptOptions:
 
     @classmethod
     def taken_from(cls, kwargs: dict[str, Any]) -> PromptOptions:
-        """Those among the arguments of a call, which are taken out of them."""
+        """The options among the arguments of a call; they are removed from `kwargs`."""
         template = dict(kwargs.pop("chat_template_kwargs", None) or {})
         for name in ("enable_thinking", "documents", "chat_template"):
             if name in kwargs:
@@ -47,12 +47,12 @@ class PromptOptions:
 
 @dataclass(frozen=True)
 class EncodedPrompts:
-    """What `generate` needs of the prompts: `(rows, length)` tensors on the model's device.
+    """The prompts as `generate` takes them: `(rows, length)` tensors on the model's device.
 
     Attributes:
-        lengths: how many tokens of each row are its prompt, and no padding.
-        others: what a processor made beside them (pixels, sound), by the names of the model's arguments.
-        begins_with_ids: whether `input_ids` are given to `generate`; not where the model reads sound, say.
+        lengths: the number of tokens in each row without its padding.
+        others: further inputs of a processor (pixels, sound), by the names of the model's arguments.
+        begins_with_ids: whether `generate` gets `input_ids`; not for a model that reads sound, for example.
     """
 
     input_ids: torch.Tensor
@@ -74,7 +74,7 @@ def is_chat(prompt: Any) -> bool:
 
 
 def _check_chat(messages: Sequence[Mapping[str, Any]]) -> None:
-    """A template writes nothing for what is missing, and anything for what it does not know: so neither gets there."""
+    """Refuses incomplete and unknown messages: a template would silently omit or mangle them."""
     for i, message in enumerate(messages):
         role = message.get("role")
         if not isinstance(role, str):
@@ -88,7 +88,7 @@ def _check_chat(messages: Sequence[Mapping[str, Any]]) -> None:
 
 
 def is_encoded(prompt: Any) -> bool:
-    """Whether a tokenizer or a processor made this: `input_ids`, or tensors that stand in their place."""
+    """Whether a tokenizer or a processor made this: `input_ids`, or other tensors in their place."""
     return isinstance(prompt, Mapping) and not {"role", "content"} & set(prompt) and len(prompt) > 0
 
 
@@ -104,7 +104,7 @@ def is_ids(prompt: Any) -> bool:
 
 
 def split_prompts(prompt: Any) -> tuple[list[Any], bool]:
-    """The prompts as a list, and whether it was a single one."""
+    """The prompts as a list, and whether `prompt` was a single one."""
     if isinstance(prompt, str) or is_chat(prompt) or is_ids(prompt):
         return [prompt], True
     if is_encoded(prompt):
@@ -136,11 +136,11 @@ def encode_prompts(
 ) -> EncodedPrompts:  # fmt: skip
     """Tokenise, and pad where the model wants it: left for a decoder, right for an encoder.
 
-    Padding is done here, not by the tokenizer: many have no padding token or pad on the wrong side, and a caller's
-    tokenizer is not ours to change.
+    Padding is done here, not by the tokenizer: many have no padding token or pad on the wrong side, and we do not
+    change the caller's tokenizer.
 
     Args:
-        template: what has the chat template, if that is not the tokenizer.
+        template: the object with the chat template, if it is not the tokenizer.
     """
     options = PromptOptions() if options is None else options
     device = device_of(model)
@@ -159,7 +159,7 @@ def encode_prompts(
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, *, at_left: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of tokens as `(rows, longest)` ids, and the mask that tells them from their padding."""
+    """Rows of tokens as `(rows, longest)` ids, and the attention mask of their padding."""
     import torch
 
     longest = max(map(len, rows))
@@ -173,7 +173,7 @@ def padded(rows: Sequence[Sequence[int]], pad: int, *, at_left: bool) -> tuple[t
 
 
 def device_of(model: Any) -> Any:
-    """Where the model takes its inputs: where its first weight lies that is not offloaded."""
+    """The device of the model's inputs: that of its first weight that is not offloaded."""
     import torch
 
     device = getattr(model, "device", None)
@@ -205,7 +205,7 @@ def _lists(ids: Any) -> list[list[int]]:
 
 
 def _of_processor(encoded: Mapping[str, Any], is_single: bool, device: Any) -> EncodedPrompts:
-    """What a processor made of text, images and sound, as it is."""
+    """The inputs that a processor made of text, images and sound, unchanged."""
     import torch
 
     def tensor(name: str, value: Any) -> Any:
@@ -226,10 +226,10 @@ def _of_processor(encoded: Mapping[str, Any], is_single: bool, device: Any) -> E
 
 
 def _check_ids(rows: Sequence[Sequence[int]], tokenizer: Any, model: Any) -> None:
-    """Ids beyond the model's embeddings would be an IndexError from deep inside it, or worse on an accelerator."""
+    """Refuses ids beyond the model's embeddings: the model would raise an IndexError, or crash on an accelerator."""
     try:
         known = getattr(model.get_input_embeddings(), "num_embeddings", None)
-    except (AttributeError, NotImplementedError, TypeError):  # not every model says where they are
+    except (AttributeError, NotImplementedError, TypeError):  # not every model gives its embeddings
         known = None
     highest = max(max(row) for row in rows)
     if isinstance(known, int) and highest >= known:
@@ -240,7 +240,7 @@ def _check_ids(rows: Sequence[Sequence[int]], tokenizer: Any, model: Any) -> Non
 
 
 def goes_on(prompt: Sequence[Mapping[str, Any]], options: PromptOptions) -> bool:
-    """Whether a chat's last message is continued, and no new one begun."""
+    """Whether the text continues a chat's last message instead of beginning a new one."""
     if options.continue_final_message is not None:
         return options.continue_final_message
     return prompt[-1].get("role") == "assistant" and not prompt[-1].get("tool_calls")
@@ -259,11 +259,12 @@ def chat_text(
         prompt: the messages.
         template: the tokenizer or processor that has the template.
         options: how the prompt is rendered.
-        add_generation_prompt: whether it ends with the beginning of an answer; by default unless a message goes on.
+        add_generation_prompt: whether it ends with the beginning of an answer; by default unless the last message is
+        continued.
 
     Raises:
         ValueError: there is no template.
-        TypeError: a message is none.
+        TypeError: a message is not valid.
     """
     if getattr(template, "chat_template", None) is None and "chat_template" not in options.template_kwargs:
         raise ValueError("the tokenizer has no chat template: pass the prompt as a str, or set tokenizer.chat_template")
@@ -284,14 +285,14 @@ def _ids(prompt: Any, tokenizer: Any, options: PromptOptions, template: Any) -> 
         add = options.add_special_tokens
         if add is None:
             first = getattr(tokenizer, "bos_token", None)
-            add = not (isinstance(first, str) and first and prompt.startswith(first))  # a rendered template has one
+            add = not (isinstance(first, str) and first and prompt.startswith(first))  # a rendered template has its BOS
         return _flat(
             tokenizer(prompt)["input_ids"] if add else tokenizer(prompt, add_special_tokens=False)["input_ids"]
         )
     if not is_chat(prompt):
         return _lists(prompt)[0]
     text = chat_text(prompt, template, options)
-    # The template writes the special tokens that belong there; the tokenizer must not add a second BOS.
+    # The template writes the special tokens itself; the tokenizer must not add a second BOS.
     return _flat(tokenizer(text, add_special_tokens=bool(options.add_special_tokens))["input_ids"])
 
 
@@ -303,7 +304,7 @@ def _first_token(tokenizer: Any, model: Any, prompt: Prompt) -> int:
     for candidate in (
         getattr(tokenizer, "bos_token_id", None),
         getattr(model.generation_config, "bos_token_id", None),
-        getattr(tokenizer, "eos_token_id", None),  # GPT-2 and its kin begin texts with it
+        getattr(tokenizer, "eos_token_id", None),  # GPT-2 and similar models begin texts with it
     ):
         if isinstance(candidate, int):
             return candidate

@@ -1,4 +1,4 @@
-"""The state of torch's random numbers, so that an attempt that was given up has drawn none."""
+"""Saves and restores the state of torch's random numbers around an attempt that may be given up."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 class RandomState:
-    """The state at the time this is made: of the CPU's generator, and of the accelerator's that `device` is on."""
+    """The state, when this is made, of the CPU's random generator and of that of the accelerator of `device`."""
 
     def __init__(self, device: Any) -> None:
         import torch
 
         self._cpu = torch.get_rng_state()
         self._device = device
-        # Where an accelerator has no generator that can be read, sampling after an attempt draws other numbers.
+        # If the accelerator's generator cannot be read, sampling draws other numbers after an attempt.
         self._module: Any = None if device.type in ("cpu", "meta") else getattr(torch, device.type, None)
         self._own = getattr(self._module, "get_rng_state", lambda _: None)(device)
 

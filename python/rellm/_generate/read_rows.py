@@ -1,4 +1,4 @@
-"""From the rows of a call to its completions: everything is in the row; nothing is stepped through again."""
+"""Makes completions from the final rows of a call, without advancing a matcher again."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def completion_of(
     trace: Trace | None = None,
     was_steered: bool = False,
 ) -> Completion:
-    """The completion of one row, whatever follows its text (padding, other rows).
+    """The completion of one row; tokens after its text, such as padding, are ignored.
 
     Args:
-        compiled: the constraint that its matcher is of.
-        budget: how many tokens the text could have.
-        forward_passes: how often the model was asked; None if nobody counted.
-        trace: what the constraint did, if it was asked for.
-        was_steered: whether the budget took tokens away on the way.
+        compiled: the constraint of its matcher.
+        budget: the most tokens that the text could have.
+        forward_passes: the number of forward passes; None if they were not counted.
+        trace: the trace of the constraint's effect, if the caller asked for one.
+        was_steered: whether the budget removed tokens from a mask of this text.
     """
     rules = row.rules
     written = row.text_tokens
@@ -68,8 +68,8 @@ def completion_of(
 def _finish_reason(row: Row, budget: int) -> FinishReason:
     if row.status in (RowStatus.ENDED, RowStatus.FINISHED):
         return "complete"
-    # Where fewer texts exist than are asked for, a beam comes back that transformers has given up: an end where none
-    # may stand.
+    # If fewer texts match than the caller asked for, transformers returns a beam that it has given up: it has an EOS
+    # token where none is allowed.
     if row.status is RowStatus.STOPPED or row.end_token is not None:
         return "stop"
     return "length" if row.accepted >= budget else "stop"
@@ -86,11 +86,11 @@ def _wholly_before(tokens: list[int], cut: int, vocabulary: Any) -> list[int]:
 
 
 def trace_of(row: Row, request: Request, compiled: CompiledConstraint | None, masks: RowMasks, prompt: int) -> Trace:
-    """What the constraint did to a row: the model reads its text once more.
+    """The trace of the constraint's effect on a row; the model reads its text once more.
 
     Args:
-        compiled: the constraint that its matcher is of.
-        masks: those that it was written under.
+        compiled: the constraint of its matcher.
+        masks: the masks that it was written under.
         prompt: the number of its prompt.
     """
     from rellm._trace.trace import trace_completion
@@ -98,7 +98,7 @@ def trace_of(row: Row, request: Request, compiled: CompiledConstraint | None, ma
     rules = row.rules
 
     def applied(matcher: Any, tokens: list[int], width: int) -> Any:
-        """The mask that was applied after `tokens`, as a boolean a logit: run limits and other end ids included."""
+        """The mask that was applied after `tokens`, one boolean per logit, with run limits and other EOS ids."""
         before = Row(matcher, rules)
         before.tokens, before.accepted = tokens, len(tokens)
         return unpacked(masks.fill([before], width)[0], width)

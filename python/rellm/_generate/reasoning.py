@@ -1,4 +1,4 @@
-"""Thinking before the answer: whether a prompt has begun it, whether the model may, and how long it may take."""
+"""Thinking before the answer: whether a prompt has begun it, whether the model may think, and for how many tokens."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from rellm._generate.prompts import PromptOptions, chat_text, is_chat
 if TYPE_CHECKING:
     from rellm._constraints.thinking import ThinkingMarkers
 
-# How templates are told to leave thinking out.
+# The arguments that switch thinking off in chat templates.
 _OFF: Final = {"enable_thinking": False, "thinking": False}
 
 
 def thinking_first(
     tokenizer: Any, prompt: Any, constraint: Any, arguments: dict[str, Any], reasoning: Any, max_new_tokens: int
 ) -> Any:
-    """The constraint with what may stand before it: a list of them where prompts differ.
+    """The constraint with thinking in front, if any: a list of constraints where prompts differ.
 
     Args:
-        tokenizer: what has the chat template.
+        tokenizer: the object with the chat template.
         prompt, constraint: those of the call.
-        arguments: its other arguments; those of the chat template count, and get what switches thinking off.
+        arguments: its other arguments; thinking is switched off in those of the chat template.
         reasoning: "auto", False, or a number of tokens.
         max_new_tokens: the budget of the call, of which thinking takes at most half where no number is given.
 
@@ -68,7 +68,7 @@ def _with_thinking(constraint: Any, state: tuple[ThinkingMarkers, str] | None, b
 def _state(
     tokenizer: Any, prompt: Any, source: str, options: PromptOptions, reasoning: Any
 ) -> tuple[ThinkingMarkers, str] | None:
-    """The markers of the model, and where the prompt has left the thinking; None: there is none."""
+    """The markers of the model, and the state of the thinking at the end of the prompt; None: no thinking."""
     from rellm._constraints.thinking import MARKERS
 
     tail, is_exact = _tail(tokenizer, prompt, source, options)
@@ -80,7 +80,7 @@ def _state(
     for markers in known:
         opening = "".join(markers.opens).strip()
         opened, closed = tail.rfind(opening), tail.rfind(markers.closes)
-        if not is_exact:  # markers before the end are somebody's text
+        if not is_exact:  # markers before the end may be text of a message
             opened, closed = (0 if tail.rstrip().endswith(sign) else -1 for sign in (opening, markers.closes))
         if opened > closed:
             return markers, "closed" if reasoning is False else "open"
@@ -96,7 +96,7 @@ def _last_word(markers: ThinkingMarkers) -> str:
 
 
 def _tail(tokenizer: Any, prompt: Any, source: str, options: PromptOptions) -> tuple[str, bool]:
-    """What a prompt ends with, and whether that is exactly what the template or the assistant has begun."""
+    """The end of a prompt, and whether it is exactly the part that the template or the assistant has begun."""
     if isinstance(prompt, str):
         return prompt[-200:], False
     if not source and "chat_template" not in options.template_kwargs:
@@ -109,7 +109,7 @@ def _tail(tokenizer: Any, prompt: Any, source: str, options: PromptOptions) -> t
     text = chat_text(prompt, tokenizer, options)
     try:
         before = chat_text(prompt, tokenizer, options, add_generation_prompt=False)
-    except Exception:  # templates raise what they like
+    except Exception:  # templates raise errors of any type
         return text[-200:], False
     same = next((i for i, (a, b) in enumerate(zip(text, before, strict=False)) if a != b), min(len(text), len(before)))
     return (text[same:], True) if text[same:] else (text[-200:], False)

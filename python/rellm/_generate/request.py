@@ -1,4 +1,4 @@
-"""One call of a `Generator`, its arguments resolved: nothing here changes once it is made."""
+"""One call of a `Generator` with its arguments resolved; immutable."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ Tokenisation = Literal["any", "canonical"]
 
 @dataclass
 class Writer:
-    """A model with its tokenizer, and what is kept for it between calls.
+    """A model with its tokenizer, and the caches that live between calls.
 
     Attributes:
         model: a transformers model.
         tokenizer: as it was passed.
-        own_tokenizer: a copy of it, which nobody else pads or truncates with.
+        own_tokenizer: a private copy of it, without padding and truncation.
         vocabulary: the tokenizer's.
         forced_text: finds forced text, as tokens of this tokenizer.
         prefixes: the cache of the last text; None if none is kept.
-        is_plain_only: whether our own loops cannot be sure of the model's cache, so that transformers' own writes.
+        is_plain_only: whether our own loops cannot verify the model's cache, so that transformers' own loop writes.
     """
 
     model: Any
@@ -56,7 +56,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Request:
-    """What one call asks for.
+    """One resolved call.
 
     Attributes:
         writer: the model.
@@ -64,11 +64,11 @@ class Request:
         compiled: the constraint of each prompt, or None.
         settings: the settings of `generate`; `max_new_tokens` there counts forced first and last tokens, too.
         arguments: the further arguments of `generate`.
-        rules: what ends the texts.
-        max_new_tokens: the budget of each text, within what the model's context leaves.
+        rules: the rules that end the texts.
+        max_new_tokens: the budget of each text, within the rest of the model's context.
         lead: how many tokens `generate` forces before the texts.
         returns: how many texts each prompt gets.
-        run_limits: how much of the same may stand in a row.
+        run_limits: limits on runs of whitespace and of one repeated token.
         forced_text: what to do where the constraint leaves one continuation.
         traces: whether completions get a trace.
         tokenisation: whether texts may be cut into tokens in any way, or as the tokenizer cuts them.
@@ -148,14 +148,14 @@ class Request:
             begun = arguments.get("decoder_input_ids")
             length = 1 if begun is None else len(begun[0])
         lead, forced_last = settings.forced_ends(length)
-        # What was taken back from the prompt is written again, and is none of the caller's tokens.
+        # The tokens that were taken back from the prompt are written again, and do not count for the caller.
         asked_for = settings.budget + taken_back
         budget = asked_for if writer.has_encoder else _within_context(model, encoded, asked_for)
         compiled = CompiledForWidth(constraints, vocabulary)
         for number, one in enumerate(compiled.compiled):
             if one is not None:
                 _check_budget(one, budget, asked_for, encoded, number)
-        # For `generate` these tokens are new ones like others; for the caller they are none.
+        # `generate` counts forced tokens as new ones; the caller's budget does not.
         config.max_new_tokens = budget + lead + forced_last
         pad = config.pad_token_id
         rules = EndRules(
@@ -172,7 +172,7 @@ class Request:
         )  # fmt: skip
 
     def canonical_tokens(self) -> CanonicalTokens | None:
-        """What leaves only tokens that the tokenizer itself would write; None where any may be written."""
+        """The filter for canonical tokens; None where any tokens may be written."""
         if self.tokenisation == "any":
             return None
         beams = self.settings.get("num_beams") or 1
@@ -197,13 +197,13 @@ class Request:
 
     @property
     def is_one_row(self) -> bool:
-        """Whether this call is one row, written token by token: then the loop is ours, and forced text is drafted."""
+        """Whether this call is one row, written token by token: then our own loop writes it, with drafts."""
         return self.prompts.input_ids.shape[0] * self.returns == 1 and self.is_token_by_token
 
     @property
     def is_batch_of_rows(self) -> bool:
-        """Whether this call is several such rows, of a model whose positions can be said, and nothing looks at all of
-        them at once. Sampling goes this way also without drafts: each row has random numbers of its own there."""
+        """Whether this call is several such rows, of a model that takes positions, and nothing depends on all rows at
+        once. Sampling takes this loop also without drafts, because each row has its own random numbers there."""
         get = self.settings.get
         return (
             (self.forced_text != "off" or bool(get("do_sample")))
@@ -214,7 +214,7 @@ class Request:
             and self.is_token_by_token
             and get("use_cache") is not False
             and not get("guidance_scale")
-            # Rows end where nothing can follow; whether they may is asked only in the plain loop.
+            # Our loop ends rows where no token can follow, without these settings; the plain loop checks them.
             and not get("min_new_tokens")
             and not get("min_length")
             and takes_positions(self.writer.model)
@@ -243,7 +243,7 @@ def _one_each(constraint: Any, prompts: int) -> list[Any]:
 
 
 def _within_context(model: Any, prompts: EncodedPrompts, budget: int) -> int:
-    """A decoder's prompt and text share its context; the text closes within what the prompt leaves."""
+    """The budget within the context, which a decoder's prompt and text share."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     length = int(prompts.input_ids.shape[1])
     if not isinstance(context, int) or context <= 0:
@@ -257,7 +257,7 @@ def _within_context(model: Any, prompts: EncodedPrompts, budget: int) -> int:
 
 
 def _check_budget(compiled: Any, budget: int, asked_for: int, prompts: EncodedPrompts, number: int) -> None:
-    """Raise `BudgetError` where no match fits, and name the context where that is why."""
+    """Raise `BudgetError` if no match fits, and name the context if it is the reason."""
     try:
         check_budget(compiled.matcher(), budget)
     except BudgetError as error:

@@ -1,4 +1,4 @@
-"""The masks of many rows onto their scores: within the budget, the run limits and the ends of each row."""
+"""Applies the masks of many rows to their scores: within the budget, the run limits and the end rules of each row."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _MOST_STEERED = 1024
 
 
 class RowMasks:
-    """Makes the masks of rows, and remembers where the budget took tokens away.
+    """Makes the masks of rows, and remembers where the budget removed tokens.
 
     Args:
         vocabulary: the tokens of the masks.
         max_new_tokens: the budget of each text; None for none.
-        run_limits: how much of the same may stand in a row.
+        run_limits: limits on runs of whitespace and of one repeated token.
     """
 
     def __init__(self, vocabulary: Vocabulary, max_new_tokens: int | None, run_limits: RunLimits) -> None:
@@ -38,20 +38,20 @@ class RowMasks:
         self._runs = run_limits
         is_shared = max_new_tokens is not None and run_limits.share_budget
         self._shares = SharedBudget(vocabulary, max_new_tokens or 0) if is_shared else None
-        self._steered: list[tuple[int, ...]] = []  # the texts before tokens that the budget took away
-        self._excluded: dict[tuple[int, ...], set[int]] = {}  # by the tokens before: what led into a dead end
+        self._steered: list[tuple[int, ...]] = []  # the texts after which the budget removed tokens
+        self._excluded: dict[tuple[int, ...], set[int]] = {}  # by the tokens before: tokens that led into a dead end
 
     def reset(self) -> None:
-        """Forget where the budget acted."""
+        """Forget where the budget removed tokens."""
         self._steered = []
 
     def was_steered(self, tokens: Sequence[int]) -> bool:
-        """Whether the budget took a token away at a place of this text."""
+        """Whether the budget removed a token anywhere in this text."""
         text = tuple(tokens)
         return any(text[: len(before)] == before for before in self._steered)
 
     def exclude_last(self, row: Row | None) -> bool:
-        """Never again allow the last token of the row after those before it; False: it has none."""
+        """Exclude the last token of the row from now on after the tokens before it; False if the row has none."""
         if row is None or not row.tokens:
             return False
         self._excluded.setdefault(tuple(row.tokens[:-1]), set()).add(row.tokens[-1])
@@ -65,13 +65,13 @@ class RowMasks:
         lead: int = 0,
         parts: Sequence[Sequence[Row | None]] | None = None,
     ) -> torch.Tensor:
-        """`scores` with each row's mask on it.
+        """`scores` with each row's mask applied.
 
         Args:
-            states: None, or a row without a matcher, stands for a row without a constraint.
+            states: one per row; None, or a state without a matcher, means a row without a constraint.
             scores: `(rows, width)`, left unchanged.
             lead: how many tokens of the budget `generate` wrote before the texts.
-            parts: the rows of each prompt, of which beams may be given up as long as one is left.
+            parts: the rows of each prompt; a beam without an allowed token may be given up as long as one is left.
 
         Raises:
             DeadEndError: a row has no allowed token with a finite score.
@@ -81,7 +81,7 @@ class RowMasks:
         for number, row in enumerate(states):
             if row is None or row.matcher is None:
                 continue
-            # Without an end-of-sequence id, a text that is over stays in the batch, and nobody reads what follows.
+            # Without an end-of-sequence id, a finished text stays in the batch, and its further tokens are ignored.
             if row.rules.eos or (row.is_text and not row.matcher.is_finished):
                 numbers.append(number)
                 rows.append(row)
@@ -134,7 +134,7 @@ class RowMasks:
         return packed if packed.shape[1] == words else np.ascontiguousarray(packed[:, :words])
 
     def _note_steered(self, row: Row, packed: Packed) -> None:
-        """Remember the place if the budget allows less than the constraint; one place a text is enough."""
+        """Remember the place if the budget allows fewer tokens than the constraint; one place per text is enough."""
         if len(self._steered) < _MOST_STEERED and not self.was_steered(row.tokens):
             whole = np.zeros((1, len(packed)), dtype=np.uint32)
             row.matcher.fill_mask(whole, 0)
@@ -144,7 +144,7 @@ class RowMasks:
     def _checked(
         self, masked: torch.Tensor, rows: list[Row], parts: Sequence[Sequence[Row | None]] | None
     ) -> torch.Tensor:
-        """`masked`, with every row certain to hold a finite score and none that breaks sampling."""
+        """`masked`, where every row has a finite score and no value that breaks sampling."""
         import torch
 
         if bool(torch.isfinite(masked.amax(dim=-1)).all()):
@@ -154,7 +154,7 @@ class RowMasks:
         finite = torch.isfinite(masked).any(dim=-1).tolist()
         for i, row in enumerate(rows):
             if not finite[i] and not row.is_text:
-                # Something forbids the end (min_new_tokens, say), but the row is over, and nothing else may come.
+                # Another processor forbids EOS (min_new_tokens, for example), but the row is over: allow EOS again.
                 masked[i, [token_id for token_id in row.rules.eos if token_id < masked.shape[-1]]] = 0.0
         starved = [row for row, alive in zip(rows, finite, strict=True) if not alive and row.is_text]
         if starved and not (parts and in_beam_search() and _beams_left(parts, rows, finite)):
@@ -169,7 +169,7 @@ class RowMasks:
 
 
 def _correct_eos(packed: Packed, row: Row, others: frozenset[int]) -> None:
-    """Allow the row's own ends where its text matches, and never ends of the vocabulary that are none of the row's."""
+    """Allow the row's own EOS ids where its text matches, and no other EOS ids of the vocabulary."""
     accepting = row.matcher.is_accepting
     for token_id in others:
         if 0 <= token_id < 32 * len(packed):

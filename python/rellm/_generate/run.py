@@ -1,4 +1,4 @@
-"""Runs a request: chooses the loop that writes its rows, and leaves a loop that cannot be sure of the model."""
+"""Runs a request: chooses the decoding loop, and falls back to transformers' own if ours does not fit the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rellm._generate.stream import TextPieces, Unseen
 from rellm._generate.text_state import Row, text_bytes
 from rellm._warn import warn
 
-_MOST_RETREATS = 64  # out of dead ends of the search engine, a call
+_MOST_RETREATS = 64  # the most dead ends of the search engine that one call retreats from
 
 
 class Run:
@@ -59,14 +59,14 @@ class Run:
         )
 
     def _start(self) -> int | None:
-        """How many tokens stand before the texts; None where only the decoder's first pass tells."""
+        """The number of tokens before the texts; None if it is known only after the decoder's first pass."""
         request = self.request
         return None if self._writer.has_encoder else request.prompts.input_ids.shape[1] + request.lead
 
     # -- the whole text ----------------------------------------------------------------------------------------
 
     def completions(self) -> Any:
-        """The completions, in the shape that the prompts and returns ask for."""
+        """The completions: one, a list, or a list of lists, by the number of prompts and returns."""
         found, returns = self._completions(), self.request.returns
         if self.request.prompts.is_single:
             return found if returns > 1 else found[0]
@@ -84,7 +84,7 @@ class Run:
                 random.restore()
                 return self._written()
         except BaseException:
-            if self._streamer is not None:  # whoever reads it would wait for ever
+            if self._streamer is not None:  # without `end` its reader would wait for ever
                 self._streamer.end()
             raise
 
@@ -117,8 +117,8 @@ class Run:
     def _out_of_dead_ends(self, write: Callable[[], list[list[int]]]) -> list[list[int]]:
         """The text of a single row, written to its end.
 
-        The search engine may allow a token after which nothing can match. Where nobody has read the text yet, it is
-        written again without that token at that place.
+        The search engine may allow a token after which no text matches. If the text has not been read yet, it is
+        written again with this token excluded at this place.
         """
         compiled = self.request.compiled.compiled[0]
         searched = compiled is not None and compiled.engine == "search" and self._streamer is None
@@ -164,7 +164,7 @@ class Run:
         return completion
 
     def _growing(self) -> Iterator[list[int]]:
-        """The tokens of the text of a single row, again and again while it grows."""
+        """Yields the tokens of the text of a single row each time that it has grown."""
         random = RandomState(self.request.prompts.input_ids.device)
         read = 0
         if not self._writer.is_plain_only:
@@ -182,13 +182,13 @@ class Run:
                 random.restore()
         for row in PlainSteps(lambda wait: self._generate(also=wait)):
             text = row[self._rows.start :]
-            if len(text) > read:  # before that, the same as was read already
+            if len(text) > read:  # shorter texts were yielded before
                 yield text
 
     # -- the loops ---------------------------------------------------------------------------------------------
 
     def _plain(self) -> list[list[int]]:
-        """The texts that transformers' own loop writes."""
+        """The texts, written by transformers' own loop."""
         ids: list[list[int]] = self._generate().tolist()
         return [row[self._rows.start :] for row in ids]
 
@@ -212,24 +212,24 @@ class Run:
                 streamer=self._streamer, prefixes=self._writer.prefixes,
             )  # fmt: skip
             made.append(decoder)
-            # Inside `generate` what wraps a model (PEFT, autocast) is in place; a stream has to do without.
+            # Wrappers of a model (PEFT, autocast) are active inside `generate`; a stream runs without them.
             while not lazily and not decoder.done:
                 decoder.step()
             return decoder.input_ids
 
         self._generate(custom_generate=decode)
-        if not made:  # PEFT and its kin may leave it out
+        if not made:  # wrappers such as PEFT may drop `custom_generate`
             raise TakePlainLoop("generate did not hand over its loop")
         return made[0]
 
     def _batch(self) -> list[Completion]:
-        """The rows of a batch, each past its forced text in its own jumps.
+        """The rows of a batch, by our loop: each row skips its own forced text.
 
         Raises:
-            NotForBatches: the model cannot do that.
+            NotForBatches: the model cannot skip columns.
         """
         states: list[RunRows] = []
-        # Ours stands among the processors that `generate` prepares, before those of sampling; but each row has its own.
+        # Our processor is in the list that `generate` prepares, before those of sampling; but each row has its own.
         turn = RowsTurn()
 
         def decode(model: Any, input_ids: Any, logits_processor: Any, stopping_criteria: Any, generation_config: Any,
@@ -244,7 +244,7 @@ class Run:
             return input_ids
 
         self._generate(instead=turn, custom_generate=decode)
-        if not states:  # PEFT and its kin may leave our loop out
+        if not states:  # wrappers such as PEFT may drop `custom_generate`
             raise NotForBatches
         found = []
         for i, state in enumerate(states):
@@ -272,7 +272,7 @@ class Run:
         )
 
     def _drafts(self, rows: RunRows) -> RowDrafts | None:
-        """Forced text to append or to try in a single row, whose start is known by now."""
+        """Forced text to append or to verify in a single row, whose start is known by now."""
         request = self.request
         if request.forced_text == "off" or rows.start is None or rows.compiled[0] is None:
             return None
@@ -285,10 +285,10 @@ class Run:
         )
 
     def _generate(self, *, instead: Any = None, also: Any = None, **more: Any) -> Any:
-        """What `generate` returns, with our processor and criterion.
+        """Calls `generate` with our processor and stopping criterion, and returns its result.
 
         Args:
-            instead: a processor in the place of ours, for a loop that ends rows by itself.
+            instead: a processor in place of ours, for a loop that ends rows by itself.
             also: one more stopping criterion.
         """
         from transformers import LogitsProcessorList, StoppingCriteriaList
@@ -301,7 +301,7 @@ class Run:
         if request.prompts.begins_with_ids:
             extra["input_ids"] = request.prompts.input_ids
             extra.setdefault("attention_mask", request.prompts.attention_mask)
-        # The caller's own come first: whatever they do to the scores, only allowed tokens are left after ours.
+        # The caller's processors run first, so that the mask of ours is final.
         callers = extra.pop("logits_processor", None) or []
         processors = LogitsProcessorList([*callers, RunProcessor(self._rows, self._masks, self._canonical)])
         criteria = StoppingCriteriaList([*(extra.pop("stopping_criteria", None) or []), RunEnd(self._rows)])

@@ -1,6 +1,6 @@
 """Optional bounds against runaway text: the longest run of whitespace, the longest repetition of one token.
 
-They take tokens out of a mask, never the last ones: where the constraint leaves nothing else, it wins.
+They remove tokens from a mask, but never the last ones: where the constraint allows no other token, it wins.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from rellm._generate.apply_mask import Packed
 
 @dataclass(frozen=True)
 class RunLimits:
-    """How much of the same may be written in a row; None: any amount.
+    """Limits on runs of whitespace and on repeated tokens; None: no limit.
 
     Attributes:
-        max_whitespace: the longest run of whitespace, in characters: of what `str.isspace` counts, no-break and
-            ideographic spaces among it.
-        max_repetition: how often one token may stand in a row.
+        max_whitespace: the longest run of whitespace, in characters for which `str.isspace` is true, such as no-break
+            and ideographic spaces.
+            max_repetition: how many times in a row one token may be written.
         share_budget: in JSON, no string and no list takes more than 64 tokens, or half of what is left when it begins,
             while others still have to be written.
     """
@@ -48,7 +48,7 @@ class RunLimits:
 
     @classmethod
     def of(cls, given: RunLimits | None, max_whitespace: int | None = None, max_repetition: int | None = None) -> Self:
-        """The limits that were given as one argument, or as two."""
+        """The limits from one `RunLimits` argument, or from two numbers."""
         if given is None:
             return cls(max_whitespace, max_repetition)
         if not isinstance(given, cls):
@@ -61,7 +61,7 @@ class RunLimits:
         return self.max_whitespace is not None or self.max_repetition is not None
 
     def restrict(self, row: Packed, tokens: Sequence[int], vocabulary: Any) -> None:
-        """Take out of the packed `row` what would make a run too long after `tokens`; in place."""
+        """Remove from the packed `row`, in place, the tokens that would make a run too long after `tokens`."""
         refused = np.zeros_like(row)
         if self.max_repetition is not None and len(tokens) >= self.max_repetition:
             last = tokens[-1]
@@ -72,7 +72,7 @@ class RunLimits:
             written, begun = _trailing_whitespace(tokens, vocabulary, self.max_whitespace)
             most = self.max_whitespace
             too_long = (spaces.longest > most) | ((spaces.leading > 0) & (spaces.leading + written > most))
-            for token_id in spaces.within if begun else ():  # a character that an earlier token has begun
+            for token_id in spaces.within if begun else ():  # they complete a character that an earlier token has begun
                 text = _text(begun + (vocabulary.token_bytes(token_id) or b""))[0]
                 leading, longest = _runs_of(text)
                 too_long[token_id] = longest > most or (leading > 0 and leading + written > most)
@@ -87,7 +87,7 @@ class RunLimits:
 
 @dataclass(frozen=True)
 class _Spaces:
-    """By token id: the whitespace characters it begins with, and its longest run of them."""
+    """For each token id: the number of leading whitespace characters, and the longest run of them."""
 
     leading: npt.NDArray[np.int32]
     longest: npt.NDArray[np.int32]
@@ -115,7 +115,7 @@ def _spaces_of(vocabulary: Any) -> _Spaces:
 
 
 def _text(data: bytes) -> tuple[str, bytes]:
-    """The whole characters of `data`, and the bytes of one that is begun at its end."""
+    """The whole characters of `data`, and the bytes of an incomplete character at its end."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     return decoder.decode(data), decoder.getstate()[0]
 
@@ -127,7 +127,7 @@ def _runs_of(text: str) -> tuple[int, int]:
 
 
 def _trailing_whitespace(tokens: Sequence[int], vocabulary: Any, enough: int) -> tuple[int, bytes]:
-    """How many whitespace characters the text ends with, and the bytes of a character that is begun after them."""
+    """The number of trailing whitespace characters, and the bytes of an incomplete character after them."""
     data, text, begun = b"", "", b""
     for token_id in reversed(tokens):
         data = (vocabulary.token_bytes(token_id) or b"") + data

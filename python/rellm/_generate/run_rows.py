@@ -1,4 +1,4 @@
-"""The rows of one call of a `Generator`: one state each, which masks, ends, drafts and the completion read."""
+"""The rows of one call of a `Generator`: one state per row, shared by masks, stopping criterion, drafts, completion."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class RunRows:
-    """The rows that one loop writes, at the tokens that it shows last.
+    """The rows that one loop writes, at the tokens of its latest step.
 
-    A token is read once, by whoever shows it first: the stopping criterion as a rule, which `generate` asks before it
-    asks for the next mask.
+    Each token advances its row once, in the first call that passes it: usually that of the stopping criterion, which
+    `generate` calls before it asks for the next mask.
 
     Args:
         compiled: the constraint of each prompt, or None; a prompt may have several rows.
         only: the number of the one prompt whose rows these are; None for those of all.
-        rules: what ends the texts.
+        rules: the rules that end the texts.
         lead: how many tokens `generate` forces before the texts.
-        start: how many tokens stand before the texts, those included; None as long as nobody knows.
-        is_beam_search: texts that have ended are kept, because `generate` may return them later.
+        start: the number of tokens before the texts, forced ones included; None while it is unknown.
+        is_beam_search: whether to keep finished texts, because `generate` may return them later.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RunRows:
         self._fill_groups(self._compiled)
 
     def fit(self, width: int) -> None:
-        """Never count on tokens that a model of `width` logits cannot write."""
+        """Restrict the constraints to tokens that a model of `width` logits can write."""
         compiled = self._by_width.at(width)
         if compiled is not self._compiled:
             self._fill_groups(compiled)
@@ -96,7 +96,7 @@ class RunRows:
         return self.at_texts([[] for _ in input_ids] if start is None else input_ids[:, start:].tolist())
 
     def at_texts(self, texts: Sequence[list[int]], *, final: bool = False) -> list[Row]:
-        """The rows of these tokens after the prompts; with `final`, of what `generate` has returned."""
+        """The rows of these tokens after the prompts; with `final`, of the texts that `generate` has returned."""
         factor = max(len(texts) // len(self._groups), 1)
         rows: list[Row] = []
         for i, group in enumerate(self._groups):
@@ -110,7 +110,7 @@ class RunRows:
         return self._groups[0].rows[0] if self._groups[0].rows else None
 
     def parts(self, rows: Sequence[Row]) -> list[Sequence[Row]]:
-        """The rows, those of one prompt together."""
+        """The rows, grouped by prompt."""
         factor = max(len(rows) // len(self._groups), 1)
         return [rows[i : i + factor] for i in range(0, len(rows), factor)]
 

@@ -1,8 +1,9 @@
-"""No string and no list eats the budget of the others: a soft rule for JSON texts.
+"""Shares the token budget of a JSON text among its strings and lists, by a soft rule.
 
-An open string or list may take so many tokens, or half of what was left when it began, if that is more. Beyond that,
-and as long as something else has to be written behind it, first only tokens are allowed that bring the end no further
-away, and then only those that bring it nearer, until it is closed; what follows has its choice again.
+An open string or list may take `LEAST` tokens, or half of the budget that was left when it began, if that is more.
+Beyond that, and as long as more values have to follow it, first only tokens that do not increase the distance to a
+match are allowed, and then only tokens that reduce it, until the string or list is closed. Then the model chooses
+freely again.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
     from rellm._generate.text_state import Row
 
 LEAST: Final = 64
-"""So many tokens every string and list may take."""
+"""The number of tokens that every string and list may take."""
 _SLACK: Final = 4
 _MOST_KNOWN: Final = 256
-# What may stand behind the last value: it closes what is open.
+# The characters that may follow the last value: closing brackets, whitespace and the end of a Markdown fence.
 _CLOSING: Final = b"]} \t\r\n`"
 
 
 class _Opened:
-    """Where a text stands, and with which token what is open there began."""
+    """The JSON place of a text, and the tokens at which its open string and containers began."""
 
     __slots__ = ("containers", "place", "string")
 
@@ -34,7 +35,7 @@ class _Opened:
         self.string = 0
 
     def after(self, data: bytes, index: int) -> _Opened:
-        """One token further."""
+        """The state after one more token."""
         other = _Opened()
         other.place, other.containers, other.string = self.place.copy(), self.containers.copy(), self.string
         before = self.place.pointer if self.place.in_string else None
@@ -59,11 +60,11 @@ class SharedBudget:
     def __init__(self, vocabulary: Any, limit: int) -> None:
         self._vocabulary = vocabulary
         self._limit = limit
-        # By the tokens of a text. What is known of a text one token shorter is gone on from.
+        # Keys are the tokens of a text; the state of a text one token shorter is continued.
         self._known: OrderedDict[tuple[int, tuple[int, ...]], _Opened] = OrderedDict()
 
     def most(self, row: Row, left: int) -> int | None:
-        """The tokens within which the text has to stay, this one included; None where the whole budget is its own."""
+        """The reduced budget of the text, this token included; None where the whole budget is available."""
         tokens = tuple(row.text_tokens)
         if len(tokens) < LEAST:
             return None
@@ -89,11 +90,11 @@ class SharedBudget:
         return int(min(left, nearest + (over < _SLACK)))
 
     def _over(self, begun: int, count: int) -> int:
-        """How many tokens above its share something has; negative: it may go on."""
+        """By how many tokens a string or list exceeds its share; negative: it may go on."""
         return count - begun - max(LEAST, (self._limit - begun) // 2)
 
     def _opened(self, tokens: tuple[int, ...], hidden: int) -> _Opened:
-        """Where a text stands, of which the first `hidden` bytes are the prompt's."""
+        """The state of a text whose first `hidden` bytes belong to the prompt."""
         key = hidden, tokens
         found = self._known.get(key)
         if found is None:
@@ -103,7 +104,7 @@ class SharedBudget:
                 found, start = _Opened(), 0
             for index in range(start, len(tokens)):
                 data = self._vocabulary.token_bytes(tokens[index]) or b""
-                # Texts are looked at from their 64th token on: the hidden bytes stand before it.
+                # Only texts of at least `LEAST` tokens get here: the hidden bytes are within the first of them.
                 skipped = min(hidden, len(data)) if start == 0 else 0
                 hidden -= skipped
                 found = found.after(data[skipped:], index)
@@ -114,7 +115,7 @@ class SharedBudget:
 
 
 def _others_follow(place: JsonPlace, completion: bytes, depth: int) -> bool:
-    """Whether the shortest way on writes more values behind the open string (depth -1) or the container at a depth."""
+    """Whether the shortest completion has more values after the open string (depth -1) or the container at `depth`."""
     place, rest = place.copy(), None
     for index in range(len(completion)):
         place.read(completion[index : index + 1])

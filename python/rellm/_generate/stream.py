@@ -1,4 +1,4 @@
-"""A text while it is written: `TextStream`, and bytes into whole characters."""
+"""Streams a text while it is written: `TextStream`, and the conversion of bytes into whole characters."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class TextStream(Steps[str, None, "Completion[Value]"], Generic[Value]):
 
     @property
     def partial_value(self) -> Any:
-        """What can be told so far of the JSON that is being written, as plain data; None before anything can.
+        """The JSON value as far as it is written, as plain data; None while there is no value yet.
 
         Unfinished numbers and words are left out, an unfinished string is given as far as it is written; it never
         raises, and asking after every piece costs no more than the text. The lists and dicts grow while the text is
-        written: copy what is to be kept. For a text that is no JSON it is None.
+        written: copy values that you keep. For a text that is not JSON it is None.
         """
         if self._partial is None:
             from rellm._constraints.json_schema.partial import PartialJson
@@ -60,7 +60,7 @@ class TextStream(Steps[str, None, "Completion[Value]"], Generic[Value]):
 
     @property
     def completion(self) -> Completion[Value]:
-        """The whole text and what can be said about it; what was not taken yet is written first."""
+        """The `Completion` of the whole text; pieces that were not read yet are written first."""
         for _ in self:
             pass
         if self._completion is None:
@@ -69,12 +69,12 @@ class TextStream(Steps[str, None, "Completion[Value]"], Generic[Value]):
 
     @property
     def hidden_bytes(self) -> int:
-        """How many bytes the model wrote before the text, of a healed prompt; known from the first piece on."""
+        """The number of bytes that the model rewrote of a healed prompt; known from the first piece on."""
         return 0 if self._unseen is None else self._unseen.size
 
     @property
     def is_done(self) -> bool:
-        """Whether the text has ended, so that `completion` takes no more time."""
+        """Whether the text has ended, so that `completion` returns at once."""
         return self._completion is not None
 
     def send(self, value: None, /) -> str:
@@ -109,7 +109,7 @@ class TextStream(Steps[str, None, "Completion[Value]"], Generic[Value]):
 
 
 class Unseen:
-    """The beginning of a text that is not the caller's: the end of its prompt, written anew.
+    """The hidden prefix of a text: the end of a healed prompt, which the model rewrites.
 
     Args:
         compiled: the constraint of the text, or None.
@@ -120,10 +120,10 @@ class Unseen:
         self._continued = found if isinstance(found, Continued) else None
         self._held: bytes | None = None if self._continued is None else b""
         self.size = 0
-        """How many bytes it has; 0 before that is known."""
+        """Its length in bytes; 0 while it is unknown."""
 
     def behind(self, data: bytes) -> bytes:
-        """What of the next bytes of the text is the caller's."""
+        """The part of the next bytes that follows the hidden prefix."""
         if self._held is None or self._continued is None:
             return data
         self._held += data
@@ -136,7 +136,7 @@ class Unseen:
 
 
 class TextPieces:
-    """Bytes into text, never half a character, never part of a stop string."""
+    """Turns bytes into pieces of text: never half a character, never part of a stop string."""
 
     def __init__(self, stops: Sequence[bytes]) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -155,7 +155,7 @@ class TextPieces:
         return self._take(len(self._held) - keep)
 
     def rest(self, whole: bytes) -> str:
-        """What of the finished text `whole` was held back."""
+        """The end of the finished text `whole` that was held back."""
         self._held = whole[self._taken :]
         return self._take(len(self._held)) + self._decoder.decode(b"", True)
 
@@ -165,7 +165,7 @@ class TextPieces:
         return self._decoder.decode(ready)
 
     def _begun_stop(self) -> int:
-        """How many bytes at the end may turn out to begin a stop string."""
+        """The number of bytes at the end that are a prefix of a stop string."""
         longest = 0
         for stop in self._stops:
             for n in range(min(len(stop) - 1, len(self._held)), longest, -1):

@@ -1,7 +1,7 @@
-"""The state of one row of a batch, found from its tokens, and the one place that decides where its text ends.
+"""The state of one row of a batch, derived from its tokens; the only place that decides where its text ends.
 
-Whatever `generate` does (reorders beams, rejects drafts, pads finished rows), a row's state follows from the tokens
-after its prompt. Nothing here counts calls.
+A row's state depends only on the tokens after its prompt, never on the number of calls, so it stays right when
+`generate` reorders beams, rejects drafts, or pads finished rows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from rellm._generate.stop_strings import find_stop
 
-_MOST_FINISHED = 256  # finished beams that a group keeps; the text of an older one is read again from its start
+_MOST_FINISHED = 256  # the most finished beams that a group keeps; an older one is read again from its start
 
 
 class RowStatus(Enum):
-    """How far a row's text is."""
+    """Whether a row's text goes on, and how it ended."""
 
     LIVE = "in the language, to be continued or ended"
     ENDED = "an end-of-sequence token was taken where the text matches"
@@ -29,16 +29,16 @@ class RowStatus(Enum):
 
 @dataclass(frozen=True)
 class EndRules:
-    """What ends a text.
+    """The rules that end a text.
 
     Attributes:
         eos: the end-of-sequence ids.
         vocabulary: the tokens' bytes, and the ids that end a text unless a call names others.
-        stops: stop strings; none for a caller who ends texts elsewhere.
+        stops: stop strings; empty for a caller that ends texts itself.
         at_first_match: end as soon as the text matches.
         where_nothing_follows: end where the text matches and no token can follow, without an end-of-sequence token.
         pad: the padding token, which ends a text without a constraint.
-        continued: what the text begins with that is not the caller's; None for nothing.
+        continued: the hidden prefix of the text, from a healed prompt; None if there is none.
     """
 
     eos: frozenset[int]
@@ -50,7 +50,7 @@ class EndRules:
     continued: Any = None
 
     def visible(self, data: bytes) -> bytes:
-        """The caller's text, of all that was written so far."""
+        """The text without the hidden prefix of a healed prompt."""
         return data if self.continued is None else data[self.continued.hidden(data) :]
 
     def stops_in(self, tokens: Sequence[int]) -> bool:
@@ -80,7 +80,7 @@ class Row:
 
     Args:
         matcher: a matcher at the start of the text; None for a row without a constraint.
-        rules: what ends the text.
+        rules: the rules that end the text.
     """
 
     __slots__ = ("_over_at", "accepted", "matcher", "rules", "status", "tokens")
@@ -90,10 +90,10 @@ class Row:
         self.rules = rules
         self.tokens: list[int] = []
         self.accepted = 0  # how many of the tokens are text; the matcher holds these
-        # Where nothing but the empty text matches, the text is over before its first token.
+        # Where only the empty text matches, the text is over before its first token.
         is_over = rules.where_nothing_follows and matcher is not None and matcher.is_finished
         self.status = RowStatus.FINISHED if is_over else RowStatus.LIVE
-        self._over_at = 0  # how many tokens there were when the text ended
+        self._over_at = 0  # the number of tokens when the text ended
 
     def copy(self) -> Row:
         other = Row(None if self.matcher is None else self.matcher.copy(), self.rules)
@@ -110,12 +110,12 @@ class Row:
 
     @property
     def is_text(self) -> bool:
-        """Whether all tokens are text: no end-of-sequence token, padding or given-up token stands behind it."""
+        """Whether all tokens are text: no end-of-sequence token, padding or given-up token follows it."""
         return self.accepted == len(self.tokens)
 
     @property
     def text_tokens(self) -> list[int]:
-        """The tokens of the text, without the one that ended it and whatever follows."""
+        """The tokens of the text, without the one that ended it and those after it."""
         return self.tokens[: self.accepted]
 
     @property
@@ -138,7 +138,7 @@ class Row:
         return not matcher.is_accepting and token_id in vocabulary.eos_token_ids and matcher.allows(token_id)
 
     def push(self, token_id: int) -> None:
-        """One more token. Once the text has ended, tokens are only remembered."""
+        """Add one token. Once the text has ended, tokens are stored and no longer read."""
         self.tokens.append(token_id)
         if self.status is RowStatus.LIVE:
             self.status = self._status_after(token_id)
@@ -171,7 +171,7 @@ class Row:
         return RowStatus.LIVE
 
     def move_to(self, tokens: Sequence[int], common: int) -> None:
-        """Make this the row of `tokens`, of which the first `common` are already its own."""
+        """Set the tokens of the row, which shares the first `common` of them already."""
         if common < len(self.tokens):
             if common < self.accepted:
                 if self.matcher is not None:
@@ -200,14 +200,14 @@ def common_length(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 class RowGroup:
-    """The rows that share one constraint: of one prompt (with its beams or returns), or of all.
+    """The rows that share one constraint: those of one prompt (with its beams or returns), or all rows.
 
-    Each step's rows are found among those of the step before: `generate` only ever extends, reorders or shortens them.
-    So memory is bounded by one step's rows, and by the finished beams where they are kept.
+    Each step's rows are found among those of the previous step, because `generate` only extends, reorders or shortens
+    them. So memory is bounded by the rows of one step and the finished beams that are kept.
 
     Args:
         start: a row without tokens, which is copied.
-        keeps_finished: keep rows whose texts have ended, because `generate` may return them long after that.
+        keeps_finished: keep rows whose texts have ended, because `generate` may return them much later.
     """
 
     def __init__(self, start: Row, *, keeps_finished: bool = False) -> None:
@@ -217,11 +217,11 @@ class RowGroup:
         self.rows: list[Row] = []
 
     def reaches(self, tokens: list[int]) -> bool:
-        """Whether the text is at most one token longer than where one of the rows has been."""
+        """Whether the text is at most one token longer than a prefix of one of the rows."""
         return any(common_length(row.tokens, tokens) >= len(tokens) - 1 for row in self.rows)
 
     def sources(self, texts: Sequence[list[int]]) -> list[tuple[Row, int]]:
-        """For each of `texts` the known row that shares most with it, and how much."""
+        """For each of `texts` the known row with the longest common prefix, and the length of the prefix."""
         known = {tuple(row.tokens): row for row in self.rows}
         found = []
         for tokens in texts:
@@ -248,7 +248,7 @@ class RowGroup:
         if len(texts) == len(self.rows) and all(
             len(tokens) - len(row.tokens) in (0, 1) and tokens[: len(row.tokens)] == row.tokens
             for tokens, row in zip(texts, self.rows, strict=True)
-        ):  # the usual step: every row is what it was, or that and one token more
+        ):  # the usual step: every row is unchanged, or one token longer
             for tokens, row in zip(texts, self.rows, strict=True):
                 if len(tokens) > len(row.tokens):
                     row.push(tokens[-1])
@@ -270,7 +270,7 @@ class RowGroup:
         found = []
         for source, _ in sources:
             uses[id(source)] -= 1
-            # The last to use a row takes the row itself, unless it is the start, which stays.
+            # The last text that uses a row takes the row itself instead of a copy, unless it is the start, which stays.
             found.append(source.copy() if uses[id(source)] or source is self._start else source)
         for row, tokens, (_, common) in zip(found, texts, sources, strict=True):  # only now: copies are made
             row.move_to(tokens, common)

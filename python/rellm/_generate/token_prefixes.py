@@ -1,4 +1,4 @@
-"""A vocabulary in the order of its bytes: which tokens begin with given bytes."""
+"""A vocabulary sorted by bytes: finds the tokens with a given prefix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class TokenPrefixes:
-    """Finds tokens by how they begin.
+    """Finds tokens by their prefix.
 
     Args:
         vocabulary: a `Vocabulary`; sorted when it is first asked.

@@ -1,7 +1,7 @@
-"""Everything here leans on a name inside transformers or PEFT that neither of them promises to keep.
+"""All code that depends on private names of transformers or PEFT, which may change in any release.
 
-Each function says what it does where the name is gone or means something else: always the slower way or a plain
-error, never another text. The table of all such places in the package, with the releases that they were checked on, is
+Each docstring tells what happens if the name is gone or means something else: always a slower loop or a clear error,
+never another text. The table of all such places in the package, with the releases that they were checked on, is
 in docs/other-libraries.md, and `make versions` runs the tests on the lowest and the newest release.
 """
 
@@ -22,16 +22,16 @@ _KNOWN_INPUTS = frozenset(
 
 
 def calls_forward_plainly(model: Any, model_kwargs: Mapping[str, Any]) -> bool:
-    """Whether a pass is ids, mask, positions and a cache, and nothing else that only the model's own code knows.
+    """Whether a forward pass takes ids, mask, positions and a cache, and no input that only the model's code knows.
 
-    If transformers renames `prepare_inputs_for_generation`, nothing is plain, and its own loop writes.
+    If transformers renames `prepare_inputs_for_generation`, this is always False, and transformers' own loop writes.
     """
     if bool(model.config.is_encoder_decoder) or not takes_positions(model):
         return False
     extra = {name for name, value in model_kwargs.items() if value is not None and not _is_cache(value)}
     if "position_ids" in extra and _counts_up(model_kwargs["position_ids"]):
-        extra.remove("position_ids")  # before 5.6 `generate` says itself what follows from the mask
-    # Off and absent are the same for an output that nobody asked for.
+        extra.remove("position_ids")  # before 5.6 `generate` passes positions even where they follow from the mask
+    # For an output that the caller did not ask for, switched off and absent mean the same.
     extra -= {name for name in ("output_attentions", "output_hidden_states") if model_kwargs.get(name) is True}
     return extra <= _KNOWN_INPUTS and prepares_as_usual(model)
 
@@ -49,7 +49,7 @@ def prepares_as_usual(model: Any) -> bool:
     if usual is None or has_tuned_prompt(model):
         return False
     own = vars(model).get("prepare_inputs_for_generation") if hasattr(model, "__dict__") else None
-    if own is not None:  # PEFT puts its own there while it generates
+    if own is not None:  # PEFT replaces the method while it generates
         wrapper = getattr(own, "__self__", None)
         if not is_peft(wrapper) or has_tuned_prompt(wrapper):
             return False
@@ -58,14 +58,14 @@ def prepares_as_usual(model: Any) -> bool:
 
 
 def takes_positions(model: Any) -> bool:
-    """Whether `forward` takes the position of each token, and can be asked for the logits of the last ones only."""
+    """Whether `forward` takes the position of each token, and can return the logits of only the last ones."""
     base = model.get_base_model() if is_peft(model) else model
     return {"position_ids", "logits_to_keep"} <= inspect.signature(base.forward).parameters.keys()
 
 
 def prepares_inputs_by_length(model: Any) -> bool:
-    """Whether the model's own code can be asked for the inputs of a pass, told how many tokens are new (transformers
-    5.6 and later)."""
+    """Whether the model's own code prepares the inputs of a pass for a given number of new tokens (transformers 5.6
+    and later)."""
     import transformers
 
     prepare = getattr(transformers.GenerationMixin, "prepare_inputs_for_generation", None)
@@ -83,12 +83,12 @@ def _is_cache(value: Any) -> bool:
 
 
 def is_peft(model: Any) -> bool:
-    """Whether the model is wrapped by PEFT; if its names change, it is taken for a model of its own."""
+    """Whether the model is wrapped by PEFT; if PEFT's names change, it counts as a model without PEFT."""
     return hasattr(model, "get_base_model") and hasattr(model, "peft_config")
 
 
 def has_tuned_prompt(model: Any) -> bool:
-    """Whether PEFT puts tuned tokens before the prompt. If this is missed, the cache's length tells."""
+    """Whether PEFT puts tuned tokens before the prompt. If this is missed, the cache's length shows it."""
     return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))
 
 
@@ -98,7 +98,7 @@ def has_tuned_prompt(model: Any) -> bool:
 def writes_token_by_token(config: Any, own: Any) -> bool:
     """Whether `generate` would run its plain greedy or sampling loop under `config` and the model's `own` one.
 
-    False where the names are gone: then transformers' own loop writes, whatever it is.
+    False where the names are gone: then transformers chooses its own loop.
     """
     try:
         from transformers.generation.configuration_utils import GenerationMode
@@ -112,7 +112,7 @@ def writes_token_by_token(config: Any, own: Any) -> bool:
 
 
 def pipeline_arguments(pipeline: Any) -> dict[str, Any]:
-    """What a pipeline was made with; nothing where the names are gone."""
+    """The arguments that a pipeline was made with; empty where the names are gone."""
     given: dict[str, Any] = {}
     for where in ("_forward_params", "_generate_kwargs"):  # transformers keeps them in one or the other
         given.update(getattr(pipeline, where, None) or {})
@@ -123,15 +123,15 @@ def pipeline_arguments(pipeline: Any) -> dict[str, Any]:
 
 
 def in_beam_search() -> bool:
-    """Whether beams are searched: then a row without an allowed score is one that transformers gives up.
+    """Whether the caller is a beam search: transformers discards a beam without an allowed score.
 
-    Only asked where an error is about to be raised; if the name is gone, it is raised.
+    Only asked before an error is raised; if the name is gone, the error is raised.
     """
     return _frame_of("_beam_search") is not None
 
 
 def is_inside_generate() -> bool:
-    """Whether `generate` of transformers is on the stack; only asked where the tokens do not tell a call."""
+    """Whether `generate` of transformers is on the stack; only asked where the tokens do not identify a call."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "generate" and _is_of_generation(frame):
@@ -141,10 +141,10 @@ def is_inside_generate() -> bool:
 
 
 def owner_of_call() -> Any:
-    """Something that lives exactly as long as the call of `generate` that asks: the list of processors that it made.
+    """An object that lives exactly as long as the calling `generate`: the list of processors that it made.
 
-    None outside of `generate`, or where the name is gone: then the tokens tell calls apart, and where they do not, an
-    error says so. PERF: about 5 µs.
+    None outside of `generate`, or where the name is gone: then the tokens identify the call, or an error is raised.
+    PERF: about 5 µs.
     """
     frame: FrameType | None = sys._getframe(1)
     found = None
@@ -162,7 +162,7 @@ def _is_of_generation(frame: FrameType) -> bool:
 
 
 def settings_of_call() -> Any:
-    """The `GenerationConfig` of the call of `generate` that asks; None outside of one, or where its name is gone."""
+    """The `GenerationConfig` of the calling `generate`; None outside of one, or where its name is gone."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if _is_of_generation(frame):
@@ -174,18 +174,18 @@ def settings_of_call() -> Any:
 
 
 def drafts_in_another_tokenizer() -> bool:
-    """Whether a draft model whose ids are of another tokenizer is asking (`assistant_tokenizer=`).
+    """Whether the caller is a draft model with another tokenizer (`assistant_tokenizer=`).
 
-    Nothing in the arguments tells. If the name is gone, its drafts are masked as if they were the model's own, and
-    the model rejects them. PERF: about 3 µs.
+    The arguments do not show it. If the name is gone, its drafts are masked as if they were the model's own, and the
+    model rejects them. PERF: about 3 µs.
     """
     frame = _frame_of("get_candidates")
     return frame is not None and hasattr(frame.f_locals.get("self"), "assistant_tokenizer")
 
 
 def in_pipeline() -> bool:
-    """Whether a pipeline is calling, which hands over a batch at a time; if the name is gone, the number of rows tells
-    most mistakes."""
+    """Whether the caller is a pipeline, which passes one batch at a time; if the name is gone, the number of rows still
+    reveals most mistakes."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).startswith("transformers.pipelines"):

@@ -16,10 +16,10 @@ Default = TypeVar("Default")
 T = TypeVar("T")
 
 TextPattern: TypeAlias = str | re.Pattern[str]
-"""What stands for a `Regex`, whose value is its text."""
+"""Arguments that mean a `Regex`, whose value is its text."""
 
 
 class Valued(Protocol[Value]):
-    """A constraint whose `parse` tells of which type its values are."""
+    """A constraint whose `parse` declares the type of its values."""
 
     def parse(self, pieces: Any) -> Value: ...
