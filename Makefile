@@ -11,7 +11,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 
 export VENV
 export PYO3_PYTHON := $(abspath $(BIN)/python)
-export HF_HUB_OFFLINE ?= 1
+# Only the demonstration may ask a hub: for a model that --model names.
+test modes versions serving-test bench-quick notebook screenshots docs: export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -20,7 +21,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: set-up-demo ## the seeds' prompt on a real model, unconstrained and constrained
+demo: set-up-demo ## a real model on a pattern, a form, a tool and a chat (says first how much it fetches)
 	@$(BIN)/rellm demo $(ARGS)
 
 test: set-up ## all Python tests, on the wheel (ARGS="-k name" chooses)

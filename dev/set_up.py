@@ -6,6 +6,7 @@ second run does nothing, and a change of the sources or of pyproject.toml does a
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,8 +34,10 @@ def main(what):
         wanted += extra(project, "all") + groups["dev"]
     check_rust()
     environment = Environment()
-    environment.install("requirements-" + what, wanted)
-    environment.install("model", groups["model"], "--no-deps")
+    steps = [("requirements-" + what, wanted, []), ("model", groups["model"], ["--no-deps"])]
+    environment.announce(steps)
+    for name, requirements, options in steps:
+        environment.install(name, requirements, *options)
     environment.install_wheel()
 
 
@@ -67,8 +70,9 @@ def extra(project, name):
     """The requirements of one extra, with the project's own extras in it written out."""
     requirements = []
     for requirement in project["project"]["optional-dependencies"][name]:
-        if requirement.startswith("rellm["):
-            for inner in requirement[len("rellm[") : -1].split(","):
+        own, bracket, extras = requirement.partition("[")
+        if bracket and own == project["project"]["name"]:
+            for inner in extras[:-1].split(","):
                 requirements += extra(project, inner)
         else:
             requirements.append(requirement)
@@ -80,6 +84,7 @@ class Environment:
 
     def __init__(self):
         self.uv = None
+        self.torch_index = None
         if not answers([PYTHON, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]):
             self.create()
 
@@ -107,18 +112,72 @@ class Environment:
                 say("uv cannot be had; going on with pip")
         return self.uv
 
-    def install(self, name, requirements, *options):
-        stamp, made_from = VENV / f".{name}", "\n".join([*requirements, *options, sys.version])
-        if stamp.exists() and stamp.read_text(encoding="utf-8") == made_from:
+    def announce(self, steps):
+        """Says how much will be fetched, before any of it is."""
+        steps = [step for step in steps if not self.is_done(*step)]
+        if not steps:
             return
+        import downloads
+
+        uv = self.find_uv()
+        names = [name for name, _, _ in steps]
+        torch = [requirement for _, wanted, _ in steps for requirement in wanted if is_torch(requirement)]
+        if torch:
+            say("looking for how much there is to fetch")
+            self.torch_index = downloads.torch_index()
+        sizes = {}
+        for name, requirements, _ in steps:
+            if self.torch_index and name != "model":
+                cpu = downloads.to_fetch(uv, PYTHON, torch, self.torch_index) if uv else None
+                if cpu is None:
+                    self.torch_index = None
+                else:
+                    rest = [requirement for requirement in requirements if requirement not in torch]
+                    found = downloads.to_fetch(uv, PYTHON, rest) if uv else None
+                    # What else asks for torch is content with the one that is there by then.
+                    sizes |= {k: v for k, v in (found or {}).items() if not FOR_A_GPU.match(k)} | cpu
+                    continue
+            found = downloads.to_fetch(uv, PYTHON, requirements) if uv else None
+            if found is None:
+                say("how much this fetches cannot be told without uv; torch for a GPU takes some gigabytes")
+                return
+            # Without its dependencies, the model is one file.
+            sizes |= {k: v for k, v in found.items() if name != "model" or k in requirements[0]}
+        say(
+            "to fetch for",
+            " and ".join(names) + ":",
+            downloads.in_words(sizes) + "; what uv has kept is not fetched again",
+        )
+        if torch and self.torch_index:
+            say("torch comes from", self.torch_index, "(there is no GPU in this machine)")
+
+    def is_done(self, name, requirements, options):
+        stamp, made_from = VENV / f".{name}", "\n".join([*requirements, *options, sys.version])
+        return stamp.exists() and stamp.read_text(encoding="utf-8") == made_from
+
+    def install(self, name, requirements, *options):
+        if self.is_done(name, requirements, options):
+            return
+        stamp, made_from = VENV / f".{name}", "\n".join([*requirements, *options, sys.version])
+        torch = [requirement for requirement in requirements if is_torch(requirement)]
+        if torch and self.torch_index:
+            say("installing torch")
+            if not self.try_pip_install(["--index-url", self.torch_index, *torch]):
+                say("that index has no torch for this machine; going on with the usual one")
         say("installing", name, f"({len(requirements)} requirements)")
         self.pip_install([*options, *requirements])
         stamp.write_text(made_from, encoding="utf-8")
 
-    def pip_install(self, arguments):
+    def pip_command(self, arguments):
         uv = self.find_uv()
-        command = [*uv, "pip", "install", "--python", PYTHON] if uv else [PYTHON, "-m", "pip", "install"]
-        run([*command, *arguments], "the packages could not be installed", "is the package registry reachable?")
+        return [*([*uv, "pip", "install", "--python", PYTHON] if uv else [PYTHON, "-m", "pip", "install"]), *arguments]
+
+    def pip_install(self, arguments):
+        run(self.pip_command(arguments), "the packages could not be installed", "is the package registry reachable?")
+
+    def try_pip_install(self, arguments):
+        command = list(map(str, self.pip_command(arguments)))
+        return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
     def install_wheel(self):
         """Builds the wheel and installs it: what is tested is what is shipped."""
@@ -138,8 +197,24 @@ class Environment:
         shutil.rmtree(wheels, ignore_errors=True)
         maturin = [PYTHON, "-m", "maturin", "build", "--release", "--quiet", "--interpreter", PYTHON, "--out", wheels]
         run(maturin, "the Rust part did not build")
+        # Whatever has our module under another name (the ancestor, or this library as it was called before) goes first:
+        # an installer would take our files away with it later.
+        remove = [*self.find_uv(), "pip", "uninstall", "--python", PYTHON] if self.find_uv() else [
+            PYTHON, "-m", "pip", "uninstall", "--yes"
+        ]  # fmt: skip
+        subprocess.run(
+            [*map(str, remove), "rellm"], capture_output=True, cwd=ROOT, stdin=subprocess.DEVNULL, check=False
+        )
         self.pip_install(["--no-deps", "--force-reinstall", *wheels.glob("*.whl")])
         stamp.write_text(made_from, encoding="utf-8")
+
+
+# What torch brings along on Linux where it is built for a GPU.
+FOR_A_GPU = re.compile(r"nvidia-|cuda-|triton$|torch$")
+
+
+def is_torch(requirement):
+    return re.match(r"torch\b(?!-)", requirement) is not None
 
 
 VENV_REMEDY = "on Debian: apt-get install python3-venv; or install uv: https://docs.astral.sh/uv"

@@ -42,7 +42,8 @@ def create(checkout: Path, engines: list[str], rellm_python: Path | None, *, wit
             extra = [*FIGURES, *(["torch"] if with_torch else [])]
             pythons[engine] = _environment("rellm" + ("-torch" if with_torch else ""), requirements(engine) + extra)
             print("building rellm", file=sys.stderr)
-            _install(pythons[engine], ["--reinstall-package", "rellm", "--refresh-package", "rellm", str(checkout)])
+            own = ["--reinstall-package", "rellm-masks", "--refresh-package", "rellm-masks"]
+            _install(pythons[engine], [*own, str(checkout)])
     return pythons
 
 
@@ -66,7 +67,7 @@ def _install(python: Path, packages: list[str]) -> None:
         _run([_UV, "--quiet", "pip", "install", "--python", str(python), *packages])
         return
     options = {"--reinstall-package": "--force-reinstall", "--refresh-package": "--no-deps"}
-    wanted = [options.get(p, p) for p in packages if p != "rellm"]
+    wanted = [options.get(p, p) for p in packages if p != "rellm-masks"]
     _run([str(python), "-m", "pip", "install", "--quiet", *wanted])
 
 

@@ -1,10 +1,11 @@
 """Make language models write only what matches."""
 
+import os as _os
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 from rellm._constraints import Choice, Constraint, ConstraintLike, Literal, Regex, Report, ReportEntry
-from rellm._core import Rejection
+from rellm._core import Rejection, __version__
 from rellm._engines.compile import CompiledConstraint, compile, fill_masks, validate
 from rellm._engines.matcher import Matcher
 from rellm._errors import (
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from rellm._generate.stream import TextStream
     from rellm._rellm_0 import LogitsMask, ReTokenFilter, complete_re
     from rellm._trace.trace import Trace
-
-__version__ = "1.0.0"
 
 __all__ = [
     "AnyOf",
@@ -103,6 +102,14 @@ __all__ = [
     "fill_masks",
     "validate",
 ]
+
+if _os.path.isdir(_os.path.join(_os.path.dirname(_os.path.dirname(__file__)), "rellm-0.0.5.dist-info")):
+    from rellm._warn import warn as _warn
+
+    _warn(
+        "ReLLM 0.0.5 is installed beside this library and has the same module: pip uninstall rellm, then install this "
+        "library again with --force-reinstall --no-deps"
+    )
 
 # What needs torch is imported when it is first asked for: by name, its module.
 _LAZY: dict[str, str] = {

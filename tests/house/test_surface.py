@@ -7,6 +7,7 @@ import inspect
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,9 @@ def test_the_versions_of_all_parts_agree() -> None:
 
     from rellm import _core
 
-    assert rellm.__version__ == _core.__version__ == version("rellm")
+    cargo = tomllib.loads((Path(__file__).resolve().parents[2] / "Cargo.toml").read_text())
+    assert rellm.__version__ == cargo["workspace"]["package"]["version"]
+    assert rellm.__version__ == _core.__version__ == version("rellm-masks")
 
 
 def in_a_new_process(code: str) -> str:

@@ -152,7 +152,9 @@ def _parquet() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise RellmError("Parquet files are read with pyarrow, which is not installed: install rellm[batch]") from error
+        raise RellmError(
+            "Parquet files are read with pyarrow, which is not installed: install this package with its extra [batch]"
+        ) from error
     return pyarrow.parquet
 
 

@@ -245,7 +245,9 @@ def _adapter(python_type: Any) -> TypeAdapter[Any]:
     try:
         from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
     except ImportError:
-        raise ImportError("Python types need pydantic: install rellm[types], or pass a JSON Schema") from None
+        raise ImportError(
+            "Python types need pydantic: install this package with its extra [types], or pass a JSON Schema"
+        ) from None
     try:
         return TypeAdapter(python_type)
     except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:

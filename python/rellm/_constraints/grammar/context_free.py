@@ -34,7 +34,7 @@ class Grammar(Constraint):
         source: the grammar's text, or a `pathlib.Path` to its file.
         start: the rule to start with; by default "start" for Lark, "root" for GBNF.
         format: "lark": Lark's own files as far as they are context-free, and llguidance's additions (`&` and `~`,
-            `{m,n}`, `<|special tokens|>`, `%json {…}`); needs the extra `rellm[grammar]`. "gbnf": llama.cpp's GBNF, and
+            `{m,n}`, `<|special tokens|>`, `%json {…}`); needs the extra `[grammar]`. "gbnf": llama.cpp's GBNF, and
             xgrammar's EBNF.
         lexer: "none", or "maximal" to restrict terminals to what a lexer would read: the longest match, and strings of
             the grammar (`if`) before the named terminals that contain them (NAME).

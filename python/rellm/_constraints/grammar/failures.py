@@ -37,7 +37,7 @@ def require_lark(what: str) -> ModuleType:
         import lark
     except ImportError:
         raise ImportError(
-            f"{what} needs the package lark: install it with the extra rellm[grammar], or with `pip install lark`"
+            f"{what} needs the package lark: install this package with its extra [grammar], or with `pip install lark`"
         ) from None
     return lark
 
