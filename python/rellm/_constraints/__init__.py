@@ -1,7 +1,7 @@
-"""What may be written: values that say it, and do nothing else.
+"""Constraints: immutable values that describe sets of texts.
 
-They are compared, hashed and pickled by what was given, never by a compiled pattern object, so that they can be keys of
-caches and cross processes. Compiling them for a vocabulary is `rellm._engines.compile`'s.
+They are compared, hashed and pickled by their arguments, never by a compiled pattern object, so that they can be cache
+keys and cross processes. `rellm._engines.compile` compiles them for a vocabulary.
 """
 
 from rellm._constraints.base import Constraint

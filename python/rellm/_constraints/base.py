@@ -1,4 +1,4 @@
-"""`Constraint`, the base of all constraints, and what every constraint is held to."""
+"""`Constraint`, the base class of all constraints, and their form as JSON."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from rellm._constraints.combine import AnyOf, Maybe, Named, Repeat, Sequence, Within
     from rellm._constraints.expression import ExpressionContext, Fragment
 
-FORMAT_VERSION: Final = 1  # of to_json
+FORMAT_VERSION: Final = 1  # the version of `to_json`
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPED_PAIR = re.compile(r"(?<!\\)(?:\\\\)*(\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2}))")
 _SURROGATE_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u|U0000)([dD][89a-fA-F][0-9a-fA-F]{2}))")
 
 _KINDS: dict[str, type[Constraint]] = {}
-# Kinds of rellm whose modules are imported when they are first used. A text chooses among these, and names no module.
+# Kinds whose modules are imported on first use. A JSON text can only choose among these, and names no module.
 _LAZY_KINDS: Final = {
     **dict.fromkeys(("sequence", "any_of", "repeat", "maybe", "named", "within"), "rellm._constraints.combine"),
     "grammar": "rellm._constraints.grammar.context_free",
@@ -35,15 +35,15 @@ _LAZY_KINDS: Final = {
 
 
 class Constraint:
-    """What may be written: a value that says it, and does nothing else.
+    """The set of texts that a model may write, as an immutable value.
 
     Constraints are frozen, hashable, comparable and picklable. `rellm.compile` makes masks of them for a vocabulary.
-    They combine: `a + b` is one after the other, `a | b` one of the two, and a `str` in a combination is exactly that
-    text. Each part of a combination is a language of its own: groups are numbered inside it, flags stay inside, anchors
-    and lookarounds see this part only.
+    They combine: `a + b` is a sequence, `a | b` an alternative, and a `str` in a combination is exactly that text. Each
+    part of a combination is a language of its own: groups are numbered inside it, flags stay inside, anchors and
+    lookarounds see this part only.
 
-    A class of one's own is a frozen dataclass with a `kind` of its own (the name that `to_json` writes), and has
-    `to_expression`; where its value is not its text, `parse`; where it has fields, `_to_data` and `_from_data`.
+    To define your own constraint, write a frozen dataclass with a unique `kind` (the name that `to_json` writes) and
+    `to_expression`; also `parse` if its value is not its text, and `_to_data` and `_from_data` if it has fields.
 
     Attributes:
         kind: the name of the class in JSON.
@@ -59,27 +59,27 @@ class Constraint:
         if kind is None:
             return
         known = _KINDS.get(kind)
-        # A dataclass with slots is made twice.
+        # Python creates the class of a dataclass with slots twice.
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"kind = {kind!r} is {known.__module__}.{known.__qualname__}: give {cls.__name__} another")
         _KINDS[kind] = cls
 
     def to_expression(self, context: ExpressionContext) -> Fragment:
-        """The constraint as an expression tree, as the core reads it.
+        """The constraint as an expression tree for the core.
 
         Args:
-            context: what collects the strings, dialects, rules and marks of the whole tree.
+            context: collects the strings, dialects, rules and marks of the whole tree.
 
         Returns:
             A flat list of numbers in prefix notation; `rellm._constraints.expression` has the functions that make it.
 
         Raises:
-            UnsupportedError: the core cannot hold it.
+            UnsupportedError: the core cannot represent it.
         """
         raise NotImplementedError(f"{type(self).__name__} has no to_expression")
 
     def parse(self, pieces: Any) -> Any:
-        """The value of what was written: what `Completion.value` returns. By default the text.
+        """The value of a text, which `Completion.value` returns; by default the text itself.
 
         Args:
             pieces: a `str`, a list of `str` and special tokens, or the `Pieces` of a completion, which also know which
@@ -91,14 +91,14 @@ class Constraint:
         return Pieces.of(pieces).text
 
     def report(self) -> Report:
-        """What of the constraint is enforced and what is not, and what looks like a slip in a pattern."""
+        """The rules that are enforced, approximated or not enforced, and likely mistakes in patterns."""
         return Report()
 
     def to_json(self) -> str:
         """The constraint as JSON text, from which `from_json` makes an equal one.
 
         Raises:
-            UnsupportedError: the constraint holds something that JSON cannot, a Python type, say.
+            UnsupportedError: the constraint contains something that JSON cannot represent, such as a Python type.
         """
         import json
 
@@ -106,15 +106,15 @@ class Constraint:
 
     @classmethod
     def from_json(cls, text: str | bytes | Mapping[str, Any]) -> Self:
-        """The constraint that `to_json` has written. Nothing is imported or executed because the text says so.
+        """Reads a constraint from the JSON of `to_json`. The text cannot import or execute anything.
 
         Args:
-            text: JSON text, or what `json.loads` made of it.
+            text: JSON text, or the result of `json.loads`.
 
         Raises:
             UnsupportedError: the text is of a version or of a kind that this rellm does not know.
-            PatternError: the text is no constraint, or one that its class refuses.
-            TypeError: the text is of a constraint of another class.
+            PatternError: the text is not a constraint, or its class refuses it.
+            TypeError: the text is a constraint of another class.
         """
         data = _loaded(text)
         version = data.get("rellm")
@@ -145,11 +145,11 @@ class Constraint:
 
     @classmethod
     def _from_data(cls, data: dict[str, Any]) -> Constraint:
-        """The constraint of these fields. `PatternError`, `TypeError`, `KeyError` or `ValueError`: they are wrong."""
+        """The constraint with these fields. Wrong fields raise PatternError, TypeError, KeyError or ValueError."""
         raise UnsupportedError(f"{cls.__name__} cannot be read from JSON: it has no _from_data")
 
     def __add__(self, other: Constraint | str) -> Sequence:
-        """This, then the other."""
+        """The sequence of this and the other."""
         from rellm._constraints.combine import joined
 
         return joined(self, other) if isinstance(other, (Constraint, str)) else NotImplemented
@@ -160,7 +160,7 @@ class Constraint:
         return joined(other, self) if isinstance(other, str) else NotImplemented
 
     def __or__(self, other: Constraint | str) -> AnyOf:
-        """This, or the other."""
+        """The alternative of this and the other."""
         from rellm._constraints.combine import alternatives
 
         return alternatives(self, other) if isinstance(other, (Constraint, str)) else NotImplemented
@@ -171,34 +171,34 @@ class Constraint:
         return alternatives(other, self) if isinstance(other, str) else NotImplemented
 
     def optional(self) -> Maybe:
-        """This, or nothing: the value is then None."""
+        """This or the empty text, whose value is None."""
         from rellm._constraints.combine import Maybe
 
         return Maybe(self)
 
     def repeat(self, min: int = 0, max: int | None = None, separator: Constraint | str | None = None) -> Repeat:
-        """This several times; the value is the list of their values.
+        """A repetition of this; the value is the list of the items' values.
 
         Args:
-            min: at least so many times.
-            max: at most so many times; None: no bound.
-            separator: what stands between two of them; a `str` is exactly that text.
+            min: the least number of items.
+            max: the greatest number of items; None: unbounded.
+            separator: the constraint between two items; a `str` is exactly that text.
         """
         from rellm._constraints.combine import Repeat
 
         return Repeat(self, min, max, separator)
 
     def named(self, name: str) -> Named:
-        """This as a part with a name: in the value of a sequence, a dict, its value stands under the name."""
+        """This as a named part: the value of a sequence is a dict that has the part's value under its name."""
         from rellm._constraints.combine import Named
 
         return Named(self, name)
 
     def within(self, max_tokens: int) -> Within:
-        """This as a part that ends within a budget of tokens of its own, whatever the model prefers.
+        """This as a part with its own token budget: the mask makes it end in time.
 
         Args:
-            max_tokens: at most so many tokens; a token that holds bytes of several parts counts for each.
+            max_tokens: the most tokens of the part; a token with bytes of several parts counts for each.
         """
         from rellm._constraints.combine import Within
 
@@ -211,12 +211,12 @@ class TextConstraint(Constraint):
     __slots__ = ()
 
     def parse(self, pieces: Any) -> str:
-        """The text that was written."""
+        """The written text."""
         return Pieces.of(pieces).text
 
 
 def constraint_from_data(data: Any) -> Constraint:
-    """The constraint that `Constraint.to_data` made this of."""
+    """The constraint from the data of `Constraint.to_data`."""
     if not isinstance(data, dict):
         raise PatternError(f"a constraint is a JSON object with a kind, not {kind_of(data)}")
     kind = data.get("kind")
@@ -261,7 +261,7 @@ def text_to_data(text: str) -> Any:
 
 
 def text_from_data(data: Any) -> str:
-    """The string that `text_to_data` made this of."""
+    """The string from the data of `text_to_data`."""
     if isinstance(data, dict) and set(data) == {"code_points"} and isinstance(data["code_points"], list):
         return "".join(map(chr, data["code_points"]))
     if not isinstance(data, str):
@@ -270,7 +270,7 @@ def text_from_data(data: Any) -> str:
 
 
 def sorted_texts(what: str, texts: Any) -> tuple[str, ...]:
-    """Sorted and each once, so that equal sets are equal values."""
+    """The texts sorted and without duplicates, so that equal sets are equal values."""
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"{what} takes a list of strings, not {kind_of(texts)}: put it into [ ]")
     try:
@@ -296,7 +296,7 @@ def lone_surrogate(text: str, *, escapes: bool) -> str | None:
 
 
 def escaped_pair(text: str) -> str | None:
-    """The first character that a pattern has as two escapes, as JSON writes it, in words."""
+    """The first character that a pattern has as two surrogate escapes, as JSON writes it, in words."""
     found = _ESCAPED_PAIR.search(text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Strings of which one is written, and a string that is written."""
+"""`Choice`, one of several strings, and `Literal`, exactly one string."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Choice(TextConstraint):
     """Exactly one of these strings; their order does not matter.
 
     Args:
-        texts: the strings. With `["a", "ab"]`, the text `a` matches and may still go on. They are written as they
-            are: on a SentencePiece model, which begins a word with a token that has the space in it, use
-            `Literal(" ").optional() + Choice([…])` to leave the model that token.
+        texts: the strings. With `["a", "ab"]`, the text `a` matches and may still go on. No space is added: for a
+            SentencePiece model, whose tokens begin words with a space, use `Literal(" ").optional() + Choice([…])` so
+            that the model can use these tokens.
 
     Raises:
-        UnsatisfiableError: there are none.
+        UnsatisfiableError: `texts` is empty.
         PatternError: one of them holds a lone surrogate, which no text can.
         TypeError: something is not a string, or `texts` is a single string.
     """

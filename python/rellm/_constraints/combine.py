@@ -1,7 +1,7 @@
-"""Constraints made of constraints: one after the other, one of several, again and again, or not at all.
+"""Combinations of constraints: sequences, alternatives, repetitions, optional, named and budgeted parts.
 
-Each part is a language of its own. A value is what was written: where it depends on which part wrote which bytes, the
-parts are marked in the expression tree, and `parse` reads the marks.
+Each part is a language of its own. If the value depends on the bytes of each part, the parts are marked in the
+expression tree, and `parse` reads the marks.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from rellm._constraints.pieces import Pieces
 from rellm._constraints.report import Report, ReportEntry
 from rellm._errors import IncompleteError, LimitExceededError, PatternError, UnsatisfiableError
 
-# Constraints are walked by recursion: this deep, Python's own limit is not in sight.
+# Functions recurse over constraints: at this depth they stay far below Python's recursion limit.
 MAX_DEPTH: Final = 150
 MAX_COUNT: Final = 2**31 - 2
 
 
 class _Combined(Constraint):
-    """A constraint of parts. How deep it is nested is known, so that no walk over it overflows."""
+    """Base class of constraints with parts. It bounds the depth of nesting, so that no recursion overflows."""
 
     __slots__ = ()
 
@@ -69,13 +69,13 @@ class _OfOneItem(_Combined):
 
 
 class _Annotated(_OfOneItem):
-    """A constraint with something said about it, that changes neither its texts nor its values."""
+    """A constraint with an annotation that changes neither its texts nor its values."""
 
     __slots__ = ()
 
     @property
     def library_pattern(self) -> Any:
-        """That of the constraint; None where it is no pattern."""
+        """The library pattern of the constraint; None if it is not a pattern."""
         return getattr(self.item, "library_pattern", None)
 
     def to_expression(self, context: ExpressionContext) -> Fragment:
@@ -87,10 +87,10 @@ class _Annotated(_OfOneItem):
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
 class Sequence(_Combined):
-    """Its parts, one after the other; also written `a + b`.
+    """Parts one after the other; also written `a + b`.
 
-    Its value is a dict of its named parts, or its text where no part has a name. Parts of parts count, as far as they
-    are sequences, optional parts and alternatives without a name; those that were not written are None.
+    Its value is a dict of its named parts, or its text if no part has a name. Named parts inside unnamed sequences,
+    optional parts and alternatives belong to the dict too; parts that were not written are None.
 
     Args:
         *parts: constraints, compiled patterns, and strings, which are exactly that text.
@@ -148,13 +148,13 @@ class Sequence(_Combined):
 class AnyOf(_Combined):
     """One of several constraints; also written `a | b`.
 
-    Its value is that of the one that was written; where several could have written the text, of the first of them.
+    Its value is that of the first option that matches the text.
 
     Args:
         *options: constraints, compiled patterns, and strings, which are exactly that text.
 
     Raises:
-        UnsatisfiableError: there are none.
+        UnsatisfiableError: there are no options.
         UnsupportedError: one is a pattern for the search engine.
         TypeError: one is something else.
     """
@@ -181,7 +181,7 @@ class AnyOf(_Combined):
 
     @property
     def library_pattern(self) -> Any:
-        """What `Completion.match` asks: the patterns among the options, the first that matches."""
+        """The pattern for `Completion.match`: the first of the patterns among the options that matches."""
         return _FirstMatch(tuple(filter(None, (getattr(option, "library_pattern", None) for option in self.options))))
 
     def _value(self, pieces: Pieces) -> Any:
@@ -207,13 +207,13 @@ class AnyOf(_Combined):
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
 class Repeat(_Combined):
-    """One constraint several times; also written `a.repeat(min, max, separator)`. Its value is the list of theirs.
+    """A constraint repeated; also written `a.repeat(min, max, separator)`. Its value is the list of the items' values.
 
     Args:
-        item: what is repeated; a `str` is exactly that text.
-        min: at least so many times.
-        max: at most so many times; None: no bound.
-        separator: what stands between two items.
+        item: the constraint to repeat; a `str` is exactly that text.
+        min: the least number of items.
+        max: the greatest number of items; None: unbounded.
+        separator: the constraint between two items.
 
     Raises:
         PatternError: `min` is more than `max`, or one of them is below zero or beyond 2,147,483,646.
@@ -291,10 +291,10 @@ class Repeat(_Combined):
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
 class Maybe(_OfOneItem):
-    """A constraint, or nothing; also written `a.optional()`. Its value is that of the constraint, or None.
+    """A constraint or the empty text; also written `a.optional()`. Its value is that of the constraint, or None.
 
     Args:
-        item: what may be written; a `str` is exactly that text.
+        item: the optional constraint; a `str` is exactly that text.
 
     Raises:
         UnsupportedError: it is a pattern for the search engine.
@@ -335,7 +335,7 @@ class Maybe(_OfOneItem):
 class Named(_Annotated):
     """A constraint with a name; also written `a.named("part")`.
 
-    Its value is that of the constraint; in the dict of the sequence around it, it stands under the name.
+    Its value is that of the constraint; the dict of the enclosing sequence has it under the name.
 
     Args:
         item: the constraint; a `str` is exactly that text.
@@ -378,14 +378,14 @@ class Named(_Annotated):
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
 class Within(_Annotated):
-    """A constraint that ends within a budget of tokens of its own; also written `a.within(max_tokens=n)`.
+    """A constraint with its own token budget; also written `a.within(max_tokens=n)`.
 
-    Near the end of the budget only tokens are allowed that bring the part to its end in time. A token counts for every
-    part whose bytes it holds, so a marker at the end counts too. Its value is that of the constraint.
+    Near the end of the budget the mask allows only tokens after which the part can end in time. A token counts for
+    every part that has bytes of it, so a marker at the end counts too. Its value is that of the constraint.
 
     Args:
         item: the constraint; a `str` is exactly that text.
-        max_tokens: at most so many tokens.
+        max_tokens: the most tokens of the part.
 
     Raises:
         PatternError: `max_tokens` is less than 1.
@@ -432,17 +432,17 @@ class _FirstMatch:
 
 
 def joined(first: Any, second: Any) -> Sequence:
-    """`first + second`: the parts of sequences are put into one."""
+    """`first + second`: sequences are flattened into one."""
     return Sequence(*_parts(first, Sequence), *_parts(second, Sequence))
 
 
 def alternatives(first: Any, second: Any) -> AnyOf:
-    """`first | second`: the options of alternatives are put into one."""
+    """`first | second`: alternatives are flattened into one."""
     return AnyOf(*_parts(first, AnyOf), *_parts(second, AnyOf))
 
 
 def has_budget(constraint: Constraint) -> bool:
-    """Whether a part of it has a budget of tokens of its own."""
+    """Whether a part of it has its own token budget."""
     if isinstance(constraint, Within):
         return True
     children = getattr(constraint, "children", ())
@@ -450,7 +450,7 @@ def has_budget(constraint: Constraint) -> bool:
 
 
 def with_parts(constraint: Constraint, changed: Callable[[Constraint], Constraint]) -> Constraint:
-    """The constraint with its parts, theirs, and so on as `changed` makes them."""
+    """The constraint with `changed` applied to all its parts, recursively."""
     match constraint:
         case Sequence():
             return Sequence(*(with_parts(part, changed) for part in constraint.parts))
@@ -469,7 +469,7 @@ def with_parts(constraint: Constraint, changed: Callable[[Constraint], Constrain
 
 
 def names_of(constraint: Constraint) -> tuple[str, ...]:
-    """The names that a sequence around this would have in its dict, each once."""
+    """The names that this contributes to the dict of an enclosing sequence, without duplicates."""
     if isinstance(constraint, Named):
         return (constraint.name,)
     if isinstance(constraint, (Sequence, AnyOf, Maybe, Within)):
@@ -478,7 +478,7 @@ def names_of(constraint: Constraint) -> tuple[str, ...]:
 
 
 def is_text(constraint: Constraint) -> bool:
-    """Whether the value is the text, whichever part has written it."""
+    """Whether the value is always the text."""
     if isinstance(constraint, Sequence):
         return not names_of(constraint)
     if isinstance(constraint, (AnyOf, Named, Within)):
@@ -487,7 +487,7 @@ def is_text(constraint: Constraint) -> bool:
 
 
 def _collect(constraint: Constraint, pieces: Pieces, values: dict[str, Any]) -> None:
-    """The values of the named parts of what was written, into the dict of the sequence around it."""
+    """Adds the values of the named parts to the dict of the enclosing sequence."""
     if isinstance(constraint, Named):
         values[constraint.name] = constraint.parse(pieces)
     elif isinstance(constraint, Within):
@@ -504,11 +504,11 @@ def _collect(constraint: Constraint, pieces: Pieces, values: dict[str, Any]) -> 
 
 
 def marked_pieces(constraint: Constraint, pieces: Pieces) -> Pieces:
-    """The pieces of a text that no matcher has written, with their parts marked.
+    """The pieces of a text that does not come from a matcher, with their parts marked.
 
     Raises:
-        TokenRejectedError: no text of the constraint begins so.
-        IncompleteError: it is only the beginning of one.
+        TokenRejectedError: no match begins with this text.
+        IncompleteError: the text is only a prefix of a match.
     """
     from rellm._engines.compile import over_single_bytes
 

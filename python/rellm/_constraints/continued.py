@@ -1,4 +1,4 @@
-"""A text that begins with the last characters of its prompt: the tokens that spelled them were taken back."""
+"""`Continued`, the constraint of a healed prompt: the text begins with the last characters of its prompt."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rellm._constraints.pieces import Pieces
 
 
 class Continued(Sequence):
-    """The end of a prompt once more, and then what a constraint says. The value is that of the constraint.
+    """The end of a prompt once more, and then the answer's constraint, whose value it has.
 
     Args:
-        head: the characters of the prompt that are written anew; may be empty.
-        answer: the constraint of what follows; None for any text.
-        may_have_space: whether one space may stand between the two.
+        head: the characters of the prompt that are written again; may be empty.
+        answer: the constraint of the text after them; None for any text.
+        may_have_space: whether one space may come between the two.
 
     Raises:
         UnsupportedError: the constraint is a pattern for the search engine.
@@ -49,14 +49,14 @@ class Continued(Sequence):
         return expression.sequence([*before, context.marked("answer", partial(answer.to_expression, context))])
 
     def hidden(self, data: bytes, *, is_whole: bool = True) -> int | None:
-        """How many bytes at the beginning of a text belong to the prompt, or to no one.
+        """The length of the hidden prefix of a text: the bytes of the prompt, and a space after them.
 
         Args:
-            data: the text, or its beginning.
-            is_whole: whether no more will come.
+            data: the text, or a prefix of it.
+            is_whole: whether the text is complete.
 
         Returns:
-            The number; None as long as it cannot be told.
+            The number of bytes; None while it is unknown.
         """
         size = len(self.head.encode())
         if not self.may_have_space:
@@ -66,11 +66,11 @@ class Continued(Sequence):
         return size if is_whole else None
 
     def answer_pieces(self, pieces: Any, *, is_whole: bool = True) -> Pieces:
-        """What was written of the answer.
+        """The pieces of the answer.
 
         Args:
-            pieces: what was written.
-            is_whole: whether it is a whole text; parts of an unfinished one are not marked.
+            pieces: the pieces of the whole text.
+            is_whole: whether the text is complete; parts of an unfinished one are not marked.
         """
         written = Pieces.of(pieces)
         found = written.labelled("answer") if is_whole else []

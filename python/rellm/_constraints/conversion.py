@@ -1,4 +1,4 @@
-"""What a user may give where a constraint, or a part of one, is asked for."""
+"""Converts the arguments that users may pass as a constraint, or as a part of one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rellm._constraints.choice import Literal
 from rellm._constraints.regex import Regex
 from rellm._errors import PatternError, UnsatisfiableError, UnsupportedError
 
-# What stands for a constraint: a pattern, or its text, is a `Regex`; a dict is a JSON Schema; a type means its values.
+# Arguments that mean a constraint: a pattern, or its text, is a `Regex`; a dict a JSON Schema; a type its values.
 ConstraintLike: TypeAlias = Constraint | str | re.Pattern[str] | regex.Pattern[str] | dict[str, Any] | type
 
 
 def as_constraint(value: Any) -> Constraint:
-    """What a user may give where a constraint is asked for: a pattern or its text stands for `Regex`.
+    """Converts an argument to a constraint: a pattern or its text to a `Regex`, a dict to a `JsonSchema`, a type.
 
     Raises:
         PatternError: the pattern is wrong, or a text is JSON, and so probably a schema.
@@ -64,15 +64,15 @@ def any_of(values: Any) -> Constraint:
 
 
 def as_part(value: Any, where: str) -> Constraint:
-    """What a user may give as a part of a combination: a `str` is exactly that text, a compiled pattern a `Regex`.
+    """Converts a part of a combination to a constraint: a `str` is exactly that text, a compiled pattern a `Regex`.
 
     Args:
-        value: what was given.
-        where: the part, as an error names it: "part 2 of Sequence".
+        value: the argument.
+        where: the name of the part for an error: "part 2 of Sequence".
 
     Raises:
-        UnsupportedError: it is a pattern for the search engine, which serves no parts.
-        TypeError: it is no constraint.
+        UnsupportedError: it is a pattern for the search engine, which cannot be a part.
+        TypeError: it is not a constraint.
     """
     if isinstance(value, str):
         return Literal(value)
@@ -95,7 +95,7 @@ def as_part(value: Any, where: str) -> Constraint:
 
 
 def _refuse_json(text: str) -> None:
-    """A schema as text would be read as a pattern that matches something else altogether."""
+    """Refuses a text that is a JSON Schema: as a pattern it would match entirely different texts."""
     if not text.strip().startswith(("{", "[")):
         return
     import json

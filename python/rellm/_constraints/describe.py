@@ -1,4 +1,4 @@
-"""What to tell a model in a prompt about the text that it must write."""
+"""Describes a constraint in English, as an instruction for a model."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _TYPES: Final = {
 
 
 def describe(constraint: Any) -> str:
-    """What to tell a model in a prompt about the text that it must write.
+    """Describes a constraint for a prompt, so that the model knows which texts match.
 
     Args:
-        constraint: a constraint, or what stands for one: a pattern, a schema, a type.
+        constraint: a constraint, or an argument that means one: a pattern, a schema, a type.
 
     Returns:
         A few lines of English: for a schema its fields with their titles, descriptions, types and examples.
 
     Raises:
-        TypeError: it is no constraint.
+        TypeError: it is not a constraint.
     """
     constraint = as_constraint(constraint)
     if isinstance(constraint, JsonSchema):
@@ -86,7 +86,7 @@ def _schema(constraint: JsonSchema) -> str:
 
 
 def _target(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
-    """The schema that a local reference leads to."""
+    """The target of a local reference."""
     for _ in range(_MAX_DEPTH):
         if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
             break

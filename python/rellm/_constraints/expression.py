@@ -1,10 +1,10 @@
-"""Expression trees: how a constraint is handed to the core.
+"""Expression trees: the form in which constraints are passed to the core.
 
 A constraint becomes a fragment, a flat list of numbers in prefix notation: the code of a node, its operands, its
 children. Strings and dialects are interned in an `ExpressionContext` and referred to by index. The core reads the whole
 list in one call (`crates/core/src/syntax/fragments.rs` has the same table of codes).
 
-The functions below build fragments and apply the simplifications that are plain to see; the core does the others.
+The functions below build fragments and apply obvious simplifications; the core does the others.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ SEARCHED: Final = 19
 AUTOMATON: Final = 20
 
 MAX_CODE_POINT: Final = 0x10FFFF
-# A reference is two numbers, and a rule costs the core as much as a few more.
+# A shorter fragment is copied: a reference takes two numbers, and a rule costs the core as much as a few more.
 _SHORTEST_SHARED: Final = 8
 
 
 class ExpressionContext:
-    """Collects what one tree of constraints hands to the core: its strings, dialects, rules and marks.
+    """Collects the strings, dialects, rules and marks of one tree of constraints for the core.
 
     Args:
-        vocabulary: the vocabulary that the constraint is compiled for, whose special tokens have names. Without one,
-            each special token that is named gets an id of its own, from 0 on; `special_names` has them.
+        vocabulary: the vocabulary that the constraint is compiled for, with the names of its special tokens. Without
+            one, each named special token gets an id, from 0 on; `special_names` has the names.
     """
 
     def __init__(self, vocabulary: Vocabulary | None = None) -> None:
@@ -66,7 +66,7 @@ class ExpressionContext:
         self._pending: list[tuple[int, Callable[[], Fragment]]] = []
 
     def take_over(self, other: ExpressionContext) -> bool:
-        """Begins with all that another context has collected; False, and nothing done, where this one is not empty."""
+        """Copies the content of another context; returns False, without any change, if this one is not empty."""
         if self.strings or self.dialects or self.marks or self._bodies:
             return False
         self.strings, self.dialects = list(other.strings), list(other.dialects)
@@ -76,7 +76,7 @@ class ExpressionContext:
         return True
 
     def string(self, text: str) -> int:
-        """The number of a string; equal strings have one."""
+        """The number of a string; equal strings share one."""
         number = self._string_numbers.get(text)
         if number is None:
             number = self._string_numbers[text] = len(self.strings)
@@ -90,12 +90,12 @@ class ExpressionContext:
         return self.dialects.index(name)
 
     def mark(self, path: tuple[Hashable, ...]) -> int:
-        """A new mark, which stands for this path to a part."""
+        """A new mark for this path to a part."""
         self.marks.append(path)
         return len(self.marks) - 1
 
     def marked(self, label: Hashable, build: Callable[[], Fragment]) -> Fragment:
-        """The part that `build` makes, whose borders are kept under the path of the part around it and this label."""
+        """The part that `build` makes; the matcher keeps its borders under the enclosing path and this label."""
         if not self._marks_are_wanted:
             return build()
         outer = self.path
@@ -108,7 +108,7 @@ class ExpressionContext:
         return child if child[0] == NOTHING else [MARK, number, *child]
 
     def unmarked(self, build: Callable[[], Fragment]) -> Fragment:
-        """The part that `build` makes, no border of which is asked for: its value is its text."""
+        """The part that `build` makes, without marks of its borders: its value is its text."""
         outer = self._marks_are_wanted
         self._marks_are_wanted = False
         try:
@@ -127,7 +127,7 @@ class ExpressionContext:
         return [SPECIAL, 1, self.vocabulary.special_token_id(name)]
 
     def marker(self, text: str) -> Fragment:
-        """A string, also as the one special token of exactly this content, where the vocabulary has it."""
+        """A string, or the special token of exactly this content, if the vocabulary has one."""
         spelled = literal(self, text)
         if self.vocabulary is None or text not in self.vocabulary.special_tokens:
             return spelled
@@ -148,16 +148,16 @@ class ExpressionContext:
 
     @property
     def rule_count(self) -> int:
-        """How many rules there are so far."""
+        """The number of rules so far."""
         return len(self._bodies)
 
     def forget_rules(self, numbers: Iterable[int]) -> None:
-        """Leaves out the bodies of rules that nothing refers to."""
+        """Drops the bodies of rules that are not referred to."""
         for number in numbers:
             self._bodies[number] = [EMPTY]
 
     def shared(self, fragment: Fragment) -> Fragment:
-        """A reference to one copy of a fragment that refers to no rule: however often it stands, it is read once."""
+        """A reference to a single copy of a fragment without rule references: the core reads it once for all uses."""
         if len(fragment) < _SHORTEST_SHARED:
             return fragment
         return self.rule(tuple(fragment), lambda: fragment)
@@ -227,7 +227,7 @@ def sequence(parts: Iterable[Fragment]) -> Fragment:
 
 
 def union(parts: Iterable[Fragment]) -> Fragment:
-    """Any of these; equal ones stand once, in the order of their first."""
+    """Any of these, without duplicates, in the order of first occurrence."""
     found: dict[tuple[int, ...], Fragment] = {}
     for part in parts:
         if part[0] != NOTHING:
@@ -251,7 +251,7 @@ def optional(part: Fragment) -> Fragment:
 
 
 def repeat(part: Fragment, minimum: int, maximum: int | None) -> Fragment:
-    """The part so many times in a row; without a maximum, any number of times from the minimum on."""
+    """The part repeated `minimum` to `maximum` times; without a maximum, at least `minimum` times."""
     if maximum == 0 or part[0] == EMPTY:
         return [EMPTY]
     if part[0] == NOTHING:
@@ -295,12 +295,12 @@ def pattern(
 
 
 def part(child: Fragment) -> Fragment:
-    """The child as a language of its own: its anchors and lookarounds see nothing that surrounds it."""
+    """The child as a language of its own: its anchors and lookarounds do not see the surrounding text."""
     return [PART, *child]
 
 
 def marked(child: Fragment, mark: int) -> Fragment:
-    """The child, whose first and last byte the matcher can tell."""
+    """The child with a mark: the matcher keeps its start and end."""
     return [MARK, mark, *child]
 
 
@@ -310,7 +310,7 @@ def special(token_ids: Sequence[int]) -> Fragment:
 
 
 def look(child: Fragment, *, behind: bool = False, negated: bool = False) -> Fragment:
-    """A lookaround, which sees what surrounds it in the enclosing part."""
+    """A lookaround, which sees the text around it in the enclosing part."""
     return [LOOK, int(behind), int(negated), *child]
 
 
@@ -320,7 +320,7 @@ def spelled(child: Fragment, spelling: int = 0) -> Fragment:
 
 
 def searched(child: Fragment) -> Fragment:
-    """Any text in which the pattern is found."""
+    """Any text that contains a match of the pattern."""
     return [SEARCHED, *child]
 
 
@@ -359,17 +359,17 @@ def members(
     """The rest of a collection of members, each declared key at most once.
 
     Args:
-        first: what is written before the first member.
-        between: what is written between two members.
+        first: the text before the first member.
+        between: the text between two members.
         close: the end, also of an empty collection.
-        keys: by declared key its string (a number of the context) with all that ends it, whether it must be there, and
-            what follows it.
-        classes: by class of other members the language of their keys, which holds no declared one, and what
-            follows.
-        guards: if all of the first numbers were seen, one of the second was; numbers of keys, then of classes.
-        minimum: at least so many members.
-        maximum: at most so many; -1: without bound.
-        is_ordered: declared keys in their order, other members behind them.
+        keys: for each declared key its string (a number of the context) with its ending, whether it is required, and
+            its value.
+            classes: for each class of other members the language of their keys, without the declared ones, and their
+            value.
+            guards: if all of the first numbers were seen, one of the second was; numbers of keys, then of classes.
+            minimum: the least number of members.
+            maximum: the greatest number; -1: unbounded.
+            is_ordered: declared keys in their order, other members after them.
     """
     ops = [MEMBERS, minimum, maximum, int(is_ordered), len(keys), len(classes), len(guards), *first, *between, *close]
     for string, is_required, follows in keys:
@@ -395,14 +395,14 @@ def items(
     """The rest of an array whose items are counted.
 
     Args:
-        first: what is written before the first item.
-        between: what is written between two items.
+        first: the text before the first item.
+        between: the text between two items.
         close: the end, also of an empty array.
-        minimum: at least so many items.
-        maximum: at most so many; -1: without bound.
-        counters: by counter its least and its greatest value at the end; -1: without bound.
-        groups: by index, the ways to write the item: the counters that it adds one to, and its text. The last group is
-            that of all further items.
+        minimum: the least number of items.
+        maximum: the greatest number; -1: unbounded.
+        counters: for each counter its least and its greatest value at the end; -1: unbounded.
+        groups: for each index, the ways to write the item: the counters that it increments, and its text. The last
+        group serves all further items.
     """
     ops = [ITEMS, minimum, maximum, len(groups) - 1, len(counters)]
     ops += [bound for pair in counters for bound in pair]

@@ -1,4 +1,4 @@
-"""Text without a form of its own, up to a marker."""
+"""`FreeText`: any text up to a marker."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Marker: TypeAlias = str | SpecialToken
 class FreeText(Constraint):
     """Any text without the marker, then the marker.
 
-    The text ends where the marker stands first. A marker that is given as text is met as its spelled characters and as
-    the one special token of exactly this content, where the vocabulary has it. The value is the text without the
+    The text ends at the first occurrence of the marker. A marker that is passed as text is recognised as its characters
+    and as the special token of exactly this content, if the vocabulary has one. The value is the text without the
     marker.
 
     Args:
-        until: the marker: text, a `SpecialToken`, or a list of them, of which the first that is met ends the text.
-            None: there is none, and the text ends where the constraint ends.
+        until: the marker: text, a `SpecialToken`, or a list of them; the first one in the text ends it. None: no
+            marker; the text ends where the constraint ends.
         or_end: whether the text may also end without a marker.
         exclude: texts that do not appear in the text.
 
@@ -71,7 +71,7 @@ class FreeText(Constraint):
         )
 
     def endings(self, context: ExpressionContext) -> list[tuple[Fragment, Fragment]]:
-        """Each marker, and the texts that may stand before it."""
+        """Each marker, with the texts that may precede it."""
         texts = self._texts()
         found = []
         for marker in self.until:
@@ -79,8 +79,8 @@ class FreeText(Constraint):
                 found.append((text_without(context, [*texts, *self.exclude]), marker.to_expression(context)))
                 continue
             if any(other in marker[:-1] for other in texts):
-                continue  # another marker is met before this one ends
-            # A marker must not be met earlier, where the end of the text and the beginning of this one make one.
+                continue  # another marker occurs before this one ends
+            # The end of the text and the beginning of this marker must not form another marker that ends earlier.
             begun = sorted({text[:n] for text in texts for n in range(1, len(text)) if _ends_early(text[n:], marker)})
             before = text_without(context, [*texts, *self.exclude], begun)
             found.append((before, expression.literal(context, marker)))
@@ -92,7 +92,7 @@ class FreeText(Constraint):
         """The text before the marker."""
         written = Pieces.of(pieces)
         text = written.text if not written.specials else written.data[: written.specials[0][0]].decode(errors="ignore")
-        # Of the markers that are met, the one that ends first.
+        # Of the markers in the text, the one that ends first.
         met = [(text.find(marker) + len(marker), text.find(marker)) for marker in self._texts() if marker in text]
         return text[: min(met)[1]] if met else text
 
@@ -126,7 +126,7 @@ class FreeText(Constraint):
 
 
 def text_without(context: ExpressionContext, texts: list[str], ends: Iterable[str] = ()) -> Fragment:
-    """Any text that holds none of these, and ends with none of those."""
+    """Any text that contains none of `texts`, and ends with none of `ends`."""
     anything = expression.repeat(expression.any_char(), 0, None)
     refused = []
     if texts:
@@ -139,7 +139,7 @@ def text_without(context: ExpressionContext, texts: list[str], ends: Iterable[st
 
 
 def _ends_early(rest: str, marker: str) -> bool:
-    """Whether the rest of a begun marker stands at the beginning of this one, and ends before it does."""
+    """Whether the rest of a begun marker is a proper prefix of this one."""
     return len(rest) < len(marker) and marker.startswith(rest)
 
 

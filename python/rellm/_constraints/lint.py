@@ -1,6 +1,6 @@
-"""What looks like a slip in a pattern: it is valid, and enforced as it stands, but something else was probably meant.
+"""Warns of likely mistakes in a valid pattern, which is enforced as written.
 
-The pattern is cut into tokens as `re` and `regex` cut it; what it means is not decided here.
+The pattern is cut into tokens as `re` and `regex` cut it, but not parsed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TOKEN = re.compile(
 _CLASS_MEMBER = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[pPN]\{[^}]*\}|.)|.", re.DOTALL)
 _POSIX = re.compile(r"\[:\^?[a-z]+:\]")
 _SPACE_ESCAPES: Final = frozenset({r"\s", r"\n", r"\r", r"\t", r"\f", r"\v", r"\h", r"\x20", r"\x0a", r"\x09"})
-# Blocks of ASCII that are written as ranges on purpose: all that is printed, punctuation between letters and digits.
+# ASCII ranges that are written on purpose: all printable characters, and punctuation between letters and digits.
 _BLOCKS: Final = ("!/", ":@", "[`", "{~", " /", " ~", "!~")
 
 
@@ -110,7 +110,7 @@ def _tokens(pattern: str, dialect: str, verbose: bool) -> Iterator[_Token]:
 
 
 def _class_end(pattern: str, start: int, dialect: str) -> int:
-    """Where the class that begins here ends; with `regex`, classes stand inside classes."""
+    """The end of the class that begins at `start`; in `regex`, classes may be nested."""
     at, depth = start + 1, 1
     at += pattern.startswith("^", at)
     at += pattern.startswith("]", at)

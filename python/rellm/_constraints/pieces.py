@@ -1,4 +1,4 @@
-"""What was written for a constraint: its text, its special tokens, and which bytes each marked part wrote."""
+"""`Pieces`, the written text of a constraint: text, special tokens, and the bytes of each marked part."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Path = tuple[Hashable, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What was written for one constraint or one part of it; `Constraint.parse` makes a value of it.
+    """The written text of a constraint or of a part of it; `Constraint.parse` makes a value of it.
 
-    Iterating gives the pieces in their order: each run of text as a `str`, each special token as what the matcher
-    reported for it.
+    Iterating gives the pieces in their order: each run of text as a `str`, each special token as the matcher's entry
+    for it.
 
     Attributes:
         data: the text as UTF-8, without special tokens.
-        specials: the special tokens, each with the number of bytes of `data` that stand before it.
+        specials: the special tokens, each with the number of bytes of `data` before it.
         parts: the marked parts inside, in the order of the text: the last label of each one's path, and its pieces.
-        is_marked: whether a matcher has told the parts.
+        is_marked: whether the parts come from a matcher's marks.
     """
 
     data: bytes
@@ -30,7 +30,7 @@ class Pieces:
 
     @property
     def text(self) -> str:
-        """The text, without special tokens. A character that was cut at the end of an unfinished text is left out."""
+        """The text, without special tokens, and without an incomplete character at the end of an unfinished text."""
         return self.data.decode(errors="ignore")
 
     def __iter__(self) -> Iterator[Any]:
@@ -76,20 +76,20 @@ class Pieces:
         paths: Sequence[Path],
         specials: Sequence[tuple[int, Any]] = (),
     ) -> Pieces:
-        """Pieces with the parts that a matcher has marked.
+        """Pieces with their parts, from the marks of a matcher.
 
         Args:
             data: the text.
             marks: (number of the mark, start, end) as `Matcher.marks` gives them: outer parts before inner ones.
-            paths: by the number of a mark, its path: that of the part around it and one label more.
+            paths: by the number of a mark, its path: that of the enclosing part and one more label.
             specials: the special tokens of the text, each with the number of bytes before it.
         """
         root: list[tuple[Hashable, _Node]] = []
         open_nodes: list[_Node] = []
         for number, start, end in marks:
             path = paths[number]
-            # A part is inside the last one whose path is its own but for the last label: spans alone cannot tell
-            # where an empty part belongs.
+            # The parent of a part is the last one whose path is the part's own without the last label: spans alone do
+            # not determine the parent of an empty part.
             while open_nodes and not (open_nodes[-1].path == path[:-1] and open_nodes[-1].holds(start, end)):
                 open_nodes.pop()
             node = _Node(path, start, end)

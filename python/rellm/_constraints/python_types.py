@@ -1,7 +1,7 @@
-"""Python types as constraints: JSON for what holds other values, bare text for scalars; the value is of the type.
+"""Python types as constraints: bare text for scalars, JSON for all other types; the value has the type.
 
-pydantic's `TypeAdapter` says what a type looks like in JSON and reads the text back. Where its schema says less than it
-checks (validators, the range of dates), the schema is narrowed to what it accepts, or the report says that the rest is
+pydantic's `TypeAdapter` gives the JSON Schema of a type and parses the text. Where the schema is wider than its checks
+(validators, the range of dates), the schema is narrowed to the accepted values, or the report says that the rest is
 checked when the text is complete.
 """
 
@@ -31,7 +31,7 @@ from rellm._errors import UnsupportedError, ValueRejectedError
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-# CPython reads no longer whole numbers from text (4,300 digits), and pydantic none much longer.
+# CPython refuses to parse longer whole numbers (its limit is 4,300 digits), and so does pydantic.
 MAX_DIGITS: Final = 4_000
 _SCALARS: Final = (bool, int, float, Decimal, str, datetime.date, datetime.datetime, datetime.time, uuid.UUID)
 _SPELLING: Final = JsonSpelling("spaced", max_digits=MAX_DIGITS)
@@ -44,7 +44,7 @@ _KEYS: Final[dict[str, Any]] = {
 
 
 def is_type(value: Any) -> bool:
-    """Whether a value is a type, as annotations have them."""
+    """Whether a value is a type, or another form that annotations allow."""
     alias = getattr(typing, "TypeAliasType", types.GenericAlias)  # since Python 3.12
     return isinstance(value, (type, types.UnionType, types.GenericAlias, alias)) or typing.get_origin(value) is not None
 
@@ -60,7 +60,7 @@ def is_scalar(python_type: Any) -> bool:
 
 
 def constraint_of(python_type: Any) -> Constraint:
-    """What a type means as a whole constraint: bare text for a scalar, JSON for everything else."""
+    """The constraint of a type: bare text for a scalar, JSON for every other type."""
     return TypedText(python_type) if is_scalar(python_type) else TypedJson(python_type)
 
 
@@ -68,7 +68,7 @@ class TypedJson(JsonSchema):
     """The JSON texts of the values of a Python type; made by `JsonSchema.of`.
 
     Attributes:
-        python_type: the type, or the function whose arguments are meant.
+        python_type: the type, or the function whose arguments are written.
     """
 
     __slots__ = ("_adapter", "_options", "_reads", "python_type")
@@ -255,7 +255,7 @@ def _adapter(python_type: Any) -> TypeAdapter[Any]:
 
 
 def _model_of(python_type: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """What pydantic is asked for, and what makes the value of what it gives."""
+    """The type that pydantic gets in place of this one, and the function from its values to ours."""
     if not inspect.isroutine(python_type):
         return python_type, lambda value: value
     from pydantic import create_model
@@ -281,7 +281,7 @@ def _schema_of(adapter: TypeAdapter[Any], python_type: Any) -> dict[str, Any]:
 
 
 def _generator() -> Any:
-    """pydantic's generator of schemas, with what it knows and does not say."""
+    """pydantic's generator of JSON Schemas, with rules that it enforces and leaves out of its schemas."""
     from pydantic.json_schema import GenerateJsonSchema
 
     class Generator(GenerateJsonSchema):
@@ -360,7 +360,7 @@ VALIDATOR: Final = "x-rellm-validator"
 
 
 def _without_unique(schema: dict[str, Any]) -> dict[str, Any]:
-    """A set is read from a list with repetitions too; its least size is checked when the text is complete."""
+    """Drops `uniqueItems`: pydantic reads a set from a list with repetitions too; its size is checked at the end."""
     found = {keyword: value for keyword, value in schema.items() if keyword != "uniqueItems"}
     return {**found, VALIDATOR: "the size of a set, after repetitions"} if "minItems" in found else found
 

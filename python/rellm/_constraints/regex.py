@@ -1,4 +1,4 @@
-"""A regular expression as a value: its text, flags and dialect, as its own library reads them."""
+"""`Regex`: a regular expression with its flags and dialect, in the meaning of its own library."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ NamedLists: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 
 _FLAGS: typing.Final[dict[str, Any]] = {"re": re.RegexFlag, "regex": regex.RegexFlag}
 _INLINE_FLAGS = re.compile(r"\(\?[a-zA-Z01]*-?[a-zA-Z]+[:)]")
-# What a group of flags in the middle of a pattern can switch, and then leaves in `.flags` of the compiled pattern.
+# Flags that a group in the middle of a pattern can switch on; `.flags` of the compiled pattern then includes them.
 _SWITCHABLE = [regex.I, regex.M, regex.S, regex.X, regex.F, regex.W, regex.A, regex.L]
-# Where `re` may issue a FutureWarning: sets inside sets, operations on sets.
+# Patterns for which `re` may issue a FutureWarning: sets inside sets, operations on sets.
 _MAY_WARN = re.compile(r"\[\^?\[|--|&&|~~|\|\|")
-# A pattern longer than this is not compiled by a library only to say more about it.
+# The longest pattern that is compiled by a library only to improve a message.
 _LONGEST_LOOK = 20_000
-# What `re` refuses and `regex` has: properties, recursion, calls of groups, names without a P, `\\K`, `\\X`.
+# Constructs that only `regex` has: properties, recursion, calls of groups, names without a P, `\\K`, `\\X`.
 _OF_REGEX_ALONE = re.compile(r"\\[pPKXLGhmMR]|\(\?(?:R\)|\d+\)|&|P>|\||<[A-Za-z_]|[a-zA-Z]*[bwferV])")
 
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
 class Regex(TextConstraint):
-    """The strings that a regular expression matches in full, as its own library reads it.
+    """The strings that a regular expression matches in full, in the meaning of its own library.
 
     Args:
-        pattern: a `str`, or what `re.compile` or `regex.compile` returned. An `re.Pattern` means what the running
-            interpreter's `re` says, a `regex.Pattern` what the installed `regex` says.
+        pattern: a `str`, or the result of `re.compile` or `regex.compile`. An `re.Pattern` has the meaning of the
+            running interpreter's `re`, a `regex.Pattern` that of the installed `regex`.
         flags: members of `re.RegexFlag` or `regex.RegexFlag`, for a `str` only. They also choose the dialect. The same
             number means different things in the two (`re.A` is `regex.V1`), so a bare number needs `dialect=`. Do not
-            mix them: Python gives `re.I | regex.V1` the class of the first and the numbers of both, so that it *is*
-            `re.I | re.A`, and nobody can tell any more what was meant.
-        dialect: "re" or "regex": how a `str` is read. By default that of the flags, and "re" where there are none.
+            mix them: Python gives `re.I | regex.V1` the class of the first and the numbers of both, so that it equals
+            `re.I | re.A`, and rellm cannot know your intention.
+            dialect: "re" or "regex": the dialect of a `str`. By default that of the flags, and "re" without flags.
         **named_lists: the lists behind `\\L<name>` of `regex`.
 
     Raises:
@@ -69,8 +69,8 @@ class Regex(TextConstraint):
         TypeError: an argument is of another type.
 
     Attributes:
-        search_reason: the construct that takes the pattern to the search engine, `recursion (?R) at position 12`; None
-            where the automaton holds it. Such a pattern stands alone: it is no part of a combination.
+        search_reason: the construct that needs the search engine, `recursion (?R) at position 12`; None if the
+            automaton serves the pattern. A pattern for the search engine cannot be a part of a combination.
     """
 
     kind: ClassVar[str] = "regex"
@@ -103,7 +103,7 @@ class Regex(TextConstraint):
 
     @property
     def is_verbose(self) -> bool:
-        """Whether white space and comments in the pattern are no part of it."""
+        """Whether white space and comments in the pattern are ignored."""
         inline = re.match(r"\(\?[a-zA-Z0-9]*x[a-zA-Z0-9]*\)", self.pattern)
         return bool(self.flags & (re.VERBOSE if self.dialect == "re" else regex.VERBOSE)) or inline is not None
 
@@ -152,7 +152,7 @@ class Regex(TextConstraint):
 
     @property
     def library_pattern(self) -> re.Pattern[str] | regex.Pattern[str]:
-        """The pattern compiled by its own library, to ask for groups, say. Made once and kept."""
+        """The pattern compiled by its own library, to read groups, for example. Compiled once and cached."""
         return _library_pattern(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -242,14 +242,14 @@ def _read_compiled(
             pattern=source,
         )
     if isinstance(pattern, re.Pattern):
-        # Every str pattern has UNICODE, unless it has ASCII: nothing that a person has set.
+        # Every str pattern without ASCII has UNICODE, so users do not set it.
         return source, _flags(pattern.flags & ~re.UNICODE, own), own, ()
     lists = {name: tuple(sorted(texts)) for name, texts in pattern.named_lists.items()}
     return source, _flags(_given_flags(pattern, lists), own), own, tuple(sorted(lists.items()))
 
 
 def _given_flags(pattern: regex.Pattern[str], lists: dict[str, tuple[str, ...]]) -> int:
-    """The flags that `regex.compile` was given.
+    """The flags that were passed to `regex.compile`.
 
     `.flags` also holds those that the text switches on somewhere: `a(?i)b` is a small `a` and any `b`, its flags say
     IGNORECASE, and compiled again with IGNORECASE it would match `AB`. So find the flags with which the text compiles
@@ -291,11 +291,11 @@ def _library_pattern(constraint: Regex) -> re.Pattern[str] | regex.Pattern[str]:
 
 
 def read_pattern(constraint: Regex, is_compiled: bool) -> str | None:
-    """Reads the pattern; returns why it is for the search engine, or None: it is for the automaton.
+    """Reads the pattern; returns the construct that needs the search engine, or None for the automaton.
 
     Raises:
         PatternError: it is wrong.
-        UnsupportedError: no engine reads it.
+        UnsupportedError: no engine supports it.
     """
     from rellm._dialects import tables
     from rellm._dialects.library import check_unusual
@@ -314,7 +314,7 @@ def read_pattern(constraint: Regex, is_compiled: bool) -> str | None:
     return construct + at
 
 
-# By vocabulary: what finds the names of its special tokens.
+# For each vocabulary, the pattern that finds the names of its special tokens.
 _special_names: WeakKeyDictionary[Vocabulary, re.Pattern[str] | None] = WeakKeyDictionary()
 
 
@@ -341,9 +341,9 @@ def warn_of_special_tokens(constraint: Regex, vocabulary: Vocabulary) -> None:
 
 
 def _perhaps_for_regex(constraint: Regex) -> str:
-    """Where `re` refuses what `regex` alone has: `\\p{L}`, `(?R)`, `\\K`, `(?<name>…)`.
+    """A hint for a pattern with constructs that only `regex` has: `\\p{L}`, `(?R)`, `\\K`, `(?<name>…)`.
 
-    The core reads the pattern, whose work is bounded: `regex` itself unrolls counted repetitions in lookbehinds.
+    The core reads the pattern, because its work is bounded: `regex` itself unrolls counted repetitions in lookbehinds.
     """
     from rellm._dialects import tables
 
@@ -354,7 +354,7 @@ def _perhaps_for_regex(constraint: Regex) -> str:
 
 
 def _let_re_warn(constraint: Regex) -> None:
-    """Where `re` itself warns of a pattern (`[[:alpha:]]` is a set it may read otherwise one day), its user is told."""
+    """Passes on the FutureWarning of `re` for a pattern whose meaning may change, such as `[[:alpha:]]`."""
     if len(constraint.pattern) <= _LONGEST_LOOK and _MAY_WARN.search(constraint.pattern):
         re.compile(constraint.pattern, int(constraint.flags))
 
@@ -364,7 +364,7 @@ def _regex(pattern: str, flags: int, dialect: Dialect, named_lists: NamedLists) 
 
 
 def _flags(flags: int, dialect: Dialect) -> int:
-    """As members, so that they show as such; DEBUG only prints."""
+    """The flags as enum members, for a readable `repr`, without DEBUG, which only prints."""
     kind = _FLAGS[dialect]
     members: int = kind(int(flags) & ~int(kind.DEBUG))
     return members

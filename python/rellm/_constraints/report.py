@@ -1,4 +1,4 @@
-"""What a constraint enforces, and what it does not: one entry for each thing worth saying."""
+"""Reports of a constraint: an entry for each rule that is enforced, approximated or not enforced, or looks wrong."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ STATUSES: Final[tuple[Status, ...]] = ("enforced", "approximated", "not enforced
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """One thing that a constraint says, and what became of it.
+    """One rule of a constraint, and whether it is enforced.
 
     Attributes:
-        pointer: where it stands: a JSON pointer into a schema, or into the tree of a combined constraint
-            (`/parts/0`); the empty string is the constraint itself.
+        pointer: its place: a JSON pointer into a schema, or into the tree of a combined constraint (`/parts/0`); the
+            empty string is the constraint itself.
         keyword: the keyword of a schema, or the construct of a pattern.
         status: "enforced"; "approximated": another language is enforced; "not enforced"; "annotation": it constrains
-            nothing; "suspicious": it is enforced as it stands, and probably something else was meant.
+            nothing; "suspicious": it is enforced as written, and probably something else was meant.
         why: the reason, in a sentence.
         remedy: what to do about it, or None.
         direction: of an approximation: "wider" allows more than was asked for, "narrower" less.
-        position: where it stands in the text of a pattern or grammar, in code points, or None.
+        position: its position in the text of a pattern or grammar, in code points, or None.
     """
 
     pointer: str
@@ -54,7 +54,7 @@ class ReportEntry:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `Constraint.report` returns: a sequence of `ReportEntry`.
+    """The result of `Constraint.report`: a sequence of `ReportEntry`.
 
     Attributes:
         entries: the entries, in the order of the constraint.
@@ -67,11 +67,11 @@ class Report:
 
     @property
     def is_exact(self) -> bool:
-        """Whether exactly what was asked for is enforced: nothing is approximated, nothing left out."""
+        """Whether every rule is enforced exactly: none is approximated, none left out."""
         return not any(entry.status in ("approximated", "not enforced") for entry in self.entries)
 
     def under(self, pointer: str) -> Report:
-        """The same entries, of a part that stands at this pointer."""
+        """The same entries, for a part at this pointer."""
         return Report(replace(entry, pointer=pointer + entry.pointer) for entry in self.entries)
 
     def to_json(self) -> str:

@@ -14,9 +14,9 @@ from rellm._errors import PatternError
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
 class SpecialToken(Constraint):
-    """Exactly this special token: no text spells it, and it spells no text.
+    """Exactly this special token: a symbol of its own, which no text spells.
 
-    Whether the vocabulary has it is told when it is compiled. An end-of-sequence token may only be the last symbol.
+    Compiling checks that the vocabulary has it. An end-of-sequence token may only be the last symbol.
 
     Args:
         name: its content, `"<|tool_call|>"`.
@@ -53,7 +53,7 @@ class SpecialToken(Constraint):
         return expression.special([self.id])
 
     def parse(self, pieces: Any) -> Any:
-        """The special token that was written: what the completion reports for it, or this constraint."""
+        """The special token that was written: the completion's entry for it, or this constraint."""
         written = [token for _, token in Pieces.of(pieces).specials]
         return written[0] if written else self
 

@@ -1,8 +1,8 @@
-"""Structural tags: JSON that says where free text, tags and their contents stand. The format is xgrammar's.
+"""Structural tags: JSON that describes free text, tags and their contents. The format is xgrammar's.
 
-A tag is `begin content end`. Free text ends where a tag begins that must be noticed (its trigger), or where the end of
-the tag stands that surrounds it. A text in the description that looks like a special token (`<tool_call>`,
-`<|im_end|>`, `[TOOL_CALLS]`) is met as its characters and as the token of that name.
+A tag is `begin content end`. Free text ends where a tag begins (at its trigger), or at the end of the tag around it. A
+text in the description that looks like a special token (`<tool_call>`, `<|im_end|>`, `[TOOL_CALLS]`) is recognised as
+its characters and as the token of that name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def structural_tag(text: str) -> Constraint:
         text: JSON: `{"type": "structural_tag", "format": …}`, or the older `{"structures": […], "triggers": […]}`.
 
     Raises:
-        UnsupportedError: a format is one that rellm does not serve, or does not know.
+        UnsupportedError: rellm does not support a format, or does not know it.
         ValueError: the JSON, or a field in it, is wrong; the message has its place.
         RellmError: a pattern, grammar or schema in it is wrong.
     """
@@ -48,7 +48,7 @@ def structural_tag(text: str) -> Constraint:
 
 
 def _of_structures(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The older form as a format of today."""
+    """Converts the older form to the present one."""
     structures = data.get("structures")
     tags = [
         {
@@ -64,7 +64,7 @@ def _of_structures(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Place:
-    """Where in the JSON something stands, for messages, and the reader of its fields."""
+    """A place in the JSON, for messages, and the reader of its fields."""
 
     __slots__ = ("pointer",)
 
@@ -114,7 +114,7 @@ def _built(data: Any, where: _Place, ends: tuple[Marker, ...], depth: int) -> Co
 
 
 def _marked(text: str) -> Constraint:
-    """Exactly this text, in which what looks like a special token may be one."""
+    """Exactly this text; parts that look like a special token may be one."""
     parts = [part for part in re.split(f"({_TOKEN_LIKE.pattern})", text) if part]
     return Literal(text) if len(parts) < 2 else Sequence(*map(Literal, parts))
 
@@ -157,7 +157,7 @@ def _json_schema(fields: dict[str, Any], where: _Place, ends: tuple[Marker, ...]
     if fields.get("excludes"):
         raise UnsupportedError(f"structural_tag{where.pointer}/excludes: not served in JSON")
     blanks = fields.get("max_whitespace_cnt")
-    # At most so many blanks in a row: of the spellings that keep to it, the one that leaves most.
+    # Of the spellings with at most `blanks` blanks in a row, the one that allows most.
     spelling = JsonSpelling() if blanks is None else JsonSpelling("compact" if blanks == 0 else "spaced")
     schema = JsonSchema(
         fields.get("json_schema", True),
@@ -182,7 +182,7 @@ def _token(fields: dict[str, Any], where: _Place, ends: tuple[Marker, ...], dept
 
 
 def _any_tokens(fields: dict[str, Any], where: _Place, ends: tuple[Marker, ...], depth: int) -> Constraint:
-    # Free text has no special tokens, so those that are excluded are.
+    # Free text has no special tokens, so excluded tokens are excluded already.
     for index, token in enumerate((where / "exclude_tokens").items(fields.get("exclude_tokens") or [])):
         if not isinstance(token, str) or not _TOKEN_LIKE.fullmatch(token):
             raise UnsupportedError(
@@ -256,7 +256,7 @@ def _after_begin(fields: dict[str, Any], where: _Place, depth: int) -> Constrain
         found = (_special(end.get("token"), where / "end/token"),)
     else:
         found = tuple((where / "end").texts([end] if isinstance(end, str) else end))
-    # An empty end is none; where it is one of several, the tag may also end with nothing.
+    # An empty end means no end; as one of several, it makes the end optional.
     written = tuple(marker for marker in found if marker != "")
     content = _built(fields.get("content"), where / "content", written, depth)
     if not written or len(written) == len(found):
@@ -316,7 +316,7 @@ def _dispatch(fields: dict[str, Any], where: _Place, ends: tuple[Marker, ...], d
 def _dispatched(
     settings: Mapping[str, Any], options: Mapping[Any, Constraint], excluded: list[str], ends: tuple[Marker, ...]
 ) -> Constraint:
-    """Free text in which each marker is followed by what belongs to it."""
+    """Free text in which each marker is followed by its content."""
     texts_of_ends = [end for end in ends if isinstance(end, str)]
     tags: list[Constraint] = [
         Sequence(
@@ -331,7 +331,7 @@ def _dispatched(
     ]
     tail = FreeText(list(ends) if ends else None, exclude=sorted(set(excluded) - {""}))
     one = _one_of(tags)
-    if settings.get("at_least_one"):  # at once: what comes before a required call is of no use to anybody
+    if settings.get("at_least_one"):  # a required tag comes at once: free text before it would be of no use
         begun = _one_of(first)
         if settings.get("stop_after_first"):
             return _ending(begun, ends)
@@ -374,4 +374,4 @@ _FORMATS: Final[Mapping[str, _Builder]] = {
 }
 
 NOT_SERVED: Final = ("exclude_token", "qwen_xml_parameter")
-"""Formats of xgrammar that are refused."""
+"""Formats of xgrammar that are not supported."""

@@ -1,4 +1,4 @@
-"""Literal text with holes, each of which a constraint fills."""
+"""`Template`: literal text with holes, which constraints fill."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ _BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 class Template(Constraint):
     """Literal text with holes: `Template("Name: {name}\\nBorn: {born}\\n", name=rellm.Regex(r"[A-Z]\\w+"), born=date)`.
 
-    The literal text is forced, and costs no call of the model. `{{` and `}}` are single braces. The value is a dict of
-    the values of the holes, by name.
+    The literal text is forced, and needs no choice of the model. `{{` and `}}` are single braces. The value is a dict
+    of the values of the holes, by name.
 
     Args:
         text: the text. `{name}` is a hole.
-        holes: what fills each hole: a constraint, a compiled pattern, a `str`, which is exactly that text, or a type.
-            A hole that is not named here, or that is None, is free text, a hole of the type `str` one line of it. Free
-            text without an end of its own ends where the literal text behind it begins.
+        holes: the constraint of each hole: a constraint, a compiled pattern, a `str`, which is exactly that text, or a
+            type. A hole that is not named here, or that is None, is free text; a hole of the type `str` is one line of
+            it. Free text without an end of its own ends where the literal text after it begins.
         **more: the same, by name.
 
     Raises:
-        TemplateError: a brace is not closed, a hole has no name or stands twice, something fills no hole, or a hole for
-            free text has no literal text behind it; `.position` says where.
+        TemplateError: a brace is not closed, a hole has no name or occurs twice, an argument fills no hole, or a hole
+            for free text has no literal text after it; `.position` gives the place.
         TypeError: something is of another type.
     """
 
@@ -95,9 +95,9 @@ class Template(Constraint):
         return tuple(constraint for _, constraint in self.holes)
 
     def parts(self) -> list[tuple[str | None, Constraint]]:
-        """The template as a sequence: literal text without a name, and each hole's constraint with its name.
+        """The template as a sequence: literal texts without a name, and each hole's constraint with its name.
 
-        Free text is followed by its own literal text: its constraint is `FreeText` up to it.
+        The constraint of a free-text hole is `FreeText` up to the literal text after it.
         """
         constraints = dict(self.holes)
         found: list[tuple[str | None, Constraint]] = []
@@ -154,7 +154,7 @@ class Template(Constraint):
         return values
 
     def report(self) -> Report:
-        """What the constraints of the holes report."""
+        """The reports of the holes' constraints."""
         return Report(entry for name, constraint in self.holes for entry in constraint.report().under(f"/holes/{name}"))
 
     def _to_data(self) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _is_endless(constraint: Constraint) -> bool:
 
 
 def _filled(value: Any, name: str) -> Constraint:
-    """What fills a hole, as a constraint."""
+    """The constraint of a hole's argument."""
     if value is None:
         return FreeText()
     if value is str:

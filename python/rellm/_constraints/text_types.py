@@ -126,7 +126,7 @@ def isbn_fragment(length: int) -> Fragment:
 
 
 def _is_prefix(count: int, digit: int, total: int) -> bool:
-    """Whether a digit may stand here in 978… or 979…, where the sum of the digits before tells which ones they were."""
+    """Whether the digit fits the prefix 978 or 979; the sum of the digits so far identifies them."""
     return digit == (9, 7)[count] if count < 2 else digit in (8, 9) if count == 2 else True
 
 
@@ -139,7 +139,7 @@ def _boolean(text: str) -> bool:
 
 
 def _duration(text: str) -> _datetime.timedelta:
-    """The time that an ISO 8601 duration of weeks, days, hours, minutes and seconds says."""
+    """The value of an ISO 8601 duration in weeks, days, hours, minutes and seconds."""
     units = {"W": "weeks", "D": "days", "H": "hours", "M": "minutes", "S": "seconds"}
     found: dict[str, float] = {}
     number = ""
@@ -249,7 +249,7 @@ def hostname() -> TextType:
 
 
 def url() -> TextType:
-    """An address of the web that begins with http or https; the value is a `str`."""
+    """A web address that begins with http or https; the value is a `str`."""
     return TextType("url")
 
 

@@ -1,4 +1,4 @@
-"""Thinking before an answer: free text up to a marker, then what the constraint says."""
+"""Thinking before an answer: free text up to a marker, then the answer's constraint."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rellm._constraints.free_text import FreeText
 from rellm._constraints.pieces import Pieces
 from rellm._errors import PatternError
 
-# What stands between thinking and an answer.
+# The texts between thinking and an answer.
 _GAPS: Final = ("", "\n", "\n\n")
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingMarkers:
-    """What stands around the thinking of a family of models, and around its answers.
+    """The markers around the thinking of a family of models, and around its answers.
 
     Attributes:
-        opens: what begins the thinking, in parts: special tokens stand alone.
-        closes: what ends it.
-        behind: what follows the end before an answer can begin, in parts.
-        before_answer, after_answer: what stands around an answer that is no call, in parts.
+        opens: the texts that begin the thinking, in parts: each special token is a part of its own.
+        closes: the text that ends it.
+        behind: the texts between the end and an answer, in parts.
+        before_answer, after_answer: the texts around an answer that is not a tool call, in parts.
     """
 
     opens: tuple[str, ...]
@@ -54,11 +54,11 @@ MARKERS: Final = (
 
 
 class Thinking(Sequence):
-    """Thinking, free but for its end, and then an answer. The value is that of the answer.
+    """Free thinking up to its end marker, and then an answer. The value is that of the answer.
 
     Args:
         answer: the constraint of the answer.
-        markers: what stands around the thinking; by default `<think>` and `</think>`.
+        markers: the markers of the thinking; by default `<think>` and `</think>`.
         state: "open": the prompt has begun the thinking; "asked": the text begins it; "possible": the model may begin
             it; "closed": the thinking that the prompt has begun ends at once.
         max_tokens: the thinking ends within so many tokens, its markers included; None: within the call's budget.
@@ -101,7 +101,7 @@ class Thinking(Sequence):
         super().__init__(thought, Choice(_GAPS), *self._answer())
 
     def _answer(self) -> list[Any]:
-        """The answer in its place: calls know their own markers."""
+        """The answer with the markers around it; tool calls have their own."""
         if self.answer.kind == "tool_calls":
             return ["", self.answer, ""]
         before, after = self.markers.before_answer, self.markers.after_answer
@@ -124,13 +124,13 @@ class Thinking(Sequence):
         return self.answer.parse(self.answer_pieces(pieces))
 
     def answer_pieces(self, pieces: Any) -> Pieces:
-        """What was written of the answer."""
+        """The pieces of the answer."""
         written = self._marked(pieces).labelled("answer")
         return written[0] if written else Pieces(b"", is_marked=True)
 
     def reasoning_of(self, pieces: Any) -> str:
-        """The text of the thinking, without its markers and the white space around it; of an unfinished text, what
-        there is."""
+        """The text of the thinking, without its markers and the white space around it; unfinished thinking as far as it
+        is written."""
         written = Pieces.of(pieces)
         parts = written.labelled("thought")
         data = parts[0].data if parts else written.data
@@ -140,7 +140,7 @@ class Thinking(Sequence):
             return ""
         opening = "".join(self.markers.opens)
         if self.state != "open":
-            # Special tokens are not in the text: what is left of the markers is.
+            # Special tokens are not in the text, so only the other parts of the markers are removed.
             spelled = [opening, "".join(part for part in self.markers.opens if not part.startswith("<"))]
             text = next((text[len(head) :] for head in spelled if head and text.startswith(head)), text)
         for tail in ("".join([self.markers.closes, *self.markers.behind]), self.markers.closes, *self.markers.behind):

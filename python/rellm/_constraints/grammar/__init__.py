@@ -1,1 +1,1 @@
-"""Grammars: readers of their formats, what is done with their rules, and the constraint itself."""
+"""Grammars: readers of their formats, transformations of their rules, and the constraint itself."""

@@ -1,4 +1,4 @@
-"""What can be told of rules before they are built: undefined names, rules without a text, wrong places of operators."""
+"""Checks rules before they are built: undefined names, rules without a text, misplaced operators."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rellm._constraints.grammar.rule_tree import (
 
 
 def check_rules(grammar: RuleSet) -> None:
-    """Checks all rules, drops those that are not used, and takes out alternatives that have no text.
+    """Checks all rules, removes unused rules, and removes alternatives that derive no text.
 
     Raises:
         GrammarError: an undefined name; a start without a text; `&` or `~` on something recursive; a terminal that
@@ -53,12 +53,12 @@ def check_rules(grammar: RuleSet) -> None:
 
 
 def nullable_rules(bodies: dict[str, Expr]) -> set[str]:
-    """The rules that have the empty text."""
+    """The rules that derive the empty text."""
     return _fixpoint(bodies, is_nullable)
 
 
 def is_nullable(expr: Expr, nullable: set[str]) -> bool:
-    """Whether the expression has the empty text, if exactly these rules have it."""
+    """Whether the expression derives the empty text, if exactly these rules do."""
     match expr:
         case Seq(parts) | Both(parts):
             return all(is_nullable(part, nullable) for part in parts)
@@ -228,7 +228,7 @@ def _has_text(expr: Expr, productive: set[str]) -> bool:
 
 
 def _fixpoint(bodies: dict[str, Expr], holds: Callable[[Expr, set[str]], bool]) -> set[str]:
-    """The least set of rules whose bodies hold, each body looked at again when a rule that it names has joined."""
+    """The least fixpoint of `holds`: a rule's body is tested again whenever a rule that it names has been added."""
     users: dict[str, set[str]] = {}
     for name, body in bodies.items():
         for ref in _refs(body):

@@ -27,8 +27,8 @@ _CHOICES = {"format": ("lark", "gbnf"), "lexer": ("none", "maximal"), "value": (
 class Grammar(Constraint):
     """The texts of a context-free grammar, in Lark's format or in GBNF.
 
-    A grammar is a set of strings, as a regular expression is: every text that the rules derive may be written, however
-    a lexer would cut it into terminals. `report()` says where that makes a difference.
+    A grammar is a set of strings, as a regular expression is: every text that the rules derive is allowed, even where a
+    lexer would cut it into other terminals. `report()` shows where that makes a difference.
 
     Args:
         source: the grammar's text, or a `pathlib.Path` to its file.
@@ -38,10 +38,10 @@ class Grammar(Constraint):
             xgrammar's EBNF.
         lexer: "none", or "maximal" to restrict terminals to what a lexer would read: the longest match, and strings of
             the grammar (`if`) before the named terminals that contain them (NAME).
-        value: what `Completion.value` is: the text, or a `lark.Tree`.
+        value: the form of `Completion.value`: the text, or a `lark.Tree`.
 
     Raises:
-        GrammarError: the grammar is wrong, or needs more than a context-free grammar; `.line` and `.column` say where.
+        GrammarError: the grammar is wrong, or is not context-free; `.line` and `.column` give the place.
         OSError: the file cannot be read.
         TypeError: an argument is of another type.
     """
@@ -88,13 +88,13 @@ class Grammar(Constraint):
         """The text, or with `value="tree"` its `lark.Tree`.
 
         Raises:
-            ValueError: the text is none of the grammar's.
+            ValueError: the grammar does not derive the text.
         """
         text = Pieces.of(pieces).text
         return _tree_parser(self).parse(text) if self.value == "tree" else text
 
     def report(self) -> Report:
-        """Where the grammar's texts are not what a lexer and a parser would read, and what is without effect."""
+        """The places where the grammar allows other texts than a lexer and a parser, and the parts without effect."""
         entries = []
         for note in _lowered(self)[0].notes:
             entries.append(

@@ -1,4 +1,4 @@
-"""Templates (`_sep{item, ","}`) become rules, one for each list of arguments."""
+"""Expands templates (`_sep{item, ","}`) to rules, one for each list of arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MAX_EXPANSIONS = 5_000
 
 
 def expand_templates(grammar: RuleSet) -> None:
-    """Replaces each use of a template by a reference to the rule that it becomes.
+    """Replaces each use of a template by a reference to its expanded rule.
 
     Raises:
         GrammarError: an unknown template, a wrong number of arguments, or arguments that grow without end.

@@ -1,4 +1,4 @@
-"""How reading a grammar fails: where, why, and what to do."""
+"""Errors in grammars: place, reason and remedy."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def failure(what: str, place: Place, remedy: str, source: str = "", module: str 
 
 
 def near_names(name: str, known: Iterable[str]) -> str:
-    """Names that may have been meant, as the end of a sentence."""
+    """A suggestion of similar names, as the end of a sentence."""
     near = difflib.get_close_matches(name, list(known), 3, 0.6)
     return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def require_lark(what: str) -> ModuleType:
-    """The module `lark`, or an error that tells how to get it."""
+    """The module `lark`, or an error that tells how to install it."""
     try:
         import lark
     except ImportError:

@@ -1,4 +1,4 @@
-"""Grammars in GBNF, llama.cpp's format, and in xgrammar's EBNF, which adds regular expressions and lookaheads to it."""
+"""Reads grammars in GBNF, llama.cpp's format, and in xgrammar's EBNF, which adds regular expressions and lookaheads."""
 
 from __future__ import annotations
 

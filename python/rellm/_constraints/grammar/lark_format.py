@@ -1,7 +1,7 @@
-"""Grammars in Lark's format: Lark's own files as far as they are context-free, and what llguidance adds to them.
+"""Reads grammars in Lark's format: context-free Lark files, and llguidance's additions.
 
-The text is read by Lark itself, with the syntax in `lark_syntax.lark`; this module makes rules of the tree. What a
-lexer would need (`%declare`, post-lexers) is refused, what only chooses between trees (priorities) is noted.
+Lark itself parses the text, with the syntax in `lark_syntax.lark`; this module makes rules of the tree. Features that
+need a lexer (`%declare`, post-lexers) are refused; features that only choose between trees (priorities) are noted.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def read_lark(source: str, start: str | None, path: Path | None = None) -> RuleS
         path: the file it came from, for `%import .other`.
 
     Raises:
-        GrammarError: the text is wrong, or needs more than a context-free grammar.
+        GrammarError: the text is wrong, or is not context-free.
     """
     reader = _Reader(source, path)
     return RuleSet(reader.rules, start or "start", reader.ignored, reader.notes)
@@ -426,7 +426,7 @@ class _Reader:
 
 
 def shortest(body: Expr) -> Expr:
-    """The texts of a language no beginning of which is in it too: what lazy matching finds."""
+    """The texts of a language that have no proper prefix in it: those that lazy matching finds."""
     return Both((body, Other(seq(body, loop(Chars(((0, 0x10FFFF),)), 1, None)))))
 
 

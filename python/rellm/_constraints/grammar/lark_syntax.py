@@ -1,6 +1,6 @@
-"""Lark reads the text of grammars in its format, and its errors are told in words.
+"""Parses grammars in Lark's format with Lark itself, and explains its errors.
 
-The syntax stands in `lark_syntax.lark`: Lark's own, with what llguidance adds.
+The syntax is in `lark_syntax.lark`: Lark's own, with llguidance's additions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _parser() -> Any:
 
 
 def parse_lark(source: str, module: str) -> Any:
-    """The tree of a grammar's text; `module` is the imported grammar that it is.
+    """The tree of a grammar's text; `module` is the name of an imported grammar.
 
     Raises:
         GrammarError: it does not follow the syntax.
@@ -94,12 +94,12 @@ def _end_of(source: str) -> Place:
 
 
 def place_of(token: Any) -> Place:
-    """Where a token stands."""
+    """The place of a token."""
     return (token.line, token.column)
 
 
 def first_place(tree: Any) -> Place:
-    """Where the first token of a tree stands."""
+    """The place of the first token of a tree."""
     for token in tree.scan_values(lambda value: hasattr(value, "line")):
         return place_of(token)
     return (1, 1)
@@ -110,7 +110,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "\\": "\\", '"': '"', "/
 
 
 def unescaped(text: str) -> str:
-    """The text of a string as it stands between its quotes: what Lark does not know keeps its backslash."""
+    """The text of a string from the characters between its quotes; escapes unknown to Lark keep the backslash."""
 
     def one(found: re.Match[str]) -> str:
         number = found[1] or found[2] or found[3]

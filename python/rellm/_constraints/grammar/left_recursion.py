@@ -1,16 +1,16 @@
-"""Left recursion, which the automaton cannot unfold, becomes repetition or right recursion.
+"""Replaces left recursion, which the automaton cannot unfold, by repetition or right recursion.
 
-A rule is left-recursive if it can reach itself as the first thing of its own body, behind parts that can be empty. For
-a group of rules that reach each other so, write each rule's non-empty texts as
+A rule is left-recursive if it can reach itself at the beginning of its own body, after nullable parts. For a group of
+rules that reach each other in this way, write each rule's non-empty texts as
 
     A_i = T_i | A_j r_ji | …
 
 where T_i begins with no rule of the group. The solution is A_i = T_j N_ji, where N_ji are the texts that lead from a
 finished A_j to an A_i: N_ji = [j = i] | r_jk N_ki. For one rule alone this is the loop `T r*`; for more it is right
 recursion, quadratic in the number of rules and never exponential (the matrix form of Rosenkrantz, *Matrix equations and
-normal forms for context-free grammars*, 1967). Rules that can be empty are split into their non-empty texts and the
-empty one first, so recursion behind empty parts needs no care, and rules that only lead in a circle (`a: b`, `b: a`)
-are followed to their end before N is written.
+normal forms for context-free grammars*, 1967). Nullable rules are first split into their non-empty texts and the empty
+one, so recursion after nullable parts is not a special case. Cycles of unit rules (`a: b`, `b: a`) are resolved before
+N is written.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SMALL = 1_000
 
 
 def eliminate_left_recursion(bodies: dict[str, Expr], places: dict[str, Place]) -> dict[str, Expr]:
-    """Equal rules without left recursion; `places` says where each stands, for errors.
+    """Equivalent rules without left recursion; `places` has the place of each rule, for errors.
 
     Raises:
         GrammarError: the rules would grow more than twentyfold, or a lookaround stands before a left-recursive rule.
@@ -76,7 +76,7 @@ class _Elimination:
         return result
 
     def _first(self, expr: Expr) -> set[str]:
-        """The rules that can come first, behind parts that can be empty."""
+        """The rules that can come first, after nullable parts."""
         match expr:
             case Ref(name):
                 return {name}
@@ -130,7 +130,7 @@ class _Elimination:
         return seq(self._made[_base_name(name)], loop(again, 0, None))
 
     def _ways(self, name: str, group: list[str], heads: dict[str, dict[str, list[Expr]]]) -> Expr:
-        """Each rule of the group that can begin this one, with what leads from it to this one."""
+        """For each rule of the group that can begin this one, the texts that lead from it to this one."""
         begun = {name}
         waiting = [name]
         while waiting:
@@ -175,7 +175,7 @@ class _Elimination:
         self._trim_tails(group)
 
     def _trim_tails(self, group: list[str]) -> None:
-        """Takes out ways that never arrive."""
+        """Removes tails that never reach an end."""
         names = {_tail_name(source, target) for source in group for target in group}
         arriving: set[str | None] = {None}
         while True:
@@ -268,7 +268,7 @@ def _tail_of(way: Expr, names: Iterable[str]) -> str | None:
     return last.name if isinstance(last, Ref) and last.name in names else None
 
 
-# Users' names hold no ":", so these are new.
+# Names of users contain no ":", so these names are unique.
 def _base_name(name: str) -> str:
     return f"{name}:base"
 

@@ -1,8 +1,9 @@
-"""What a lexer would do otherwise, and, for `lexer="maximal"`, how that is said in the grammar itself.
+"""Differences from a lexer: reports them, and, for `lexer="maximal"`, restricts the grammar's terminals to avoid them.
 
-A lexer takes the longest piece of text that is a terminal, and where a string of the grammar is also a text of a named
-terminal (`if` of NAME), it takes the string. As sets of strings that is two restrictions: what can go on for ever is
-not followed by what would make it go on, and a named terminal is never one of the strings that it competes with.
+A lexer takes the longest prefix that is a terminal, and where a string of the grammar is also a text of a named
+terminal (`if` of NAME), it takes the string. As restrictions of sets of strings: a terminal that ends in an unbounded
+repetition is not followed by a character that would extend it, and a named terminal is never equal to one of the
+strings that it competes with.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class LexerRules:
     """The strings and terminals of a grammar, and how they compete.
 
     Attributes:
-        strings: the strings that stand in rules, or that are a whole terminal, with the place of the first.
+        strings: the strings in rules, and those that are a whole terminal, with the place of the first occurrence.
         terminals: the named terminals and patterns that are not strings: their texts and places.
     """
 
@@ -40,7 +41,7 @@ class LexerRules:
     _tails: dict[str, Expr] = field(default_factory=dict)
 
     def settle(self) -> None:
-        """Finds out which strings are texts of which terminals."""
+        """Finds the terminals that match each string."""
         for name, (body, _) in self.terminals.items():
             tail = tail_class(body)
             if tail is not None:
@@ -60,7 +61,7 @@ class LexerRules:
         return seq(body, Look(tail, negated=True)) if tail is not None else body
 
     def notes(self) -> list[Note]:
-        """What a lexer would do otherwise, for the report."""
+        """The differences from a lexer, for the report."""
         found = []
         for name, texts in self._keywords.items():
             shown = ", ".join(texts[:_MAX_SHOWN]) + (" …" if len(texts) > _MAX_SHOWN else "")
@@ -90,7 +91,7 @@ class LexerRules:
         return found
 
     def _after_string(self, text: str) -> Expr | None:
-        """What must not follow a string, since a longer piece would be read."""
+        """The texts that must not follow a string, because a lexer would read a longer terminal."""
         longer: list[Expr] = [
             Text(other[len(text) :]) for other in self.strings if len(other) > len(text) and other.startswith(text)
         ]

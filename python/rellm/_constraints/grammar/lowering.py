@@ -1,4 +1,4 @@
-"""From the rules of a grammar to the fragments that the core reads."""
+"""Lowers the rules of a grammar to the fragments that the core reads."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ START = ":start"
 
 
 def lower(grammar: RuleSet, *, maximal: bool) -> dict[str, Expr]:
-    """Checks a grammar and makes plain rules of it: what is ignored is written out, nothing is left-recursive.
+    """Checks a grammar and makes plain rules of it: ignored texts are written out, left recursion is eliminated.
 
     Args:
-        grammar: what a reader made; its templates are expanded and its notes are completed in place.
+        grammar: the rules from a reader; its templates are expanded and its notes are completed in place.
         maximal: whether terminals are restricted to what a lexer would read.
 
     Returns:
@@ -61,7 +61,7 @@ def lower(grammar: RuleSet, *, maximal: bool) -> dict[str, Expr]:
 
 
 class _Lowering:
-    """Writes out what stands around and inside the lexemes of rules."""
+    """Writes out the ignored texts between lexemes, and the texts of the lexemes."""
 
     def __init__(self, grammar: RuleSet, maximal: bool) -> None:
         self._grammar = grammar
@@ -132,7 +132,7 @@ class _Lowering:
 
 
 def to_fragment(bodies: dict[str, Expr], context: ExpressionContext, key: Hashable) -> Fragment:
-    """The fragment of lowered rules; `key` tells this grammar's rules from those of others in the same tree."""
+    """The fragment of lowered rules; `key` distinguishes this grammar's rules from others in the same tree."""
     return _Writer(bodies, context, key).rule(START)
 
 

@@ -1,9 +1,9 @@
-"""The tree of a text of a grammar, as `lark.Tree`.
+"""Parses a text of a grammar into a `lark.Tree`.
 
-An Earley parser over the rules as they were written (left recursion, empty rules and ambiguity need no care), which
-only finds out what spans what. The tree is then read off from the top: of several alternatives the first that spans the
-text, of several splits the one whose earlier parts are longer. It is shaped as Lark shapes trees: `_names` are left out
-or inlined, `?rules` with one child too, strings are left out except below `!rules`, `->` renames.
+An Earley parser over the original rules (left recursion, empty rules and ambiguity are not special cases) finds the
+span of each rule. The tree is then read from the top: the first alternative that spans the text, and the split whose
+earlier parts are longer. Trees have Lark's shape: `_names` are left out or inlined, `?rules` with one child too,
+strings are left out except below `!rules`, `->` renames.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _Span: TypeAlias = tuple[str, int, int]
 
 @dataclass(eq=False, slots=True)
 class _Lexeme:
-    """A terminal of the parser: how it is recognised, and what its token is called.
+    """A terminal of the parser: its recogniser, and the type of its token.
 
     `ends_from(text, start)` gives all places where a text of the terminal that begins at `start` may end.
     """
@@ -70,7 +70,7 @@ class _Item:
 
 
 class TreeParser:
-    """Parses texts of one grammar; made once, used for many texts."""
+    """A parser for the texts of one grammar; reusable."""
 
     def __init__(self, grammar: RuleSet) -> None:
         require_lark('value="tree"')
@@ -94,7 +94,7 @@ class TreeParser:
         """The tree of a whole text.
 
         Raises:
-            ValueError: the text is not one of the grammar's.
+            ValueError: the grammar does not derive the text.
         """
         spans, furthest = self._recognise(text)
         ends = [end for end in spans.get((":start", 0), ()) if end == len(text) or self._skips(text, end, len(text))]
@@ -164,7 +164,7 @@ class TreeParser:
             self._anonymous += 1
         if isinstance(expr, (Special, Embedded)):
             raise NotImplementedError("a tree is made of text: this grammar has special tokens or schemas inside")
-        # Where the text is known to be the grammar's, what a lookaround asked for is known to hold.
+        # The text is known to match the grammar, so its lookarounds are known to hold.
         body = _without_looks(self._terminals.lexeme(expr, name, (0, 0)))
         return _Lexeme(name, not name.startswith("_"), is_string, _ends_of(body))
 
@@ -185,7 +185,7 @@ class TreeParser:
         return start == end or (self._skip is not None and self._skip.fullmatch(text, start, end) is not None)
 
     def starts(self, text: str, at: int) -> Iterator[int]:
-        """Where a lexeme may begin, with what is ignored before it."""
+        """The places where a lexeme may begin, after ignored text."""
         yield at
         if self._skip is not None:
             found = self._skip.match(text, at)
@@ -194,7 +194,7 @@ class TreeParser:
                     yield start
 
     def lexeme_ends(self, lexeme: _Lexeme, text: str, at: int) -> list[tuple[int, int]]:
-        """Where a lexeme may begin and end, if what is ignored before it begins at this place; longest first."""
+        """The spans of a lexeme whose ignored text begins at `at`; longest first."""
         found = lexeme.ends.get(at)
         if found is None:
             by_end: dict[int, int] = {}
@@ -205,7 +205,7 @@ class TreeParser:
         return found
 
     def _recognise(self, text: str) -> tuple[dict[tuple[Symbol, int], set[int]], int]:
-        """Earley's algorithm: for each rule and place where it was looked for, where it ends."""
+        """Earley's algorithm: the ends of each rule, by the place where it was predicted."""
         for lexeme in self._lexemes.values():
             lexeme.ends.clear()
         spans: dict[tuple[Symbol, int], set[int]] = {}
@@ -254,7 +254,7 @@ class TreeParser:
         return spans, furthest
 
     def productions(self, name: str) -> list[_Production]:
-        """The ways to write a rule."""
+        """The productions of a rule."""
         return self._productions[name]
 
     def shape(self, name: str, production: _Production, children: list[Any]) -> list[Any]:
@@ -284,7 +284,7 @@ _Steps: TypeAlias = Generator["_Steps", Any, Any]
 
 
 class _Reader:
-    """Reads one derivation off the spans, with generators in place of recursion: texts may be nested deep."""
+    """Reads one derivation from the spans, with generators in place of recursion: texts may be nested deeply."""
 
     def __init__(self, parser: TreeParser, text: str, spans: dict[tuple[Symbol, int], set[int]]) -> None:
         self._parser = parser
@@ -294,7 +294,7 @@ class _Reader:
         self._failed: set[tuple[str, int, int, int, int]] = set()
 
     def node(self, name: str, start: int, end: int) -> _Steps:
-        """The children of a rule over a span, or None where it only spans it by way of itself."""
+        """The children of a rule over a span, or None where it derives the span only through itself."""
         key = (name, start, end)
         if key in self._open:
             return None
@@ -351,7 +351,7 @@ def _run(steps: _Steps) -> Any:
 
 
 def _ends_of(body: Expr) -> Callable[[str, int], Iterator[int]]:
-    """How the ends of a terminal's texts are found."""
+    """The function that finds the ends of a terminal's texts."""
     if isinstance(body, Text) and not body.ignore_case:
         string = body.text
 

@@ -1,8 +1,8 @@
-"""Regular expressions inside a grammar: what is asked of them, and how those that look around become a tree.
+"""Regular expressions inside a grammar: their properties, and the conversion of patterns with lookarounds to a tree.
 
-A pattern that looks at nothing outside itself goes to the core as it is. One with lookarounds or anchors must see what
-stands before and after it in the grammar's text, and where one is lazy is told by what stands behind it, so these are
-taken apart: what looks becomes a node, what is between becomes patterns of one character each.
+A pattern without lookarounds and anchors goes to the core unchanged. Lookarounds and anchors must see the text before
+and after the pattern, and a lazy repetition ends according to the text after it, so such patterns are taken apart:
+each lookaround becomes a node, and the parts between become patterns of one character each.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _UNBOUNDED = _codes.MAXREPEAT
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a pattern.
+    """Properties of a pattern.
 
     Attributes:
         looks: it has a lookaround or an anchor.
-        keeps: it has a group that is compared or asked for later, or one that does not give back (atomic, possessive).
+        keeps: it has a group with a backreference or a condition, or one without backtracking (atomic, possessive).
         lazy: it has a lazy repetition of varying length.
         minimum: the least number of characters.
     """
@@ -53,7 +53,7 @@ class Facts:
 
 @lru_cache(maxsize=4096)
 def pattern_facts(source: str, flags: int) -> Facts:
-    """Reads the pattern's tree once."""
+    """The properties of a pattern, from one walk over its tree."""
     tree = sre.parse(source, flags)
     looks = keeps = lazy = False
     waiting = [tree]
@@ -84,7 +84,7 @@ def pattern_is_nullable(source: str, flags: int) -> bool:
 
 @lru_cache(maxsize=1024)
 def trailing_class(source: str, flags: int) -> Pattern | None:
-    """The class of characters with which the pattern can go on for ever, if it ends in such a repetition."""
+    """The character class of an unbounded repetition at the end of the pattern; None if it ends otherwise."""
     return _trailing(sre.parse(source, flags), flags)
 
 
@@ -108,9 +108,9 @@ def _trailing(tree: Any, flags: int) -> Pattern | None:
 
 @lru_cache(maxsize=1024)
 def taken_apart(source: str, flags: int) -> Expr | None:
-    """The pattern as a tree whose lookarounds see what surrounds it, and whose lazy repetitions are marked.
+    """The pattern as a tree whose lookarounds see the surrounding text, and whose lazy repetitions are marked.
 
-    None if a part of it compares a group or does not give back, so that it cannot be taken out.
+    None if it has a backreference or a part without backtracking, which cannot be taken apart.
     """
     tree = sre.parse(source, flags)
     try:
@@ -120,7 +120,7 @@ def taken_apart(source: str, flags: int) -> Expr | None:
 
 
 class _NotSeparableError(Exception):
-    """A group is compared later, or a repetition does not give back, in a pattern that looks around."""
+    """A pattern with lookarounds has a backreference, or a repetition without backtracking."""
 
 
 def _items(tree: Any, flags: int) -> Expr:

@@ -1,7 +1,7 @@
-"""The rules of a grammar, whichever format they were written in.
+"""The rules of a grammar, independent of its format.
 
-Nodes are immutable values without places, so that equal parts are equal; where something stands in the source is kept
-beside the rules that it concerns. `Ref` alone has a place of its own, because a wrong name must be told where it is.
+Nodes are immutable values without source places, so that equal parts compare equal; places are kept with the rules.
+Only `Ref` has a place of its own, because the error for an undefined name needs it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Alt:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Repetition; `maximum` None: without bound. A lazy one only stands in a terminal that is being worked out."""
+    """Repetition; `maximum` None: unbounded. A lazy one only occurs in a terminal that is not resolved yet."""
 
     body: Expr
     minimum: int
@@ -82,21 +82,21 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """The texts of all parts."""
+    """The intersection: texts that match all parts."""
 
     parts: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """All texts but those of the body."""
+    """The complement: all texts except those of the body."""
 
     body: Expr
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A lookaround: what follows, or stands before, must (not) begin (end) with the body."""
+    """A lookaround: the text after it must (not) begin with the body, or the text before it must (not) end with it."""
 
     body: Expr
     behind: bool = False
@@ -114,7 +114,7 @@ class Special:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Another constraint as a part."""
+    """Another constraint, embedded as a part."""
 
     constraint: Any
 
@@ -138,7 +138,7 @@ ANY_CHAR: Final = Chars(((0, 0x10FFFF),))
 
 @dataclass(slots=True)
 class Rule:
-    """A rule or terminal, with where it stands and how its tree is shaped."""
+    """A rule or terminal, with its place and the options that shape its tree."""
 
     name: str
     body: Expr
@@ -154,7 +154,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the report says of a place in the grammar."""
+    """An entry of the report, for a place in the grammar."""
 
     place: Place
     keyword: str
@@ -166,7 +166,7 @@ class Note:
 
 @dataclass(slots=True)
 class RuleSet:
-    """A whole grammar: its rules by name, where it starts, what may stand between lexemes."""
+    """A whole grammar: its rules by name, its start rule, and the ignored texts between lexemes."""
 
     rules: dict[str, Rule]
     start: str
@@ -216,7 +216,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """The node and all below it, parents first, in order."""
+    """The node and all its descendants, in preorder."""
     waiting = [expr]
     while waiting:
         node = waiting.pop()
@@ -225,7 +225,7 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 
 def rebuild(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
-    """The node with each direct part changed."""
+    """The node with `change` applied to each direct part."""
     match expr:
         case Seq(parts):
             return seq(*map(change, parts))
@@ -248,5 +248,5 @@ def rebuild(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
 
 
 def size(expr: Expr) -> int:
-    """How many nodes the expression has."""
+    """The number of nodes of the expression."""
     return sum(1 for _ in walk(expr))

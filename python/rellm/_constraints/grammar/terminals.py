@@ -1,4 +1,4 @@
-"""Terminals: what their texts are, once references, lazy repetitions and lookarounds are resolved."""
+"""The texts of terminals, with references, lazy repetitions and lookarounds resolved."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ WITHOUT_LAZINESS: tuple[tuple[Expr, Expr], ...] = (
 
 
 class Terminals:
-    """The texts of all terminals of a grammar, each worked out once."""
+    """The texts of all terminals of a grammar, each computed once."""
 
     def __init__(self, grammar: RuleSet) -> None:
         self._grammar = grammar
@@ -85,7 +85,7 @@ class Terminals:
         return found
 
     def lexeme(self, expr: Expr, name: str, place: Place) -> Expr:
-        """What a terminal, or a string or pattern that stands in a rule, can be."""
+        """The texts of a terminal, or of a string or pattern in a rule."""
         tree = _separated(self._flat(expr), name, place)
         shortened = _shortened(tree)
         if shortened is None:
@@ -112,7 +112,7 @@ class Terminals:
 
 
 def tail_class(expr: Expr) -> Expr | None:
-    """The class of characters with which the texts can go on for ever, if they end in such a repetition."""
+    """The character class of an unbounded repetition at the end; None if the expression ends otherwise."""
     match expr:
         case Loop(body, _, None) if isinstance(body, Chars) or (isinstance(body, Pattern) and _is_class(body)):
             return body
@@ -133,7 +133,7 @@ def tail_class(expr: Expr) -> Expr | None:
 
 
 def as_ignored(expr: Expr) -> Expr:
-    """One of many ignored pieces in a row: `\\s+` again and again is `\\s`, again and again."""
+    """The expression for one of many ignored pieces in a row: repeating `\\s+` is the same as repeating `\\s`."""
     if isinstance(expr, Loop) and expr.minimum <= 1 and expr.maximum is None:
         return expr.body
     if isinstance(expr, Pattern):
@@ -175,10 +175,10 @@ def _known_shortest() -> dict[Expr, Expr]:
 
 
 def _shortened(expr: Expr) -> Expr | None:
-    """The expression with each lazy repetition ended as early as what stands behind it allows; None if that is unclear.
+    """The expression with each lazy repetition as short as the text after it allows; None if that is unclear.
 
-    A lazy repetition ends at the first place at which the fixed text behind it can stand, so what is written up to the
-    end of that text has no beginning that would do as well.
+    A lazy repetition ends at the first occurrence of the fixed text after it, so the text up to the end of that
+    occurrence has no proper prefix that matches.
     """
     if not any(isinstance(node, Loop) and node.lazy for node in walk(expr)):
         return expr
@@ -212,7 +212,7 @@ def _shortened(expr: Expr) -> Expr | None:
     plain = _known_shortest().get(head)
     if plain is not None:
         return seq(plain, rest)
-    # Where a repetition can go on in several ways, their order in the pattern decides which text is found first.
+    # If a repetition can go on in several ways, their order in the pattern decides which text is found first.
     one_way = all(_is_one_char_class(part.body) for part in parts if isinstance(part, Loop) and part.lazy)
     if not one_way or not _looks_inside(head) or any(minimum_length(part) != maximum_length(part) for part in ending):
         return None
@@ -221,14 +221,14 @@ def _shortened(expr: Expr) -> Expr | None:
 
 
 def _greedy(expr: Expr) -> Expr:
-    """The same without marks of laziness, which change no text."""
+    """The same with greedy repetitions, which match the same texts."""
     if isinstance(expr, Loop):
         return loop(_greedy(expr.body), expr.minimum, expr.maximum)
     return rebuild(expr, _greedy)
 
 
 def _separated(expr: Expr, name: str, place: Place) -> Expr:
-    """The expression with the patterns that look around taken apart."""
+    """The expression with its patterns with lookarounds taken apart."""
     if not isinstance(expr, Pattern):
         return rebuild(expr, lambda part: _separated(part, name, place))
     facts = pattern_facts(expr.source, expr.flags)
@@ -247,7 +247,7 @@ def _separated(expr: Expr, name: str, place: Place) -> Expr:
 
 
 def _looks_inside(expr: Expr) -> bool:
-    """Whether no lookaround can see behind the ends of the expression's own text."""
+    """Whether no lookaround can see beyond the expression's own text."""
     parts = expr.parts if isinstance(expr, Seq) else (expr,)
     for index, part in enumerate(parts):
         if isinstance(part, Look):
@@ -260,7 +260,7 @@ def _looks_inside(expr: Expr) -> bool:
 
 
 def minimum_length(expr: Expr) -> int:
-    """A least number of characters of the texts; rules count as none."""
+    """A lower bound on the number of characters of the texts; rules count as 0."""
     match expr:
         case Text(text):
             return len(text)
@@ -281,7 +281,7 @@ def minimum_length(expr: Expr) -> int:
 
 
 def maximum_length(expr: Expr) -> int | None:
-    """The greatest number of characters of the texts; None where it is not known."""
+    """An upper bound on the number of characters of the texts; None where it is unknown."""
     match expr:
         case Text(text):
             return len(text)
@@ -305,7 +305,7 @@ def maximum_length(expr: Expr) -> int | None:
 
 
 def matches(expr: Expr, text: str) -> bool | None:
-    """Whether the whole text is one of the expression's; None if that cannot be asked of one pattern."""
+    """Whether the expression matches the whole text; None if it cannot be written as one pattern."""
     match expr:
         case Both(parts):
             found = [matches(part, text) for part in parts]

@@ -1,4 +1,4 @@
-"""Arrays: first items, all others, how many of them are in a schema, and whether two are equal."""
+"""Fragments of arrays: first items, all others, counts of items in a schema, and equal items."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rellm._constraints.json_schema.front_end import FrontEnd
 
 _MAX_VALUES = 256
-# By way to write an item: the counters that it adds to, and its term.
+# One way to write an item: the counters that it increments, and its term.
 _Way = tuple[list[int], Term]
 
 
@@ -84,7 +84,7 @@ def _array(emission: Emission, shape: ArrayShape, further: list[Contained]) -> F
 
 
 def _plain(emission: Emission, first: list[Fragment], others: Fragment, low: int, high: int | None) -> Fragment:
-    """An array whose items are told apart by their index only."""
+    """An array whose items depend only on their index."""
     layout, context = emission.layout, emission.context
     between = layout.array_between
     count = len(first)
@@ -130,7 +130,7 @@ def _counted(emission: Emission, shape: ArrayShape, contained: list[Contained], 
 
 
 def _ways(front: FrontEnd, term: Term, index: int, contained: list[Contained], single: int) -> list[_Way]:
-    """The ways to write one item: which of the counted terms it is in. The last `single` of them are single values."""
+    """The ways to write one item, by the counted terms that contain it. The last `single` terms are single values."""
     if term == NOTHING:
         return []
     found: list[_Way] = [([], term)]
@@ -156,7 +156,7 @@ def _ways(front: FrontEnd, term: Term, index: int, contained: list[Contained], s
 
 
 def _values_of_items(front: FrontEnd, shape: ArrayShape) -> list[Any] | None:
-    """All values that an item can have; None if they are not finitely many, or too many."""
+    """All values that an item can have; None if there are infinitely many, or too many."""
     found: dict[Any, Any] = {}
     length = shape.prefix_length()
     last = length + 1 if shape.high is None else min(length + 1, shape.high)

@@ -1,4 +1,4 @@
-"""What is not in a shape of arrays or objects, and which schemas apply to one key."""
+"""Complements of shapes of arrays and objects, and the schemas that apply to one key."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def absent(key: str) -> ObjectShape:
 
 
 def key_term(front: FrontEnd, shape: ObjectShape, key: str) -> Term:
-    """What the value of this key must be in."""
+    """The term of the value of this key."""
     term = ANYTHING
     for layer in shape.layers:
         found = layer.named.get(key)
@@ -105,14 +105,14 @@ def key_term(front: FrontEnd, shape: ObjectShape, key: str) -> Term:
 
 
 def covers(front: FrontEnd, layer: Layer, atom: str | Term | None, key: str) -> bool:
-    """Whether a key is in the atom; without an atom, whether the layer's `rest` is about it."""
+    """Whether a key is in the atom; without an atom, whether the layer's `rest` applies to it."""
     if atom is not None:
         return in_atom(front, atom, key)
     return key not in layer.named and not any(in_atom(front, other, key) for other, _ in layer.atoms)
 
 
 def in_atom(front: FrontEnd, atom: str | Term, key: str) -> bool:
-    """Whether a key is in a language of keys: a pattern that is searched for, or a term."""
+    """Whether a key is in a language of keys: a pattern that is searched in it, or a term."""
     if isinstance(atom, str):
         return front.texts.is_found(atom, key)
     return any(holds(front, shape, key) for shape in front.expansion(atom).get(STRING, ()))

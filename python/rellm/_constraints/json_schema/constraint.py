@@ -34,15 +34,15 @@ class JsonSchema(Constraint):
         schema: the schema: a dict, a bool, JSON text, or the path of a file that holds it.
         spelling: how values are written; by default `JsonSpelling()`.
         property_order: "any" (the default) or "declared": in the order in which properties are declared, others last.
-        additional: "closed": objects with declared properties have no others where the schema does not speak of them.
+        additional: "closed": objects with declared properties have no others, unless the schema mentions them.
         required: "all": every declared property is written.
         assert_formats: whether `format` is asserted; unknown formats never are.
-        on_unsupported: what becomes of keywords that cannot be enforced: "error", "warn" or "report" (see `report`).
+        on_unsupported: how to treat keywords that cannot be enforced: "error", "warn" or "report" (see `report`).
         resources: further schemas by URI, which `$ref` may name. Nothing is ever fetched.
 
     Raises:
-        SchemaError: the schema is malformed, or holds what cannot be enforced (with `on_unsupported="error"`): a
-            reference to a resource that was not given, `uniqueItems` over values without bound, recursion that reads
+        SchemaError: the schema is malformed, or cannot be enforced (with `on_unsupported="error"`): a
+            reference to a resource that was not passed, `uniqueItems` over values without bound, recursion that reads
             no character, a pattern that ECMA-262 does not allow, more than 256 branches, multiples that need more than
             10,000 states.
         TypeError: an argument is of another type.
@@ -118,13 +118,13 @@ class JsonSchema(Constraint):
 
         Args:
             python_type: a pydantic model, dataclass, TypedDict, NamedTuple, Enum, `Literal`, any annotation of these,
-                or a function, whose arguments are meant: the value is then a dict of them.
+                or a function for its arguments: the value is then a dict of them.
             spelling: how values are written; by default "spaced".
             property_order: "declared" (the default) or "any".
             additional: "closed" (the default) or "open".
             required: "all": fields with a default are written too.
-            on_unsupported: what becomes of what cannot be enforced while the text is written; by default "report": it
-                is checked when the text is complete.
+            on_unsupported: how to treat rules that cannot be enforced while the text is written; by default "report":
+                they are checked when the text is complete.
 
         Raises:
             TypeError: pydantic knows no JSON for the type.
@@ -167,7 +167,7 @@ class JsonSchema(Constraint):
         return self._read.operations, self._read.context
 
     def report(self) -> Report:
-        """What became of each keyword: one entry for each occurrence."""
+        """Whether each keyword is enforced: one entry for each occurrence."""
         reading = self._read
         resources = list(dict.fromkeys([reading.document.main, *reading.document.resources()]))
         notes, python = reading.front.notes, self.is_python
@@ -178,7 +178,7 @@ class JsonSchema(Constraint):
         return json.loads(self.unfenced(Pieces.of(pieces).text))
 
     def unfenced(self, text: str) -> str:
-        """The value's own text, without the fence that may stand around it."""
+        """The value's own text, without a Markdown fence around it."""
         if self.spelling.fence == "optional" and text.startswith(_FENCE[0]):
             return text[len(_FENCE[0]) :].removesuffix(_FENCE[1])
         return text
@@ -221,7 +221,7 @@ def _rebuilt(data: dict[str, Any]) -> JsonSchema:
 
 
 class _Reading:
-    """A schema that was read, and its fragments in a context of its own."""
+    """A schema, and its fragments in a context of its own."""
 
     __slots__ = ("constraint", "context", "document", "front", "operations", "root")
 
@@ -280,7 +280,7 @@ def _read_schema(schema: Any) -> tuple[str, Any]:
         if not isinstance(root, (dict, bool)):
             raise SchemaError(f"a schema is an object or a boolean, not {root!r:.60}", pointer="")
         if "\\" not in schema and "NaN" not in schema and "Infinity" not in schema:
-            return schema, root  # PERF: it need not be written and read again
+            return schema, root  # PERF: avoids writing and reading it again
         schema = root
     if not isinstance(schema, (dict, bool)):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""A schema document: its resources, their base URIs and anchors, and what a reference leads to."""
+"""A schema document: its resources, their base URIs and anchors, and the resolution of references."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Resource:
         self.anchors: dict[str, Any] = {}
         self.dynamic_anchors: dict[str, Any] = {}
         self.recursive = False
-        # The keywords of vocabularies that its metaschema leaves out.
+        # The keywords of vocabularies that its metaschema does not include.
         self.ignored = ignored
 
 
 class Document:
-    """One schema and what it refers to.
+    """One schema and the schemas that it refers to.
 
     Args:
         root: the schema, as `json.loads` gives it; no two of its parts may be the same object.
         resources: further schemas that references may name, by URI.
-        draft: read as this draft where no `$schema` says another one.
+        draft: the draft where no `$schema` names another one.
 
     Raises:
         SchemaError: `$schema` names no published draft and no resource.
@@ -61,20 +61,20 @@ class Document:
         self._is_indexed = False
 
     def owner(self, schema: Any) -> Resource:
-        """The resource that a schema stands in."""
+        """The resource that contains a schema."""
         return self._owners.get(id(schema), self.main)
 
     def resolve(self, reference: str, resource: Resource) -> tuple[Any, Resource]:
-        """The schema that a reference in this resource leads to, and the resource that holds it.
+        """The target of a reference in this resource, and the resource that contains it.
 
         Raises:
-            LookupError: it leads nowhere; the message says why.
+            LookupError: the target does not exist; the message says why.
         """
         self.index()
         try:
             return self._resolve(reference, resource)
         except LookupError:
-            # Documents of no declared draft may mean draft 4's "id"; and generators write ids that nothing needs.
+            # Documents without a declared draft may use draft 4's "id", and generators write ids that are never used.
             if self._old_identifiers or self.main.draft == "draft-04":
                 if reference.startswith("#") and resource is not self.main:
                     return self._resolve(reference, self.main)
@@ -84,11 +84,11 @@ class Document:
             return self._resolve(reference, self.owner(resource.root))
 
     def resources(self) -> list[Resource]:
-        """All resources that were looked at."""
+        """All resources that were used."""
         return list(self._by_uri.values())
 
     def index(self) -> None:
-        """Finds all resources and anchors of the document; needed only where something refers to them."""
+        """Finds all resources and anchors of the document; needed only if a reference names one."""
         if not self._is_indexed:
             self._is_indexed = True
             self._walk(self.root, self.main)
@@ -108,7 +108,7 @@ class Document:
         return resource
 
     def _custom(self, uri: Any, draft: str) -> tuple[str, frozenset[str]]:
-        """The draft of a metaschema among the resources, and the keywords of the vocabularies that it leaves out."""
+        """The draft of a metaschema among the resources, and the keywords of vocabularies that it does not include."""
         nothing: frozenset[str] = frozenset()
         metaschema = self._given.get(uri.removesuffix("#")) if isinstance(uri, str) else None
         if not isinstance(metaschema, dict):
@@ -199,7 +199,7 @@ class Document:
 
 
 def held_by(keyword: str, value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The schemas that a keyword holds, each with its way from the schema that the keyword stands in."""
+    """The schemas inside a keyword's value, each with its path from the schema around the keyword."""
     kind = HOLDS[keyword]
     if kind == SCHEMA or (kind == ITEMS and not isinstance(value, list)):
         yield (keyword,), value
@@ -242,7 +242,7 @@ def escaped(token: str) -> str:
 
 
 def _published(uri: str) -> Any:
-    """A published metaschema, from the package that carries them."""
+    """A published metaschema, from the package that ships them."""
     if "json-schema.org/" in uri:
         try:
             from jsonschema_specifications import REGISTRY

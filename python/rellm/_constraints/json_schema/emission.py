@@ -1,4 +1,4 @@
-"""From shapes to fragments: one rule a referenced schema, everything else inline."""
+"""Emits shapes as fragments: one rule for each referenced schema, everything else inline."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ from rellm._constraints.json_schema.strings import Texts, string_fragment
 
 # Values that are indented deeper than this are not written: an indented text needs a rule for each depth.
 MAX_INDENTED_DEPTH: Final = 40
-# Numbers of a fragment that is copied wherever it is needed.
+# The longest fragment, in numbers, that is copied instead of shared as a rule.
 _LONGEST_INLINE: Final = 60
 
 
 class _Common:
-    """What every document has, in a context: free strings and keys, what stands around the parts of a value, and, where
-    the layout does not depend on the depth, free values."""
+    """The fragments that all documents of a spelling share: free strings and keys, the layout, and free values if the
+    layout does not depend on the depth."""
 
     __slots__ = ("any_key", "context", "emission", "free_string", "layout", "quote", "rules", "value")
 
@@ -66,18 +66,18 @@ class _Common:
         self.layout = Layout(context, spelling, 0)
         self.value: Fragment | None = None
         self.emission: Emission | None = None
-        # The rules that a document without free values does without.
+        # The rules that a document without free values does not need.
         self.rules = range(0)
 
 
 @lru_cache(maxsize=32)
 def _common(spelling: JsonSpelling) -> _Common:
-    """PERF: made once for all documents of a spelling, they take half as long."""
+    """The shared fragments of a spelling. PERF: sharing them halves the time of a document."""
     context = ExpressionContext()
     common = _Common(spelling, context)
-    context.operations(empty())  # the bodies of its rules, once for all
+    context.operations(empty())  # builds the bodies of its rules once
     if not spelling.is_indented:
-        # It stays, so that its rules keep their keys.
+        # The emission is kept, because its id is part of the keys of its rules.
         common.emission = Emission(FrontEnd(Document(True, {})), context, spelling, common=common)
         common.emission.shapes({NUMBER: [FREE_NUMBER]})
         first = context.rule_count
@@ -92,10 +92,10 @@ class Emission:
 
     Args:
         front: the reader of the document.
-        context: what collects strings and rules.
-        spelling: how JSON is written.
+        context: collects strings and rules.
+        spelling: the spelling of JSON.
         is_ordered: whether declared keys are written in the order of their declaration.
-        is_closed: whether objects with declared keys have no others, where the schema says nothing of them.
+        is_closed: whether objects with declared keys have no others, unless the schema allows them.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Emission:
 
     @property
     def layout(self) -> Layout:
-        """What stands around the parts of a value at the present depth."""
+        """The layout at the present depth."""
         if not self.spelling.is_indented:
             return self._flat_layout
         found = self._layouts.get(self.depth)
@@ -151,7 +151,7 @@ class Emission:
         known = self._known.get(key)
         if known is not None:
             if len(known) > _LONGEST_INLINE:
-                # Written out once already: from the second time on it is a rule, or nesting would multiply it.
+                # From the second use on, a long fragment becomes a rule; copies would multiply with the nesting.
                 fragment = known
                 known = self._known[key] = self.context.rule((id(self), *key), lambda: fragment)
             return known
@@ -241,11 +241,11 @@ class Emission:
             return ways[0]
         return union(ways)
 
-    # -- how scalars, keys and objects are spelled; a notation other than JSON's has its own --
+    # -- the spelling of scalars, keys and objects; other notations override it --
 
     @property
     def opens_object(self) -> Fragment:
-        """What stands before the first key."""
+        """The text before the first key."""
         return literal(self.context, "{")
 
     def arranged(self, keys: dict[str, None]) -> dict[str, None]:
@@ -261,11 +261,11 @@ class Emission:
         return "null" if value is None else "true" if value else "false"
 
     def key_end(self, key: str) -> str:
-        """What is written of a declared key behind its opening quote."""
+        """The rest of a declared key after its opening quote."""
         return text_of(key)[1:]
 
     def other_keys(self, keys: Fragment) -> Fragment:
-        """The same of a language of keys."""
+        """The same for a language of keys."""
         return sequence([spelled(keys), literal(self.context, '"')])
 
     def _number(self, shape: Any) -> Fragment:
@@ -276,7 +276,7 @@ class Emission:
     def _number_fragment(self, shape: Any) -> Fragment:
         any_spelling = self.spelling.integers == "any"
         if shape.integer and self.front.document.main.draft == "draft-04":
-            any_spelling = False  # that draft has no integer with a fraction, not even of zeros
+            any_spelling = False  # in draft 4 an integer has no fraction, not even of zeros
         try:
             return number_fragment(shape, any_spelling=any_spelling, max_digits=self.spelling.max_digits)
         except TooManyStatesError:
@@ -288,7 +288,7 @@ class Emission:
 
 
 def is_nothing(fragment: Fragment) -> bool:
-    """Whether it is plain that a fragment has no text."""
+    """Whether a fragment obviously has no text."""
     return fragment[0] == NO_TEXT
 
 

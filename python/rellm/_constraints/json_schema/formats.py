@@ -19,7 +19,7 @@ _FRACTION: Final = r"(?:\.[0-9]+)?"
 
 
 def _leap_seconds() -> str:
-    """Times of second 60 whose offset puts them at 23:59 of UTC; offsets are whole or half hours."""
+    """Times with second 60 that are 23:59 in UTC; offsets are whole or half hours."""
     ways = [rf"23:59:60{_FRACTION}[Zz]"]
     offsets: dict[str, list[str]] = {}
     for half in (0, 30):
@@ -52,7 +52,7 @@ IPV6: Final = "(?:" + "|".join(
 ) + ")"  # fmt: skip
 UUID: Final = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
-# No label has hyphens in its third and fourth place, but for the prefix of an encoded one.
+# No label has hyphens at its third and fourth place, except in the prefix of an encoded one.
 _LABEL: Final = r"(?!..--)[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
 _ENCODED: Final = r"[Xx][Nn]--[0-9A-Za-z](?:[0-9A-Za-z-]{0,57}[0-9A-Za-z])?"
 HOSTNAME: Final = rf"(?=.{{1,253}}$)(?:{_LABEL}|{_ENCODED})(?:\.(?:{_LABEL}|{_ENCODED}))*"
@@ -106,7 +106,7 @@ URI_TEMPLATE: Final = (
 JSON_POINTER: Final = r"(?:/(?:[^~/]|~[01])*)*"
 RELATIVE_JSON_POINTER: Final = rf"(?:0|[1-9][0-9]*)(?:#|{JSON_POINTER})"
 
-# What Python's own types parse of the above: no year 0, no second 60, six digits of a second, and short durations.
+# The subset that Python's own types parse: no year 0, no second 60, six digits of a second, and short durations.
 _YEAR: Final = r"(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
 _PYTHON_LEAP_YEAR: Final = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
 PYTHON_DATE: Final = (
@@ -117,7 +117,7 @@ _PYTHON_CLOCK: Final = rf"{_CLOCK}:[0-5][0-9](?:\.[0-9]{{1,6}})?"
 _PYTHON_TIME: Final = rf"{_PYTHON_CLOCK}(?:[Zz]|[+-]{_CLOCK})"
 _SHORT: Final = "(?:0|[1-9][0-9]{0,3})"
 _PYTHON_HOURS: Final = rf"(?:{_SHORT}H(?:{_SHORT}M(?:{_SHORT}S)?)?|{_SHORT}M(?:{_SHORT}S)?|{_SHORT}S)"
-# For Python types, what a format means; named as the schema names it.
+# The patterns of formats for Python types, by the name of the format in the schema.
 PYTHON_FORMATS: Final[dict[Any, str]] = {
     "date": PYTHON_DATE,
     "date-time": f"{PYTHON_DATE}T{_PYTHON_TIME}",

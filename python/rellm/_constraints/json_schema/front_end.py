@@ -1,8 +1,8 @@
-"""From a schema to shapes: what each keyword says, and how schemas that apply to one value are intersected.
+"""Reads a schema into shapes: the meaning of each keyword, and the intersection of schemas that apply to one value.
 
-Every schema of the document that is looked at gets a number; a term (see `shapes`) is made of such numbers. Expanding a
-term gives, for each type of JSON, the shapes whose union it is: keywords of the schema itself first, then all that is
-applied in place (`$ref`, `allOf`, `not`, `if`, …), each by intersection, union or complement of expansions.
+Every schema of the document that is used gets a number; a term (see `shapes`) is made of such numbers. Expanding a term
+gives, for each type of JSON, the shapes whose union it is: first the keywords of the schema itself, then all in-place
+applicators (`$ref`, `allOf`, `not`, `if`, …), each by intersection, union or complement of expansions.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ _TYPE_NAMES: Final = frozenset(("null", "boolean", "integer", "number", "string"
 
 
 class TooManyBranchesError(Exception):
-    """More than `MAX_BRANCHES` combinations would have to be told apart."""
+    """More than `MAX_BRANCHES` combinations would have to be distinguished."""
 
 
 class Node:
-    """A schema that is looked at, with the resource and the dynamic scope that it is looked at in."""
+    """A schema in use, with its resource and its dynamic scope."""
 
     __slots__ = ("alternatives", "complement", "expansion", "is_referenced", "resource", "schema", "scope")
 
@@ -81,7 +81,7 @@ class Node:
         self.expansion: Expansion | None = None
         self.complement: Expansion | None = None
         self.is_referenced = False
-        # Terms whose union this is, for nodes that stand for no schema of the document.
+        # The terms whose union it is, for a node that is not a schema of the document.
         self.alternatives: tuple[Term, ...] | None = None
 
 
@@ -91,7 +91,7 @@ class FrontEnd:
     Args:
         document: the schema.
         assert_formats: whether `format` is asserted.
-        on_unsupported: "error": what is refused raises; else it is left out and noted.
+        on_unsupported: "error": unsupported keywords raise; else they are left out and noted.
         required_all: whether every declared property is required.
         is_python: whether the schema is that of a Python type.
     """
@@ -117,10 +117,10 @@ class FrontEnd:
         self._unions: dict[tuple[Term, ...], int] = {}
         self._expanding: set[int] = set()
         self._grounded: set[int] = set()
-        # By the schemas that were read without keywords of later drafts, those of the document.
+        # For schemas that were read without the keywords of later drafts: the original schema of the document.
         self._originals: dict[int, dict[str, Any]] = {}
         self._empty: dict[Term, bool] = {}
-        # Dynamic scopes: by number, the schema of each dynamic anchor; filled only where the document refers to one.
+        # Dynamic scopes: by number, the schema of each dynamic anchor; filled only if the document refers to one.
         self._scopes: list[dict[str, tuple[Any, Resource]]] = [{}]
         self._scope_numbers: dict[Hashable, int] = {(): 0}
         self.is_dynamic = False
@@ -136,7 +136,7 @@ class FrontEnd:
         return self._term(self.document.root, main, self._enter(0, main))
 
     def term(self, schema: Any, parent: Node) -> Term:
-        """The term of a schema that stands inside the parent's."""
+        """The term of a schema inside the parent's."""
         if schema is True or schema == {}:
             return ANYTHING
         resource, scope = parent.resource, parent.scope
@@ -149,7 +149,7 @@ class FrontEnd:
         return self._term(schema, resource, scope, parent)
 
     def node(self, literal: int) -> Node:
-        """The node that a literal of a term is about."""
+        """The node of a literal in a term."""
         return self._nodes[literal >> 1]
 
     def constant(self, value: Any) -> Term:
@@ -194,7 +194,7 @@ class FrontEnd:
             raise self.malformed(parent.schema if parent else {}, None, f"{text_of(schema)} is no schema")
         simple = schema.get("type")
         if simple.__class__ is str and simple in _SIMPLE and not resource.ignored:
-            # PERF: most schemas say a type and nothing else that asserts; they are one node.
+            # PERF: most schemas have a type and no other assertion; they share one node.
             if len(schema) == 1 or len(schema.keys() & ASSERTIONS) == 1:
                 return self._typed(simple)
         elif not _REFERENCES.isdisjoint(schema):
@@ -226,7 +226,7 @@ class FrontEnd:
         return len(self._nodes) - 1
 
     def _alias(self, schema: dict[str, Any], resource: Resource, scope: int) -> Term | None:
-        """What a schema stands for that says nothing but a reference; None if it says more."""
+        """The target of a schema that is only a reference; None for other schemas."""
         seen: list[Any] = []
         while isinstance(schema, dict) and (keyword := _only_reference(schema, resource)):
             if any(schema is other for other in seen):
@@ -244,7 +244,7 @@ class FrontEnd:
         return term
 
     def target(self, schema: dict[str, Any], keyword: str, resource: Resource, scope: int) -> tuple[Any, Resource]:
-        """The schema that a reference leads to in this dynamic scope, and its resource."""
+        """The target of a reference in this dynamic scope, and its resource."""
         target, resource = self.follow(schema, keyword, resource)
         fragment = schema[keyword].partition("#")[2]
         if keyword == "$dynamicRef" and isinstance(target, dict) and fragment:
@@ -255,7 +255,7 @@ class FrontEnd:
         return target, resource
 
     def follow(self, schema: dict[str, Any], keyword: str, resource: Resource) -> tuple[Any, Resource]:
-        """The schema that a reference leads to."""
+        """The target of a reference."""
         reference = schema[keyword]
         if not isinstance(reference, str):
             raise self.malformed(schema, keyword, f"{keyword} is a string, not {text_of(reference)}")
@@ -388,7 +388,7 @@ class FrontEnd:
         return list(shape.complement())
 
     def is_empty(self, shape: Any) -> bool:
-        """Whether nothing is in a shape, as far as that is plain to see."""
+        """Whether a shape is obviously empty; False if that is not clear."""
         if isinstance(shape, ObjectShape):
             if shape.high is not None and len(shape.required) > shape.high:
                 return True
@@ -399,12 +399,12 @@ class FrontEnd:
         return False
 
     def term_is_empty(self, term: Term) -> bool:
-        """Whether nothing is in a term, as far as that is plain to see."""
+        """Whether a term is obviously empty; False if that is not clear."""
         if not term or term == NOTHING:
             return term == NOTHING
         known = self._empty.get(term)
         if known is None:
-            self._empty[term] = False  # while it is looked at: a value that holds itself is not ruled out
+            self._empty[term] = False  # for the recursion: a term inside itself does not make it empty
             try:
                 expansion = self.expansion(term)
             except TooManyBranchesError:
@@ -452,7 +452,7 @@ class FrontEnd:
     # --- the keywords of a schema itself ---
 
     def own(self, node: Node) -> Expansion:
-        """The shapes of the keywords that apply to nothing else."""
+        """The shapes of the schema's own keywords, without those of applied schemas."""
         schema = node.schema
         if node.resource.ignored:
             schema = {keyword: value for keyword, value in schema.items() if keyword not in node.resource.ignored}
@@ -549,7 +549,7 @@ class FrontEnd:
         for keyword, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             bound, is_open = self._bound(schema, keyword), False
             open_bound = schema.get(exclusive)
-            if isinstance(open_bound, bool):  # as draft 4 has it
+            if isinstance(open_bound, bool):  # draft 4
                 is_open = open_bound
             elif open_bound is not None:
                 other = self._bound(schema, exclusive)
@@ -608,7 +608,7 @@ class FrontEnd:
         return StringShape(low, high, patterns, formats)
 
     def is_pattern(self, schema: dict[str, Any], keyword: str, source: str) -> bool:
-        """Whether a pattern is valid; refuses one that is not, or notes that it is left out."""
+        """Whether a pattern is valid; an invalid one is refused, or left out and noted."""
         error = self.texts.error(source)
         if error is not None:
             self.unsupported(schema, keyword, error, "write it in the syntax of ECMA-262")
@@ -685,15 +685,15 @@ class FrontEnd:
             raise self.malformed(node.schema, keyword, f"{keyword} is a list of schemas, and has at least one")
         return [self.term(schema, node) for schema in held]
 
-    # --- what goes wrong ---
+    # --- errors and notes ---
 
     def malformed(self, schema: dict[str, Any], keyword: str | None, message: str) -> SchemaError:
-        """The error for a keyword that the specification does not allow so."""
+        """The error for a keyword whose value the specification does not allow."""
         pointer = self.pointer(schema, keyword)
         return SchemaError(f"{message} (at {pointer or '/'} of the schema)", pointer=pointer, keyword=keyword)
 
     def refused(self, schema: dict[str, Any], keyword: str, why: str, remedy: str) -> SchemaError:
-        """The error for what is refused."""
+        """The error for an unsupported keyword."""
         pointer = self.pointer(schema, keyword)
         return SchemaError(f"{keyword} at {pointer} of the schema: {why}; {remedy}", pointer=pointer, keyword=keyword)
 
@@ -706,12 +706,12 @@ class FrontEnd:
     def note(
         self, schema: dict[str, Any], keyword: str, status: Status, direction: Direction, why: str, remedy: str
     ) -> None:
-        """Notes what became of a keyword; the first note of one counts."""
+        """Notes whether a keyword is enforced; the first note of a keyword counts."""
         schema = self._originals.get(id(schema), schema)
         self.notes.append(Note(schema, keyword, status, direction, why, remedy))
 
     def schema_with(self, keyword: str) -> dict[str, Any]:
-        """A schema that was looked at and has this keyword; the last one."""
+        """The last schema in use that has this keyword."""
         found = (node.schema for node in reversed(self._nodes) if keyword in node.schema)
         return next(found, {keyword: None})
 
@@ -736,7 +736,7 @@ _REFERENCES: Final = frozenset(("$dynamicRef", "$recursiveRef", "$ref"))
 
 
 def _only_reference(schema: dict[str, Any], resource: Resource) -> str | None:
-    """The reference of a schema that says nothing else."""
+    """The reference of a schema that is only a reference."""
     if "$ref" in schema and resource.is_old:
         return "$ref"
     asserted = schema.keys() & ASSERTIONS
@@ -773,7 +773,7 @@ def _any_of(front: FrontEnd, node: Node, result: Expansion) -> Expansion:
     branches = [front.expansion(term) for term in front.schemas(node, "anyOf")]
     found = front.union(branches)
     if front.tracks_evaluated:
-        # A value may be in several branches, and then all of them count as having looked at its members.
+        # A value may be in several branches, and then the members that any of them evaluates count as evaluated.
         for kind in (OBJECT, ARRAY):
             lists = [branch[kind] for branch in branches if kind in branch]
             if sum(any(_evaluates(shape) for shape in shapes) for shapes in lists) and len(lists) > 1:
@@ -787,7 +787,7 @@ def _evaluates(shape: Any) -> bool:
 
 
 def _subsets(front: FrontEnd, kind: str, lists: list[list[Any]]) -> list[Any]:
-    """For each non-empty choice of the unions, the shapes of its intersection."""
+    """The shapes of the intersection of each non-empty subset of the unions."""
     found: list[Any] = []
     for shapes in lists:
         added = list(shapes)
@@ -901,7 +901,7 @@ def _unevaluated_items(front: FrontEnd, node: Node, result: Expansion) -> Expans
     return {**result, ARRAY: shapes} if shapes else result
 
 
-# In this order; what is unevaluated is known last.
+# In this order: unevaluated members and items are known last.
 _APPLIERS: Final[tuple[tuple[str, Any], ...]] = (
     ("$ref", _reference("$ref")),
     ("$dynamicRef", _reference("$dynamicRef")),

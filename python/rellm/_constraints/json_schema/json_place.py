@@ -1,4 +1,4 @@
-"""Where in a JSON text its end stands: the pointer of each value, told from the bytes alone, in linear time."""
+"""The JSON pointer at the end of a text that is being written, from its bytes, in linear time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _QUOTE, _BACKSLASH, _COMMA, _COLON, _FENCE, _NEWLINE = b'"\\,:`\n'
 
 
 class JsonPlace:
-    """Reads a JSON text piece by piece. A Markdown fence before it is passed over, and what follows it is ignored."""
+    """Reads a JSON text piece by piece. A Markdown fence before it is skipped, and text after it is ignored."""
 
     __slots__ = ("_containers", "_escaped", "_key", "_mode")
 
     def __init__(self) -> None:
-        # By container that is open: whether it is an object, and the key or the index of the member that is written.
+        # For each open container: whether it is an object, and the key or the index of its current member.
         self._containers: list[tuple[bool, str | int | None]] = []
         self._mode: _Mode = "value"
         self._escaped = False
@@ -25,7 +25,7 @@ class JsonPlace:
 
     @property
     def pointer(self) -> str:
-        """The JSON pointer of the value that the end of the text stands in: between members that of their container."""
+        """The JSON pointer of the value at the end of the text: between members that of their container."""
         names = [name for _, name in self._containers]
         if self._mode in ("after", "name", "key") and names:
             names.pop()
@@ -33,17 +33,17 @@ class JsonPlace:
 
     @property
     def in_string(self) -> bool:
-        """Whether the end stands inside a string that is a value."""
+        """Whether the text ends inside a string that is a value."""
         return self._mode == "string"
 
     @property
     def containers(self) -> tuple[str, ...]:
-        """The containers that are open, outermost first: "object" or "array"."""
+        """The open containers, outermost first: "object" or "array"."""
         return tuple("object" if is_object else "array" for is_object, _ in self._containers)
 
     @property
     def is_whole(self) -> bool:
-        """Whether the text is a whole value; a number may still go on."""
+        """Whether the text is a complete value; a number may still go on."""
         return not self._containers and self._mode in ("after", "scalar")
 
     def copy(self) -> JsonPlace:
@@ -54,11 +54,11 @@ class JsonPlace:
         return other
 
     def read(self, data: bytes) -> list[str]:
-        """Goes on by these bytes.
+        """Reads these bytes.
 
         Returns:
-            The pointers of the strings, numbers and literals that the bytes are part of, in order. The byte that ends a
-            number counts as part of it: it decides that no further digit comes.
+            The pointers of the strings, numbers and literals that contain the bytes, in order. The byte that ends a
+            number counts as part of it, because it decides that no further digit comes.
         """
         touched: list[str] = []
         if self._mode == "string" and data:

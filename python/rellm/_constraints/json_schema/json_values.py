@@ -1,4 +1,4 @@
-"""Values of JSON as the specification compares them: 1 equals 1.0, true equals nothing but true."""
+"""JSON values with the equality of the specification: 1 equals 1.0, and true equals only true."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Number: TypeAlias = int | Fraction
 
 
 def is_number(value: Any) -> bool:
-    """Whether this is a number, and no boolean."""
+    """Whether this is a number and not a boolean."""
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
 def exact(value: float | Decimal) -> Number:
-    """The number that is written: 0.1 is a tenth. A whole one is an `int`."""
+    """The exact decimal number of a literal: 0.1 is a tenth. A whole number is an `int`."""
     if isinstance(value, int):
         return value
     fraction = Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
@@ -26,7 +26,7 @@ def exact(value: float | Decimal) -> Number:
 
 
 def key_of(value: Any) -> Hashable:
-    """Equal for equal values of JSON, and only for them."""
+    """A key that is equal exactly for equal JSON values."""
     if isinstance(value, dict):
         return ("object", frozenset((key, key_of(item)) for key, item in value.items()))
     if isinstance(value, list):
@@ -37,7 +37,7 @@ def key_of(value: Any) -> Hashable:
 
 
 def plain_decimal(number: Number) -> str:
-    """The digits of a number, without an exponent and without zeros that say nothing."""
+    """The digits of a number, without an exponent and without redundant zeros."""
     if isinstance(number, int):
         return str(number)
     digits, scale = scaled(number)
@@ -46,7 +46,7 @@ def plain_decimal(number: Number) -> str:
 
 
 def scaled(number: Number) -> tuple[int, int]:
-    """`(m, k)` with `number == m / 10**k`, k the least one; k is -1 where no finite decimal is equal."""
+    """`(m, k)` with `number == m / 10**k` and the least k; k is -1 if no finite decimal equals the number."""
     if isinstance(number, int):
         return number, 0
     rest, twos, fives = number.denominator, 0, 0

@@ -1,4 +1,4 @@
-"""The keywords of JSON Schema: which hold schemas, which kind of value each is about, and what a misspelt one means."""
+"""The keywords of JSON Schema: those that hold schemas, the type of value of each, and corrections of misspelt ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 DRAFTS: Final = ("draft-04", "draft-06", "draft-07", "2019-09", "2020-12")
 
-# By the end of `$schema`, without scheme and fragment.
+# Keys are the ends of `$schema`, without scheme and fragment.
 _DIALECTS: Final = {
     "json-schema.org/draft-04/schema": "draft-04",
     "json-schema.org/draft-06/schema": "draft-06",
@@ -19,7 +19,7 @@ _DIALECTS: Final = {
 
 SCHEMA, SCHEMAS, SCHEMA_MAP, ITEMS, DEPENDENCIES = "schema", "schemas", "map", "items", "dependencies"
 
-# Where the schemas stand that a keyword holds.
+# The places of the schemas inside a keyword's value.
 HOLDS: Final = {
     "additionalItems": SCHEMA,
     "additionalProperties": SCHEMA,
@@ -67,7 +67,7 @@ VALIDATION: Final = (NUMBER | STRING) - {"format"} | {
     "const", "dependentRequired", "enum", "maxContains", "maxItems", "maxProperties", "minContains", "minItems",
     "minProperties", "required", "type", "uniqueItems",
 }  # fmt: skip
-# Applied to the same value as the schema that they stand in.
+# Keywords whose schemas apply to the same value as the schema around them.
 IN_PLACE: Final = frozenset(
     {
         "$dynamicRef",
@@ -84,7 +84,7 @@ IN_PLACE: Final = frozenset(
         "unevaluatedProperties",
     }
 )
-# They say something only beside another keyword.
+# Keywords that have an effect only beside another keyword.
 BESIDE: Final = {
     "additionalItems": "items",
     "else": "if",
@@ -119,7 +119,7 @@ ANNOTATIONS: Final = frozenset(
 ASSERTIONS: Final = OWN | IN_PLACE | set(BESIDE)
 KNOWN: Final = ASSERTIONS | ANNOTATIONS
 
-# The draft that a keyword came with, and the last that defines it.
+# The draft that introduced a keyword, and the last that defines it.
 _SINCE: Final = {
     "$anchor": "2019-09",
     "$defs": "2019-09",
@@ -149,11 +149,11 @@ _UNTIL: Final = {
     "dependencies": "draft-07",
     "id": "draft-04",
 }
-# By draft, the keywords that came later: where `$schema` names the draft, they say nothing.
+# By draft, the keywords of later drafts: a schema whose `$schema` names the draft ignores them.
 LATER: Final = {
     draft: frozenset(k for k, since in _SINCE.items() if DRAFTS.index(since) > DRAFTS.index(draft)) for draft in DRAFTS
 }
-# Words of other vocabularies: not misspelt, without meaning here.
+# Keywords of other vocabularies: not misspelt, and ignored.
 _FOREIGN: Final = frozenset(
     {
         "discriminator",
@@ -186,19 +186,19 @@ def dialect_of(uri: Any) -> str | None:
 
 
 def newer(keyword: str, draft: str) -> str | None:
-    """The draft that brought a keyword which `draft` does not have yet."""
+    """The later draft that introduced a keyword; None if `draft` has it."""
     since = _SINCE.get(keyword)
     return since if since is not None and DRAFTS.index(draft) < DRAFTS.index(since) else None
 
 
 def outdated(keyword: str, draft: str) -> str | None:
-    """The last draft that has a keyword which `draft` has no more."""
+    """The last draft with a keyword that `draft` has dropped; None if `draft` has it."""
     until = _UNTIL.get(keyword)
     return until if until is not None and DRAFTS.index(draft) > DRAFTS.index(until) else None
 
 
 def meant_by(keyword: str) -> str | None:
-    """The keyword that someone meant who wrote this one; None if it is no misspelling."""
+    """The keyword that was probably meant by this one; None if it is not a misspelling."""
     if keyword in _FOREIGN or keyword.startswith(("x-", "_")) or len(keyword) < 3:
         return None
     lowered = keyword.strip().lower().replace("_", "").replace("-", "")

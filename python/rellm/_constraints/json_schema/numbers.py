@@ -1,6 +1,6 @@
-"""Numbers as JSON writes them: digits of bounds, whole numbers, multiples.
+"""Fragments of JSON numbers: bounds by their digits, whole numbers, multiples.
 
-Everything here is cached: the fragments hold no strings, so they serve every schema.
+All fragments are cached: they refer to no strings of a context, so all schemas share them.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ _SIGN: Final = optional([CLASS, 2, 43, 43, 45, 45])
 _E: Final[Fragment] = [CLASS, 2, 69, 69, 101, 101]
 
 
-# With a bound on digits, a number is one that a double holds: so many digits before its point, and an exponent of two.
+# With a bound on digits, a number fits a double: at most so many digits before its point, two in its exponent.
 _DOUBLE_DIGITS: Final = 200
 
 
 @lru_cache(maxsize=64)
 def free_number(max_digits: int | None) -> Fragment:
-    """Any number, with so many digits at most in each of its parts."""
+    """Any number, with at most `max_digits` digits in each of its parts."""
     behind = repeat(_ANY_DIGIT, 1, max_digits)
     exponent = optional(
         sequence([_E, _SIGN, repeat(_ANY_DIGIT, 1, None if max_digits is None else min(max_digits, 2))])
@@ -172,7 +172,7 @@ def _naturals(low: int, high: int | None, max_digits: int | None = None) -> Frag
 
 
 def _between(low: str, high: str) -> Fragment:
-    """Strings of digits of one length."""
+    """The strings of digits between two bounds of the same length."""
     if not low:
         return _EMPTY
     first, last, rest = int(low[0]), int(high[0]), len(low) - 1
@@ -192,7 +192,7 @@ def _between(low: str, high: str) -> Fragment:
 
 
 # --- decimals ---
-# Digits behind the point: whether none at all will do, and the non-empty ones.
+# Digits after the point: whether they may be absent, and the non-empty strings of them.
 _Tail: TypeAlias = tuple[bool, Fragment]
 _NO_TAIL: Final[_Tail] = (False, _NOTHING)
 
@@ -217,7 +217,7 @@ def _decimals(
 
 
 def _magnitudes(low: Number, low_open: bool, high: Number | None, high_open: bool, max_digits: int | None) -> Fragment:
-    """Numbers of no sign between two bounds."""
+    """Numbers without a sign between two bounds."""
     least, least_digits = _parts(low)
     from_least = _at_least(least_digits, low_open)
     if high is None:
@@ -239,7 +239,7 @@ def _magnitudes(low: Number, low_open: bool, high: Number | None, high_open: boo
 
 
 def _parts(number: Number) -> tuple[int, str]:
-    """What stands before the point, and the digits behind it."""
+    """The whole part, and the digits after the point."""
     before, _, behind = plain_decimal(number).partition(".")
     return int(before), behind
 
@@ -323,7 +323,7 @@ _SIGN_ONLY: Final = [(45, 45)]
 
 
 def _transitions(factor: int, scale: int, zeros: int) -> list[tuple[bool, list[int]]]:
-    """States of `number * 10**scale` modulo `factor`, with the zeros at the end of the whole part counted.
+    """The transitions of `number * 10**scale` modulo `factor`; states also count trailing zeros of the whole part.
 
     Classes: 0, the point, 1 to 9, the sign.
     """
@@ -337,7 +337,7 @@ def _transitions(factor: int, scale: int, zeros: int) -> list[tuple[bool, list[i
             order.append(key)
         return found
 
-    # Place 0: before the point; 1 .. scale + 1: so many digits behind it were read, the point included.
+    # Place 0: before the point; 1 .. scale + 1: the number of characters read from the point on, the point included.
     start = [state(0, 0, zeros), -1, *(state(d % factor, 0, 0) for d in range(1, 10))]
     rows: list[tuple[bool, list[int]]] = [(False, [*start, 1]), (False, [*start, -1])]
     for remainder, place, run in order:
@@ -355,7 +355,7 @@ def _transitions(factor: int, scale: int, zeros: int) -> list[tuple[bool, list[i
                 targets[1 + digit] = state((remainder * 10 + digit) % factor, place + 1, run)
         elif is_multiple:
             targets[0] = state(remainder, place, run)
-        # A point is followed by a digit: the state right behind it never accepts.
+        # A point is followed by a digit: the state right after it never accepts.
         rows.append((is_multiple and place != 1, targets))
     return _with_digits_behind_points(rows, order)
 
@@ -363,7 +363,7 @@ def _transitions(factor: int, scale: int, zeros: int) -> list[tuple[bool, list[i
 def _with_digits_behind_points(
     rows: list[tuple[bool, list[int]]], order: list[tuple[int, int, int]]
 ) -> list[tuple[bool, list[int]]]:
-    """Where nothing but zeros may follow the point, the first zero leads to a state that accepts."""
+    """Adds an accepting state for the first zero after a point that only zeros may follow."""
     for number, (_, place, _) in enumerate(order, start=2):
         targets = rows[number][1]
         if place == 1 and targets[0] == number:
@@ -373,7 +373,7 @@ def _with_digits_behind_points(
 
 
 def automaton(rows: list[tuple[bool, list[int]]], classes: Iterable[list[tuple[int, int]]]) -> Fragment:
-    """The node of a deterministic table: by state, whether it accepts, and the next state by class (-1: none)."""
+    """The node of a deterministic table: for each state, whether it accepts, and the next state by class (-1: none)."""
     ranges = list(classes)
     ops = [AUTOMATON, len(ranges)]
     for pairs in ranges:

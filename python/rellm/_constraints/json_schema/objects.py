@@ -1,4 +1,4 @@
-"""Objects: declared members in any order, classes of other members, conditions on which keys are there."""
+"""Fragments of objects: declared members in any order, classes of other members, conditions on the present keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ANY_KEY = repeat(SCALAR, 0, None)
 
 
 def object_fragment(emission: Emission, shape: ObjectShape) -> Iterator[Fragment]:
-    """The texts of the objects of a shape, one fragment for each way in which its `exists` can hold."""
+    """The texts of the objects of a shape, one fragment for each way to satisfy its `exists`."""
     for case in _cases(emission, shape):
         fragment = _object(emission, case)
         if fragment[0] != NO_TEXT:
@@ -41,7 +41,7 @@ def object_fragment(emission: Emission, shape: ObjectShape) -> Iterator[Fragment
 
 
 def _cases(emission: Emission, shape: ObjectShape) -> Iterator[ObjectShape]:
-    """Shapes whose `exists` are about other keys than the declared ones."""
+    """Cases of the shape whose `exists` only concern keys that are not declared."""
     if not shape.exists:
         yield shape
         return
@@ -63,7 +63,7 @@ def _cases(emission: Emission, shape: ObjectShape) -> Iterator[ObjectShape]:
 
 
 def _declared(shape: ObjectShape) -> dict[str, None]:
-    """The keys that the shape names, in the order of their declaration."""
+    """The declared keys of the shape, in their order."""
     declared: dict[str, None] = {}
     for layer in shape.layers:
         declared.update(dict.fromkeys(layer.named))
@@ -127,7 +127,7 @@ def _object(emission: Emission, shape: ObjectShape) -> Fragment:
 def _others(
     emission: Emission, shape: ObjectShape, declared: list[str]
 ) -> tuple[list[tuple[Fragment, Fragment]], list[list[int]]]:
-    """The classes of keys that the shape does not name, and for each of its `exists` the classes that fulfil it."""
+    """The classes of undeclared keys, and for each `exists` of the shape the classes that satisfy it."""
     layers = shape.layers
     witnesses: list[list[int]] = [[] for _ in shape.exists]
     if not shape.exists:
@@ -237,7 +237,7 @@ def _ways_to_meet(atoms: list[str | Term], texts: Texts) -> list[tuple[tuple[boo
 
 
 def _key(emission: Emission, atoms: list[tuple[str | Term, bool]], declared: list[str]) -> Fragment:
-    """The keys in some languages, outside others, and none of the declared ones; with the closing quote."""
+    """The undeclared keys that are in some languages and outside of others; with the closing quote."""
     if not atoms and not declared:
         return emission.any_key
     context, parts = emission.context, []

@@ -11,29 +11,29 @@ _ABSENT: Final = object()
 
 
 class PartialJson:
-    """Reads a JSON text piece by piece; each character is looked at once.
+    """Reads a JSON text piece by piece; each character is read once.
 
-    Unfinished numbers and words are left out, a member whose value has not begun is too, and an unfinished string is
-    given as far as it is written. Nothing is ever refused: behind what is no JSON, the value stays as it is.
+    Unfinished numbers and words are left out, and so is a member whose value has not begun; an unfinished string is
+    given as far as it is written. No text is refused: after a text that is not JSON, the value stays unchanged.
     """
 
     __slots__ = ("_escape", "_is_begun", "_is_key", "_keys", "_open", "_root", "_scalar", "_state", "_string")
 
     def __init__(self) -> None:
         self._root: Any = _ABSENT
-        # The containers that are open, the outermost first, and the key that each object waits to fill.
+        # The open containers, the outermost first, and the key of each object whose value comes next.
         self._open: list[Any] = []
         self._keys: list[str | None] = []
         self._string: list[str] = []
         self._is_key = False
-        # Whether the beginning of the open string stands in its container already.
+        # Whether the container already has the beginning of the open string.
         self._is_begun = False
         self._escape = ""
         self._scalar: list[str] = []
-        self._state = "value"  # what is expected: "value", "key", "colon", "comma", "string", "scalar", "end"
+        self._state = "value"  # the expected token: "value", "key", "colon", "comma", "string", "scalar", "end"
 
     def feed(self, text: str) -> None:
-        """Reads what was written next."""
+        """Reads the next piece of text."""
         at = 0
         while at < len(text) and self._state != "end":
             if self._state == "string":
@@ -52,10 +52,10 @@ class PartialJson:
 
     @property
     def value(self) -> Any:
-        """What has been read so far, as plain data; None before anything was.
+        """The value read so far, as plain data; None before its beginning.
 
-        Lists and dicts are the reader's own, and grow while the text is read, so that asking after every piece costs
-        no more than the text: copy what is to be kept.
+        Lists and dicts are the reader's own, and grow while the text is read, so that asking after every piece takes
+        linear time in total: copy values that you keep.
         """
         if self._state != "string" or self._is_key:
             return None if self._root is _ABSENT else self._root
@@ -68,7 +68,7 @@ class PartialJson:
         return self._root
 
     def _put(self, value: Any) -> None:
-        """Writes a value where the innermost container waits for one, over the beginning that is there already."""
+        """Puts a value into the innermost container, in place of its beginning if that is there already."""
         container, key = self._open[-1], self._keys[-1]
         if isinstance(container, dict):
             if key is not None:
@@ -159,7 +159,7 @@ class PartialJson:
             is_object = bool(self._open) and isinstance(self._open[-1], dict)
             self._state = ("key" if is_object else "value") if sign == "," and self._open else "end"
         elif sign == "`" and not self._open:
-            self._state = "fence"  # a fence of Markdown: its line is left out
+            self._state = "fence"  # a Markdown fence: its line is skipped
         elif sign == '"':
             self._is_key = state == "key"
             self._state = "string"
@@ -196,7 +196,7 @@ class PartialJson:
 
 
 def partial_value(text: str) -> Any:
-    """The value of the beginning of a JSON text, as plain data; None where nothing can be told yet."""
+    """The value of a prefix of a JSON text, as plain data; None if it has no value yet."""
     reader = PartialJson()
     reader.feed(text)
     return reader.value

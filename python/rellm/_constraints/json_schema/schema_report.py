@@ -1,4 +1,4 @@
-"""What became of each keyword of a schema."""
+"""The report of a schema: for each keyword, whether it is enforced."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Note(NamedTuple):
-    """What the front end found out about a keyword of a schema while it read it."""
+    """A note of the front end about a keyword of a schema."""
 
     schema: dict[str, Any]
     keyword: str
@@ -51,7 +51,7 @@ def report_of(resources: list[Resource], notes: list[Note], *, assert_formats: b
     entries: list[ReportEntry] = []
     seen: set[int] = set()
     for number, resource in enumerate(resources):
-        # Pointers into other documents begin with their URI; resources inside the document were seen with it.
+        # Pointers into other documents begin with their URI; resources inside this document are reported with it.
         pending = [(resource.root, f"{resource.uri}#" if number else "", resource.draft)]
         while pending:
             schema, pointer, draft = pending.pop()
@@ -111,7 +111,7 @@ def _entry(
         why = f"a keyword of {last}, read as it was" if last and keyword != "id" else ""
         if keyword.startswith("content"):
             why = "content is described, not checked"
-            if draft == "draft-07":  # which lets it be an assertion
+            if draft == "draft-07":  # in this draft it may be an assertion
                 remedy = "check it afterwards"
                 return ReportEntry(pointer, keyword, "not enforced", why, remedy, direction="wider")
         return ReportEntry(pointer, keyword, "annotation", why)

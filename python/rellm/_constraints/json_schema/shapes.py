@@ -3,7 +3,7 @@
 A schema becomes, for each type of JSON, a list of shapes whose union it is. The schemas of properties and items stay
 symbolic inside a shape: a *term* is a sorted tuple of signed numbers of schemas, `2 * n` for schema `n` and `2 * n + 1`
 for all other values, and means their intersection. `()` is every value, `NOTHING` none. So intersecting two shapes
-never looks into their children, and recursive schemas need no care here.
+never expands their children, and recursive schemas are not a special case.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class NumberShape:
     ) -> None:
         self.low, self.low_open, self.high, self.high_open = low, low_open, high, high_open
         self.integer, self.multiples, self.not_multiples = integer, multiples, not_multiples
-        # Finitely many numbers, each with the spellings that it has beside the plain one.
+        # Finitely many numbers, each with its further spellings.
         self.values = values
 
     @property
@@ -71,7 +71,7 @@ class NumberShape:
         )
 
     def holds(self, number: Number) -> bool:
-        """Whether the number keeps to everything but `values`."""
+        """Whether the number satisfies all fields but `values`."""
         if self.low is not None and (number < self.low or (self.low_open and number == self.low)):
             return False
         if self.high is not None and (number > self.high or (self.high_open and number == self.high)):
@@ -110,7 +110,7 @@ class NumberShape:
         return None if met.is_empty() else met
 
     def is_empty(self) -> bool:
-        """Whether no number is in it, as far as that is plain to see."""
+        """Whether it is obviously empty; False if that is not clear."""
         if self.values is not None:
             return not self.values
         if any(not Fraction(m) % n for m in self.multiples for n in self.not_multiples):
@@ -179,7 +179,7 @@ class StringShape:
 
     @property
     def is_compared(self) -> bool:
-        """Whether more than the length of a member is asked for."""
+        """Whether it restricts more than the length of a string."""
         return bool(self.patterns or self.formats or self.values is not None or self.excluded)
 
     def meet(self, other: StringShape) -> StringShape | None:
@@ -216,7 +216,7 @@ class StringShape:
         return self.low <= length and (self.high is None or length <= self.high)
 
     def is_within(self, other: StringShape) -> bool:
-        """Whether every member is one of `other`'s, as far as that is plain to see."""
+        """Whether it is obviously a subset of `other`; False if that is not clear."""
         return (
             self.low >= other.low
             and (other.high is None or (self.high is not None and self.high <= other.high))
@@ -235,7 +235,7 @@ class StringShape:
 
 
 class Layer:
-    """What one schema says of the members of an object, or of the items of an array.
+    """The terms of one schema for the members of an object, or for the items of an array.
 
     Objects: `named` has the terms of keys, `atoms` those of keys in a language (a pattern that is searched for, or a
     term that the key must be in), `rest` that of all other keys. Arrays: `named` is the tuple of the first items'
@@ -257,7 +257,7 @@ class Layer:
 
 
 class Contained:
-    """How many items, from an index on, are in a term."""
+    """Bounds on the number of items, from an index on, that are in a term."""
 
     __slots__ = ("evaluates", "high", "low", "start", "term")
 
@@ -266,7 +266,7 @@ class Contained:
 
 
 class ArrayShape:
-    """Arrays between lengths whose items keep to all layers and counts."""
+    """Arrays between lengths whose items satisfy all layers and counts."""
 
     __slots__ = ("contained", "high", "layers", "low", "repeated", "unique")
 
@@ -304,16 +304,16 @@ class ArrayShape:
         return term
 
     def prefix_length(self) -> int:
-        """From this index on, all items keep to the same."""
+        """The index from which on all items have the same terms."""
         longest = max((len(layer.named) for layer in self.layers), default=0)
         return max(longest, max((counted.start for counted in self.contained), default=0))
 
 
 class ObjectShape:
-    """Objects with so many members that keep to all layers.
+    """Objects between numbers of members that satisfy all layers.
 
-    `clauses`: where all keys of the first set are there, one of the second is. `exists`: some key of the atom, or of a
-    layer's `rest` where no atom is given, has a value of the term.
+    `clauses`: if all keys of the first set are present, one of the second is. `exists`: some key of the atom, or of a
+    layer's `rest` if there is no atom, has a value of the term.
     """
 
     __slots__ = ("clauses", "exists", "high", "layers", "low", "required")
@@ -363,7 +363,7 @@ FREE: Final[dict[str, Any]] = {
     ARRAY: FREE_ARRAY,
     OBJECT: FREE_OBJECT,
 }
-# By type, the shapes whose union a schema is. A type without shapes is not there.
+# By type, the shapes whose union is the schema. A type without shapes is absent.
 Expansion: TypeAlias = dict[str, list[Any]]
 EVERYTHING: Final[Expansion] = {kind: [shape] for kind, shape in FREE.items()}
 

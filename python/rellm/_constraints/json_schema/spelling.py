@@ -1,4 +1,4 @@
-"""How JSON is written: white space, escapes, layout, and what stands around it."""
+"""The spelling of JSON: white space, escapes, layout, and a Markdown fence around it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _BLANKS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class JsonSpelling:
-    """How values are written where JSON leaves a choice.
+    """The spelling of values where JSON leaves a choice.
 
     Args:
         whitespace: "flexible": around every sign nothing, one space, or a newline and at most 64 blanks; "spaced":
             `", "` and `": "` as `json.dumps` writes; "compact": none; "any": any amount anywhere between tokens; a
-            number: indented by so many spaces a level, exactly as `json.dumps(indent=…)` writes.
-        fence: "optional": the value may stand in a Markdown fence (three backticks, `json`, a newline before and
+            number: the spaces of indentation per level, exactly as `json.dumps(indent=…)` writes.
+            fence: "optional": the value may be inside a Markdown fence (three backticks, `json`, a newline before and
             after).
-        max_digits: at most so many digits in a number without bounds; None: any number of them.
+            max_digits: the most digits of a number without bounds; None: no limit.
         integers: "plain": whole numbers as digits only; "any": also as `1.0` and, without bounds, `1e2`, except in
             schemas of draft 4, where such a number is no integer.
 
@@ -60,18 +60,18 @@ class JsonSpelling:
 
     @property
     def is_indented(self) -> bool:
-        """Whether the layout depends on how deep a value stands."""
+        """Whether the layout depends on the depth of a value."""
         return isinstance(self.whitespace, int)
 
 
 class Layout:
-    """The fragments that stand around keys, items and values, for one depth of nesting."""
+    """The fragments around keys, items and values, for one depth of nesting."""
 
     __slots__ = ("array_between", "array_close", "array_first", "between", "close", "colon", "first", "is_strict")
 
     def __init__(self, context: ExpressionContext, spelling: JsonSpelling, depth: int) -> None:
         mode = spelling.whitespace
-        # Whether an empty object or array is written without what stands before the closing sign of a filled one.
+        # Whether an empty object or array omits the white space that a non-empty one has before its closing sign.
         self.is_strict = spelling.is_indented
         if isinstance(mode, int):
             outer, inner = "\n" + " " * (mode * depth), "\n" + " " * (mode * (depth + 1))
@@ -105,7 +105,7 @@ _HEX: Final[Fragment] = [CLASS, 3, 48, 57, 65, 70, 97, 102]
 _BACKSLASH: Final[Fragment] = [CLASS, 1, 92, 92]
 _U: Final[Fragment] = [CLASS, 1, 117, 117]
 _D: Final[Fragment] = [CLASS, 2, 68, 68, 100, 100]
-# One character of a string in any spelling: itself, a short escape, four digits that are no surrogate, or a pair.
+# One character of a string in any spelling: itself, a short escape, an escape of four digits, or a surrogate pair.
 CHARACTER: Final = union(
     [
         [CLASS, 4, 32, 33, 35, 91, 93, 0xD7FF, 0xE000, 0x10FFFF],
@@ -146,5 +146,5 @@ CHARACTER: Final = union(
         ),
     ]
 )
-# One character of a text: any but the surrogates.
+# One character of a text: any code point but the surrogates.
 SCALAR: Final[Fragment] = [CLASS, 2, 0, 0xD7FF, 0xE000, 0x10FFFF]

@@ -1,4 +1,4 @@
-"""Strings: free ones in every valid spelling, compared ones in the canonical one."""
+"""Fragments of strings: free strings in every valid spelling, restricted strings in the canonical one."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
 class Texts:
-    """What patterns and formats mean in one document.
+    """The meaning of patterns and formats in one document.
 
     Args:
-        is_python: for a Python type: formats are what its types parse, patterns are those of pydantic's engine, the
-            syntax of Rust's `regex` crate. They are read as the `regex` library reads them, which has the same classes
-            of characters, and `$` and `\\z` as the end of the text.
+        is_python: for a Python type: a format matches the texts that its type parses, and patterns have the syntax of
+            pydantic's engine, Rust's `regex` crate. They are read in the `regex` dialect, which has the same character
+            classes, with `$` and `\\z` as the end of the text.
     """
 
     __slots__ = ("dialect", "is_python")
@@ -44,11 +44,11 @@ class Texts:
         self.dialect = "regex" if is_python else "ecma"
 
     def error(self, source: str) -> str | None:
-        """What is wrong with a pattern; None if nothing is."""
+        """The error of an invalid pattern; None if it is valid."""
         return _pattern_error(self._source(source), self.dialect)
 
     def is_found(self, source: str, text: str) -> bool:
-        """Whether a pattern is found in the text."""
+        """Whether a search for the pattern in the text succeeds."""
         return _finds(self._source(source), self.dialect, text)
 
     def can_meet(self, one: str, other: str) -> bool:
@@ -84,7 +84,7 @@ def _pattern_error(source: str, dialect: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _from_rust(source: str) -> str:
-    """A pattern of Rust's `regex` crate for the `regex` library: only the end of the text is written otherwise."""
+    """Translates a pattern of Rust's `regex` crate for the `regex` library: only the end of the text differs."""
     found, at, in_class = "", 0, False
     while at < len(source):
         sign = source[at]

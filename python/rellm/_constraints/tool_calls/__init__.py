@@ -1,1 +1,1 @@
-"""Calls of tools: which tools, in which format of text, with which arguments; and what was written, read back."""
+"""Tool calls: the tools, the text format of their calls, the arguments, and reading calls back from a text."""

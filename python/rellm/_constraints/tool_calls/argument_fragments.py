@@ -1,4 +1,4 @@
-"""The arguments of a tool as a fragment: each value in the one spelling that a template renders it in."""
+"""The arguments of a tool as a fragment: each value in the single spelling that a chat template renders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rellm._constraints.tool_calls.argument_style import ArgumentStyle
 from rellm._constraints.tool_calls.call_format import CallFormat
 from rellm._errors import UnsupportedError
 
-# CPython reads no longer whole numbers from text (4,300 digits).
+# CPython refuses to parse longer whole numbers (its limit is 4,300 digits).
 _SPELLING: Final = JsonSpelling("spaced", max_digits=4_000)
 _LEAST_DECIMAL: Final = 1e-4  # smaller ones have an exponent when Python writes them
 
@@ -32,7 +32,7 @@ def arguments_fragment(context: ExpressionContext, schema: JsonSchema, layout: C
 
 
 class _ArgumentEmission(Emission):
-    """Writes values as a template does: no white space to choose, canonical escapes, canonical numbers."""
+    """Emits values as a template renders them: fixed white space, canonical escapes, canonical numbers."""
 
     def __init__(self, context: ExpressionContext, schema: JsonSchema, layout: CallFormat) -> None:
         self._style = layout.arguments
@@ -117,7 +117,7 @@ class _ArgumentEmission(Emission):
 
 
 class _StyleLayout:
-    """What stands around keys, items and values in a style."""
+    """The texts around keys, items and values in a style."""
 
     is_strict = False
 
@@ -174,11 +174,11 @@ def _digits(low: int, high: int | None) -> Fragment:
 
 
 def _significant(before: Fragment, most: int) -> Fragment:
-    """A fraction behind this, whose last digit is no zero, or the one zero of a whole number."""
+    """`before` and a fraction: one whose last digit is not zero, or the single zero of a whole number."""
     return sequence([before, _char("."), union([_char("0"), sequence([_digits(0, most - 1), _FIRST])])])
 
 
-# The numbers that Python writes as they stand, of at most 15 significant digits, which every double keeps apart.
+# The numbers that Python writes without an exponent, with at most 15 significant digits: doubles keep these distinct.
 _MANTISSA: Final = sequence([_FIRST, expression.optional(sequence([_char("."), _digits(0, 13), _FIRST]))])
 _EXPONENT: Final = union(
     [

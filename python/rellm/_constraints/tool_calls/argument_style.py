@@ -1,4 +1,4 @@
-"""How the arguments of a call are written: JSON, keyword arguments, or a notation of a model's own; and read back."""
+"""Styles of tool-call arguments: JSON, keyword arguments, or a model's own notation; writing and reading them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _CLOSING: Final = "}])"
 
 @dataclass(frozen=True, slots=True)
 class ArgumentStyle:
-    """How arguments are written. By default as `json.dumps(arguments, ensure_ascii=False)` writes them.
+    """The style of arguments; by default that of `json.dumps(arguments, ensure_ascii=False)`.
 
     Attributes:
-        string: what stands around a string.
-        escapes: whether strings are escaped as in JSON; otherwise they hold everything but what closes them.
+        string: the opening and closing sign of a string.
+        escapes: whether strings are escaped as in JSON; otherwise they contain anything but their closing sign.
         words: true, false, null.
-        comma: what stands between two members or items.
-        key: what stands around the key of an object inside the arguments.
+        comma: the separator of two members or items.
+        key: the texts around the key of an object inside the arguments.
         outer_key: the same of the arguments themselves.
-        outer: what stands around the arguments.
+        outer: the texts around the arguments.
         is_sorted: whether keys are in alphabetical order, without regard to case.
     """
 
@@ -39,11 +39,11 @@ class ArgumentStyle:
 
     @property
     def is_json(self) -> bool:
-        """Whether the arguments are JSON as they are written."""
+        """Whether the written arguments are JSON."""
         return self == _JSON
 
     def key_text(self, key: str, *, is_outer: bool) -> tuple[str, str]:
-        """What is written for a key: what opens it, and all that follows up to its value."""
+        """The texts around a key: its opening, and all text between the key and its value."""
         opened, closed = self.outer_key if is_outer else self.key
         return opened, f"{json.dumps(key, ensure_ascii=False)[1:-1] if opened else key}{closed}"
 
@@ -76,10 +76,10 @@ class ArgumentStyle:
         return json.dumps(value)
 
     def read(self, text: str) -> dict[str, Any]:
-        """The arguments of a text that `write` could have made.
+        """Reads arguments back from a text of `write`.
 
         Raises:
-            ValueError: it is no such text.
+            ValueError: `write` cannot have made the text.
         """
         if self.is_json:
             value = json.loads(text)
@@ -137,11 +137,11 @@ _JSON: Final = ArgumentStyle()
 
 
 class ArgumentScanner:
-    """Finds the end of arguments in a text that is still being written. Each character is looked at once.
+    """Finds the end of arguments in a text that is still being written. Each character is read once.
 
     Args:
-        style: how they are written.
-        at: where they begin.
+        style: the style of the arguments.
+        at: the index at which they begin.
     """
 
     def __init__(self, style: ArgumentStyle, at: int) -> None:
@@ -151,13 +151,13 @@ class ArgumentScanner:
         self._is_string = False
 
     def end(self, text: str) -> int | None:
-        """Where the arguments end, None if they have not ended yet."""
+        """The index of the end of the arguments; None if they have not ended yet."""
         style, longest = self._style, max(map(len, self._style.string))
         while self._at < len(text):
             if self._is_string:
                 end = _end_of_string(text, self._at, style.string[1], style.escapes)
                 if end < 0:
-                    # What may be the beginning of the closing sign, or of an escape, is looked at again.
+                    # Characters that may begin the closing sign or an escape are read again with the next piece.
                     self._at = _resting_place(text, self._at, style)
                     return None
                 self._at, self._is_string = end, False
@@ -183,7 +183,7 @@ def _resting_place(text: str, at: int, style: ArgumentStyle) -> int:
     closing = style.string[1]
     if not style.escapes:
         return max(at, len(text) - len(closing) + 1)
-    # Behind an even number of backslashes nothing is open.
+    # After an even number of backslashes no escape is open.
     end = len(text)
     while end > at and text[end - 1] == "\\":
         end -= 1
@@ -191,7 +191,7 @@ def _resting_place(text: str, at: int, style: ArgumentStyle) -> int:
 
 
 def _end_of_string(text: str, at: int, closing: str, escapes: bool) -> int:
-    """Where a string ends that is open at `at`, its closing sign included; -1: it has not ended."""
+    """The end of the string that is open at `at`, its closing sign included; -1: it has not ended."""
     if not escapes:
         found = text.find(closing, at)
         return -1 if found < 0 else found + len(closing)

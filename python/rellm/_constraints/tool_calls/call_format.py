@@ -1,4 +1,4 @@
-"""Formats of calls: what stands around a name and its arguments. Each is a file in `layouts/`."""
+"""Formats of tool calls: the literal texts around a name and its arguments. Each format is a file in `layouts/`."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ HOLES: Final = ("@name", "@arguments", "@id", "@index")
 
 @dataclass(frozen=True, slots=True)
 class CallFormat:
-    """How a model writes calls.
+    """The format in which a model writes tool calls.
 
     Attributes:
         name: of the file in `layouts/`.
         families: models that write so.
         call: one call: literal text, and the holes "@name", "@arguments", "@id", "@index" (the number of the call).
         begin, between, end: before the first call, between two, behind the last one.
-        marker: the text that begins a call, which an answer cannot hold; with "@name", that with any tool's name.
-            Empty: the first symbols tell calls and answers apart.
-        at_start: whether the marker counts at the beginning of a message only.
+        marker: the text that begins a call, which an answer cannot contain; "@name" stands for any tool's name.
+            Empty: the first symbols distinguish calls from answers.
+            at_start: whether the marker counts only at the beginning of a message.
         tokens: the literal texts that are one special token in the model's vocabulary; both are accepted.
-        text: what stands around an answer.
+        text: the texts around an answer.
         text_before: whether text may stand before calls.
-        after_text: what stands between text and the first call.
+        after_text: the separator of text and the first call.
         arguments: how arguments are written.
         parallel: whether a message may hold several calls.
         id: the shape of an id, a pattern; empty: any.
-        mention: what the rendered declaration of tools holds, where a template renders no calls.
+        mention: a text in the rendered declaration of tools, by which a template that renders no calls is recognised.
         first_index: the number of the first call.
     """
 

@@ -1,4 +1,4 @@
-"""Calls read back from what a model has written, whole or while it is being written."""
+"""Reads tool calls from a model's text, whole or while it is being written."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class WrittenCall:
 
 @dataclass(slots=True)
 class CallReader:
-    """Reads a message piece by piece; each character is looked at a bounded number of times.
+    """Reads a message piece by piece; each character is read a bounded number of times.
 
-    The message obeys the format, because a constraint has seen to it: what does not is text.
+    The constraint makes the message follow the format; a text that does not is read as text of the answer.
 
     Args:
         layout: the format.
@@ -76,18 +76,18 @@ class CallReader:
     content: str = ""
     _at: int = 0
     _piece: int = 0
-    _shown: int = 0  # of the text, or of the arguments
+    _shown: int = 0  # the characters of the text, or of the arguments, that were reported
     _in: str = "start"  # "start", "text", "call", "behind"
     _scanner: ArgumentScanner | None = None
     _searched: int = 0
 
     def feed(self, more: str) -> Iterator[Event]:
-        """What is told by the text that was written next."""
+        """Reads the next piece of text; yields its events."""
         self.text += more
         yield from self._read(is_last=False)
 
     def finish(self) -> Iterator[Event]:
-        """What is told by the end of the text."""
+        """Reads the end of the text; yields its events."""
         yield from self._read(is_last=True)
 
     def _read(self, *, is_last: bool) -> Iterator[Event]:
@@ -106,7 +106,7 @@ class CallReader:
     # -- text -------------------------------------------------------------------------------------------------------
 
     def _openings(self) -> list[str]:
-        """How a message of calls begins."""
+        """The texts that can begin a message of calls."""
         first = self.layout.begin + self.layout.call[0]
         if self.layout.call[0] != "@name":
             return [first + name + self.layout.call[2] for name in self.names] if self._name_follows() else [first]
@@ -205,7 +205,7 @@ class CallReader:
             self._piece += 1
 
     def _next(self) -> str:
-        """The literal text behind a hole."""
+        """The literal text after a hole."""
         following = self.layout.call[self._piece + 1]
         if following == "@arguments":
             return self.layout.arguments.outer[0]
@@ -237,14 +237,14 @@ class CallReader:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all calls that were begun have ended, and there is no other text behind them."""
+        """Whether all begun calls have ended, and no other text follows them."""
         if not self.calls:
             return self._in in ("start", "text")
         return self._in == "behind" and self.text[self._at :] == self.layout.end
 
 
 def _begun(text: str, sign: str) -> int:
-    """How much of a sign stands at the end of a text."""
+    """The length of the longest prefix of `sign` at the end of a text."""
     return next((n for n in range(min(len(sign), len(text)), 0, -1) if text.endswith(sign[:n])), 0)
 
 

@@ -1,4 +1,4 @@
-"""`ToolCalls`: calls of tools, or an answer, in the format that a model was trained to write."""
+"""`ToolCalls`: tool calls, or an answer, in the format that a model was trained on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rellm._constraints.tool_calls.tool_definitions import Tool, tools_of
 from rellm._errors import PatternError, UnsupportedError
 
 DEFAULT_FORMAT: Final = "hermes"
-# With numbers that count calls, each call is an expression of its own.
+# In a format that numbers its calls, each call is an expression of its own.
 _MOST_COUNTED: Final = 32
 _SPACES: Final[Fragment] = [
     CLASS, 10, 9, 13, 28, 32, 0x85, 0x85, 0xA0, 0xA0, 0x1680, 0x1680, 0x2000, 0x200A, 0x2028, 0x2029, 0x202F, 0x202F,
@@ -42,7 +42,7 @@ class ToolCall:
     Attributes:
         name: the tool's name.
         args: the arguments, as plain JSON data that the tool's schema allows.
-        id: the call's id: what the model wrote where its format has ids, else one made of the text.
+        id: the call's id: the one that the model wrote if its format has ids, else a hash of the text.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolReply:
-    """The value of `ToolCalls`: what a model has answered, and what it calls.
+    """The value of `ToolCalls`: the answer of a model, and its calls.
 
     Attributes:
         content: the text of the answer, or before the calls.
@@ -67,11 +67,11 @@ class ToolReply:
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
 class ToolCalls(Constraint):
-    """Calls of tools, whose names and arguments are always valid, or text.
+    """Tool calls, whose names and arguments are always valid, or text.
 
-    A model that begins a call (by its format's marker) cannot stop before the call is whole. Arguments are written in
-    the one spelling that a chat template renders them in, so that the text of the next turn's prompt is what was
-    written. The value is a `ToolReply`.
+    A model that begins a call (by its format's marker) cannot stop before the call is complete. Arguments are written
+    in the single spelling that a chat template renders, so that the next turn's prompt contains exactly the written
+    text. The value is a `ToolReply`.
 
     Args:
         tools: functions, pydantic models, dataclasses, TypedDicts, schemas, or tools of LangChain.
@@ -163,7 +163,7 @@ class ToolCalls(Constraint):
             held = self.answer.to_expression(context)
         else:
             markers = layout.markers(names) if names else []
-            # What ends an answer, and is no token of its own, would be read as its end.
+            # An answer excludes the texts that end it and are no token of their own: they would be read as its end.
             held = _text_without(context, markers, [text for text in layout.text if text], at_start=layout.at_start)
         return expression.sequence([before, held, behind])
 
@@ -230,12 +230,12 @@ class ToolCalls(Constraint):
         return ToolReply(reader.content, calls, answer)
 
     def _made_id(self, text: str, number: int) -> str:
-        """An id that the text and the call's number decide, in the shape that the format's template takes."""
+        """An id, a hash of the text and the call's number, in the shape that the format's template accepts."""
         digest = hashlib.sha256(f"{number} {text}".encode()).hexdigest()
         return digest[:9] if self.layout.id else f"call_{digest[:24]}"
 
     def report(self) -> Report:
-        """What the schemas of the arguments report."""
+        """The reports of the arguments' schemas."""
         found = [
             entry for tool in self.tools for entry in tool.arguments.report().under(f"/tools/{tool.name}/parameters")
         ]
@@ -318,7 +318,7 @@ def _text_without(
     at_start: bool = False,
     is_trimmed: bool = False,
 ) -> Fragment:
-    """Text that holds, or begins with, none of the markers and holds none of the others.
+    """Text that does not contain (or, by the format, does not begin with) a marker, and contains none of the others.
 
     Args:
         is_trimmed: it is not empty, and neither begins nor ends with white space, as templates render it.

@@ -1,4 +1,4 @@
-"""Tools in words, for a model whose chat template does not declare them."""
+"""Declares tools in a system message, for a model whose chat template does not."""
 
 from __future__ import annotations
 

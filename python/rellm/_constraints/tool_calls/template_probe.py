@@ -1,4 +1,4 @@
-"""Which format of calls a chat template renders: told by rendering a known call."""
+"""Finds the format of tool calls of a chat template by rendering a known call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rellm._errors import UnsupportedError
 _LOG: Final = logging.getLogger("rellm")
 _USER: Final = {"role": "user", "content": "Hello."}
 _BEFORE: Final = "Just a moment."
-# Values and names that no template has of its own, nor any declaration of a tool below.
+# Values and names that occur in no template and in no declaration of a tool below.
 _CALLS: Final = [
     {"name": "qvex_one", "args": {"zeta": "murmel tau", "alpha": 3}, "id": "qvex12345"},
     {"name": "qvex_two", "args": {"omega": [True, None]}, "id": "qvex12346"},
@@ -40,13 +40,13 @@ _MOST_KNOWN: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class TemplateTools:
-    """What a chat template does with tools.
+    """How a chat template handles tools.
 
     Attributes:
         layout: the format of calls.
-        takes_tools: whether it declares tools that it is given; otherwise a system text has to.
-        renders_calls: whether it renders the calls of earlier messages; otherwise they are given as text.
-        takes_system: whether it has a place for a system message; otherwise the first user message has to hold it.
+        takes_tools: whether it declares tools; otherwise a system text has to.
+        renders_calls: whether it renders the calls of earlier messages; otherwise they are passed as text.
+        takes_system: whether it renders a system message; otherwise the first user message has to contain it.
     """
 
     layout: CallFormat
@@ -56,10 +56,10 @@ class TemplateTools:
 
 
 def template_tools(tokenizer: Any) -> TemplateTools:
-    """What the chat template of a tokenizer or processor does with tools. Known templates are not asked again.
+    """How the chat template of a tokenizer or processor handles tools; cached by template.
 
     Raises:
-        UnsupportedError: it has tools, in a format that is not known.
+        UnsupportedError: it handles tools, in an unknown format.
     """
     key = repr(getattr(tokenizer, "chat_template", None))
     found = _KNOWN.get(key)
@@ -120,7 +120,7 @@ def _mentioned_format(told: str) -> CallFormat | None:
 
 
 def _fitted(layout: CallFormat, tokenizer: Any) -> CallFormat:
-    """The format with what this template makes of several calls, and of text before a call."""
+    """The format, adapted to how this template renders several calls, and text before a call."""
     several = _first(_renderings(tokenizer, _CALLS, ""))
     parallel = several is not None and layout.write(_CALLS) in several
     text_before, after_text = False, layout.after_text
@@ -138,7 +138,7 @@ def _fitted(layout: CallFormat, tokenizer: Any) -> CallFormat:
 
 
 def _renderings(tokenizer: Any, calls: Sequence[Mapping[str, Any]], content: str) -> Iterator[str | None]:
-    """Templates differ in what they take for a message without text."""
+    """Renders the calls with each value that templates accept for a message without text."""
     for empty in (content,) if content else ("", None):
         yield _rendered(tokenizer, [_USER, call_message(calls, empty)], _DECLARED)
 
@@ -159,6 +159,6 @@ def call_message(calls: Sequence[Mapping[str, Any]], content: str | None) -> dic
 def _rendered(tokenizer: Any, messages: list[dict[str, Any]], tools: Any) -> str | None:
     try:
         text = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=False)
-    except Exception:  # a template raises what it likes, and templates' own errors are no fault of the caller's
+    except Exception:  # templates raise errors of any type, which are not the caller's fault
         return None
     return text if isinstance(text, str) else None

@@ -1,4 +1,4 @@
-"""Tools, from whatever describes one: a function, a model or other type, a schema, or an object of another library."""
+"""Tools, made from a function, a pydantic model or other type, a schema, or a tool of another library."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Tool:
 
     @classmethod
     def of(cls, tool: Any, *, strict: bool | None = None) -> Tool:
-        """The tool that this describes.
+        """Makes a tool from its description in one of several forms.
 
         Args:
             tool: a function, whose arguments, their types and docstring count; a pydantic model, dataclass or
@@ -44,16 +44,16 @@ class Tool:
             strict: True: every declared argument is written, optional ones too.
 
         Raises:
-            TypeError: it describes no tool.
+            TypeError: `tool` does not describe a tool.
             SchemaError: its parameters are no schema of an object.
-            PatternError: its name is none.
+            PatternError: its name is not usable.
         """
         if isinstance(tool, Tool):
             return tool if not strict else _of_schema(tool.name, tool.description, json.loads(tool.parameters), strict)
         if isinstance(tool, Mapping):
             return _of_dict(tool, strict)
         if hasattr(tool, "args_schema") and isinstance(getattr(tool, "name", None), str):
-            # `tool_call_schema` leaves out what the program itself puts in.
+            # `tool_call_schema` leaves out the arguments that the program itself injects.
             schema = getattr(tool, "tool_call_schema", None) or tool.args_schema
             description = getattr(tool, "description", "") or ""
             if isinstance(schema, Mapping):
@@ -150,7 +150,7 @@ def _tool(name: str, description: str, arguments: JsonSchema, shown: Mapping[str
 
 
 def _shown(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema as it is shown to a model: without the title and description that stand beside it."""
+    """A schema as it is shown to a model: without its own title and description, which are shown apart."""
     return {key: value for key, value in schema.items() if key not in ("title", "description")}
 
 
