@@ -195,16 +195,16 @@ class Generator:
             trace: record what the constraint did to each token, as `Completion.trace`.
             run_limits: limits on runs of whitespace and of one repeated token.
             **generate_kwargs: anything that `model.generate` takes; `instructions`: "auto" (the prompt tells the model
-            which texts match, see `rellm.describe`), a str (the prompt contains this text) or False (the default);
-            `reasoning`: "auto" (the model may think before its answer if its chat template has thinking, in at most
-            half of the tokens), False (it does not), or a number of tokens (it thinks, within this number);
-            `token_healing`: True lets the model rewrite the last tokens of the prompt where a longer token could
-            replace them (the returned text does not contain them); `leading_space`: True allows one space before the
-            text, as tokenizers write it before a word (the returned text does not contain it); `tokenisation`: "any",
-            or "canonical" for only those tokens that the tokenizer itself would write, as far as the constraint
-            allows one; `tools`, `chat_template_kwargs`, `enable_thinking`, `continue_final_message` and
-            `add_special_tokens` for prompts; `inputs`: the inputs that a processor made of text, images and sound, in
-            place of a prompt.
+                which texts match, see `rellm.describe`), a str (the prompt contains this text) or False (the default);
+                `reasoning`: "auto" (the model may think before its answer if its chat template has thinking, in at
+                most half of the tokens), False (it does not), or a number of tokens (it thinks, within this number);
+                `token_healing`: True lets the model rewrite the last tokens of the prompt where a longer token could
+                replace them (the returned text does not contain them); `leading_space`: True allows one space before
+                the text, as tokenizers write it before a word (the returned text does not contain it); `tokenisation`:
+                "any", or "canonical" for only those tokens that the tokenizer itself would write, as far as the
+                constraint allows one; `tools`, `chat_template_kwargs`, `enable_thinking`, `continue_final_message` and
+                `add_special_tokens` for prompts; `inputs`: the inputs that a processor made of text, images and sound,
+                in place of a prompt.
 
         Returns:
             A `Completion`; a list of them for a list of prompts or with `num_return_sequences` (a list of lists with
