@@ -198,6 +198,13 @@ def test_a_reader_that_goes_away_while_a_text_is_written_is_no_error():
     assert (done.stdout, done.stderr) == ("aaa", "")
 
 
+def test_a_library_that_is_missing_is_told_in_a_line(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    status, out, err = run("check", "--type", "uuid:UUID", "x", capsys=capsys)
+    assert (status, out) == (2, "")
+    assert err.startswith("rellm: Python types need pydantic: install this package with its extra [types]")
+
+
 # ctrl-C
 
 

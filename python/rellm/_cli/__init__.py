@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except RellmError as error:
         terminal.error(f"{type(error).__name__}: {error}")
-    except (ModuleNotFoundError, OSError, ValueError, TypeError) as error:
+    except (ImportError, OSError, ValueError, TypeError) as error:
         if isinstance(error, BrokenPipeError):
             # The reader of our output has closed the pipe, so there is nobody to report to.
             sys.stderr.close()
