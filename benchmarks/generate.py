@@ -17,10 +17,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import pydantic
 import rellm
 import torch
 import transformers
@@ -42,13 +43,28 @@ FORM = (
 )
 
 
+JSON_PROMPT = """Ada Lovelace, born in London in 1815, was a mathematician. She died in 1852.
+The same as JSON: """
+
+
+class Person(pydantic.BaseModel):
+    """A form whose keys come in the order in which they are declared."""
+
+    full_name: str
+    place_of_birth: str
+    year_of_birth: int
+    year_of_death: int
+    is_still_alive: bool
+    main_occupation: Literal["mathematician", "engineer", "writer"]
+
+
 @dataclass(frozen=True)
 class Task:
-    """A prompt, a pattern, and by how much forced text must pay."""
+    """A prompt, a constraint, and by how much forced text must pay."""
 
     name: str
     prompt: str
-    pattern: str
+    constraint: Any
     stop: str | None
     fewer_passes: float
     less_time: float
@@ -57,6 +73,7 @@ class Task:
 TASKS = [
     Task("the seeds' pattern", _demo_model.PROMPT, _demo_model.PATTERN, _demo_model.STOP, 1.5, 1.4),
     Task("a form of labels", FORM_PROMPT, FORM, None, 2.5, 2.0),
+    Task("a pydantic form", JSON_PROMPT, Person, None, 2.5, 2.0),
 ]
 
 
@@ -100,7 +117,7 @@ def run(task: Task, generator: rellm.Generator, passes: Passes, repeats: int) ->
     kwargs: dict[str, Any] = {"max_new_tokens": 200, "stop": task.stop, "do_sample": False}
     ways = {
         mode: measure(
-            lambda mode=mode: generator(task.prompt, task.pattern, forced_text=mode, **kwargs), passes, repeats
+            lambda mode=mode: generator(task.prompt, task.constraint, forced_text=mode, **kwargs), passes, repeats
         )
         for mode in ("off", "verified", "forced")
     }
