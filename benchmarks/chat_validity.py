@@ -5,7 +5,7 @@
 FOLDER is a model's folder; without it, the demonstration's model. Twenty prompts meet five schemas and five tools at
 temperature 0 and 1.5; a part of them also without `instructions`, without a constraint, and with `ChatHuggingFace`.
 A third of the prompts goes through padded batches, a third through streams, the rest one by one. What is valid is
-decided by the package jsonschema, which shares nothing with this one. Prints the table of docs/guides/chat.md.
+decided by the package jsonschema, which shares nothing with this one. Prints the table of docs/guides/langchain.md.
 """
 
 from __future__ import annotations
@@ -196,18 +196,19 @@ def random_prompts(count: int) -> list[str]:
 def rows(folder: str, prompts: list[str], part: list[str]) -> Iterator[tuple[str, ...]]:
     """The lines of the table for the real model."""
     pipeline = transformers.pipeline("text-generation", model=folder)
-    for instructions in ("auto", False):
-        for temperature in (0.0, 1.5):
+    for instructions, some in (("auto", prompts), (False, part)):
+        for temperature in (0.0, 1.5) if some else ():
             chat = ChatRELLM(
                 pipeline=pipeline, max_tokens=MOST_TOKENS, seed=1, temperature=temperature, instructions=instructions
             )
-            some = prompts if instructions == "auto" else part
             answers, calls = count_answers(chat, some), count_calls(chat, some)
             note = f"{answers.seconds + calls.seconds:.0f} s"
             if instructions == "auto":
-                chosen, called = count_chosen(chat, prompts)
+                chosen, called = count_chosen(chat, some)
                 note += f'; with `tool_choice="auto"` {chosen} messages, {called} of them calls'
             yield f"`ChatRELLM`, `instructions={instructions!r}`", str(temperature), str(answers), str(calls), note
+    if not part:
+        return
     for instructions in ("auto", False):
         chat = ChatRELLM(pipeline=pipeline, max_tokens=MOST_TOKENS, seed=1, temperature=0, instructions=instructions)
         refused, written = overruled(chat, part)
@@ -233,7 +234,9 @@ def random_row(folder: str, count: int) -> tuple[str, ...]:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", nargs="?", help="a model's folder; by default the demonstration's")
-    arguments.add_argument("--prompts", type=int, default=20, help="how many prompts; 0 leaves the real model out")
+    arguments.add_argument(
+        "--prompts", type=int, default=20, help="how many prompts the first lines are about; 0 for none"
+    )
     arguments.add_argument("--part", type=int, default=5, help="how many of them the other lines are about")
     arguments.add_argument("--random", type=int, default=3000, help="how many texts under random scores; 0 for none")
     arguments.add_argument("--threads", type=int, default=None, help="of torch")
@@ -242,7 +245,7 @@ def main() -> None:
         torch.set_num_threads(given.threads)
     folder = given.folder or str(model_folder())
     print("| model | temperature | valid answers | valid calls | |\n|---|---|---|---|---|", flush=True)
-    if given.prompts:
+    if given.prompts or given.part:
         for row in rows(folder, PROMPTS[: given.prompts], PROMPTS[: given.part]):
             print(f"| {' | '.join(row)} |", flush=True)
     if given.random:

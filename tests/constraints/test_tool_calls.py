@@ -175,6 +175,35 @@ def test_a_format_that_is_not_known_is_an_error_with_the_list() -> None:
         rellm.ToolCalls(TOOLS, format="xml")
 
 
+# As Qwen3-Coder, GLM and Command R+ write calls: each argument between tags of its own, and an indented list.
+XML_KINDS = {
+    "parameters": "<tool_call>\n<function={{ name }}>\n{% for key in arguments %}<parameter={{ key }}>\n"
+    "{{ arguments[key] }}\n</parameter>\n{% endfor %}</function>\n</tool_call>",
+    "keys and values": "<tool_call>{{ name }}\n{% for key in arguments %}<arg_key>{{ key }}</arg_key>\n"
+    "<arg_value>{{ arguments[key] }}</arg_value>\n{% endfor %}</tool_call>",
+    "Action": 'Action: ```json\n[\n    {\n        "tool_name": "{{ name }}",\n'
+    '        "parameters": {{ arguments | tojson(indent=4) }}\n    }\n]```',
+}
+
+
+@pytest.mark.parametrize("kind", XML_KINDS)
+def test_formats_that_are_none_of_ours_are_told_with_what_they_look_like(kind: str) -> None:
+    call = XML_KINDS[kind].replace("name }}", "call.function.name }}").replace("arguments", "call.function.arguments")
+    tokenizer = testing.tiny_tokenizer()
+    tokenizer.chat_template = (
+        "{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}{% for message in messages %}{{ message.role }}: "
+        "{{ message.content or '' }}{% for call in message.tool_calls or [] %}" + call + "{% endfor %}\n{% endfor %}"
+    )
+    with pytest.raises(rellm.UnsupportedError, match=r"not known: ….*murmel tau.*known are 'command'") as caught:
+        template_tools(tokenizer)
+    assert "format=" in str(caught.value)
+    # A format that is named is taken at its word.
+    calls = rellm.ToolCalls(TOOLS, format="hermes", choice="required")
+    model = testing.scripted_model('<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>', tokenizer)
+    found = rellm.Generator(model, tokenizer)([{"role": "user", "content": "Time?"}], calls).value
+    assert [one.name for one in found.tool_calls] == ["now"]
+
+
 def test_a_template_without_tools_is_told_them_in_a_system_text(caplog: pytest.LogCaptureFixture) -> None:
     generator = testing.scripted_generator('<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>')
     seen: list[str] = []

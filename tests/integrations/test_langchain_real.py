@@ -1,0 +1,41 @@
+"""LangChain's own tests of chat models on SmolLM2. Slow.
+
+Calls and answers are always valid. Where a test also asks for the model's judgement (which tool, when to call none,
+what an answer says), it is listed below as an expected failure: the model has 135 million parameters. The same tests
+pass on a model that knows what to say, in test_langchain_standard.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("langchain_tests")
+pytest.importorskip("transformers")
+
+import real_model
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+from rellm.integrations.langchain import ChatRELLM
+
+JUDGEMENT: dict[str, str] = {}
+
+
+@pytest.mark.slow
+class TestSmolLM2(ChatModelIntegrationTests):
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatRELLM
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"pipeline": real_model.pipeline()}
+
+    @property
+    def standard_chat_model_params(self) -> dict[str, Any]:
+        return {"temperature": 0, "max_tokens": 60, "timeout": 300, "max_retries": 2}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return True
