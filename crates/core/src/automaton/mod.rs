@@ -1,18 +1,18 @@
-//! The seam: what everything above needs to know of an automaton, whatever it is made of.
+//! The trait `Automaton`: all that masks, budgets and matchers need to know of a language.
 //!
-//! Nothing above this trait may know that an automaton is finite, or that it comes from a regular expression.
+//! No code above this trait may assume that an automaton is finite, or that it comes from a regular expression.
 
 use crate::codepoints::CodePoints;
 use crate::error::Result;
 use crate::symbols;
 
-/// A state, interned: two texts that have the same continuations may, but need not, have the same id.
+/// An interned state: two texts with the same continuations may have the same id, but need not.
 /// Ids are valid until the next [`Automaton::retain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateId(pub u32);
 
 impl StateId {
-    /// The dead state: no continuation of the text is in the language. A state is `DEAD` if and only if that is so.
+    /// The dead state: a state is `DEAD` if and only if no continuation of its text is in the language.
     pub const DEAD: StateId = StateId(0);
 }
 
@@ -21,16 +21,16 @@ impl StateId {
 pub struct Completion {
     /// The text.
     pub text: Vec<u8>,
-    /// Whether no other is shorter, in bytes.
+    /// Whether it is a shortest one, in bytes.
     pub is_shortest: bool,
-    /// Whether there is no other.
+    /// Whether it is the only one.
     pub is_only: bool,
 }
 
 /// A lazily built deterministic automaton over bytes (the UTF-8 of texts of Unicode scalar values).
 ///
-/// Methods take `&mut self` because states and transitions are made when they are asked for. After an error the
-/// automaton is as usable as before. Work is charged to the fuel that [`Automaton::refuel`] sets.
+/// Methods take `&mut self` because states and transitions are built on demand. After an error the automaton can still
+/// be used. Work is charged to the fuel that [`Automaton::refuel`] sets.
 pub trait Automaton: Send {
     /// The state of the empty text; `DEAD` if the language is empty.
     fn start(&self) -> StateId;
@@ -43,7 +43,7 @@ pub trait Automaton: Send {
         Ok(StateId::DEAD)
     }
 
-    /// The special tokens that the language has anywhere, ascending.
+    /// All special tokens that occur in the language, ascending.
     fn specials(&self) -> Vec<u32> {
         Vec::new()
     }
@@ -51,27 +51,27 @@ pub trait Automaton: Send {
     /// Whether the text of this state is in the language.
     fn is_accepting(&mut self, state: StateId) -> bool;
 
-    /// A way from `state`, which is not `DEAD`, to an accepting one: a shortest, in bytes, where about `work` units of fuel
-    /// are enough to find it, else one that is known. It never fails for want of work or memory.
-    /// A special token in it stands as [`symbols`](crate::symbols) tells.
+    /// A completion: a text that leads from `state`, which is not `DEAD`, to an accepting state. A shortest one, in
+    /// bytes, if about `work` units of fuel are enough to find it, else a known one. It never fails for lack of work
+    /// or memory. A special token in it is encoded as described in [`symbols`](crate::symbols).
     fn shortest_completion(&mut self, state: StateId, work: u64) -> Result<Completion>;
 
-    /// The characters with which some continuation begins, for people to read; in the middle of a character, those of
-    /// the kinds that it may still become.
+    /// The characters with which some continuation begins, for messages; in the middle of a character, those that it
+    /// may still become.
     fn next_characters(&mut self, state: StateId) -> Result<CodePoints>;
 
     /// Sets the work that may be done until the next call, in units of [`crate::limits::Limits::fuel`].
     fn refuel(&mut self, fuel: u64);
 
-    /// The bytes that states, transitions and expressions hold.
+    /// The memory of states, transitions and expressions, in bytes.
     fn memory_bytes(&self) -> usize;
 
-    /// Forgets everything except `roots` and the start state; returns the new ids of `roots`, in order. All other ids
-    /// become invalid. It is called where a limit is reached, so no limit may stop it.
+    /// Drops all states except `roots` and the start state; returns the new ids of `roots`, in order. All other ids
+    /// become invalid. It is called when a limit is reached, so no limit may stop it.
     fn retain(&mut self, roots: &[StateId]) -> Vec<StateId>;
 }
 
-/// The state after the first symbol of `bytes`, a byte or a special token, and the length of that in bytes.
+/// The state after the first symbol of `bytes`, a byte or a special token, and the length of the symbol in bytes.
 ///
 /// # Errors
 /// Those of [`Automaton::step`].

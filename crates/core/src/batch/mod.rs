@@ -1,4 +1,4 @@
-//! The masks of many texts at once: a parallel loop over constraints.
+//! The masks of a batch of texts, by a parallel loop over constraints on a thread pool.
 
 use crate::error::{Error, Result};
 use crate::matcher::Matcher;
@@ -6,12 +6,12 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// Threads beyond this gain nothing for masks of microseconds.
+/// The most threads: more gain nothing for masks that take microseconds.
 const MOST_THREADS: usize = 8;
-/// The calling thread works alone for this long: waking a thread of the pool takes 30 to 60 µs.
+/// The time for which the calling thread works alone: waking a thread of the pool takes 30 to 60 µs.
 const ALONE: Duration = Duration::from_micros(if cfg!(test) { 0 } else { 40 });
 
-/// A matcher, and where its mask goes.
+/// A matcher, and the row for its mask.
 type Row<'a> = (&'a Matcher, &'a mut [u32]);
 
 /// The thread pool of this process, and the process that it belongs to.
@@ -74,9 +74,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The pool of this process; `None` where it has one processor, no thread can be made, or another thread is making it.
 ///
-/// A forked process has none of its parent's threads, and makes its own pool. The parent's is leaked: to take it down
-/// would be to talk to threads that are not there. Nor is [`POOL`] waited for: a lock that another thread held when the
-/// process was forked is never released.
+/// A forked process has none of its parent's threads, so it makes its own pool. The parent's pool is leaked, because
+/// dropping it would wait for threads that do not exist here. Nor does it wait for [`POOL`]: a lock that another thread
+/// held at the fork is never released.
 fn pool() -> Option<&'static ThreadPool> {
     let mut known = match POOL.try_lock() {
         Ok(known) => known,

@@ -1,4 +1,4 @@
-//! From a parsed pattern to a constraint over a vocabulary.
+//! Compiles a parsed pattern to a constraint over a vocabulary.
 
 mod static_bound;
 
@@ -30,7 +30,8 @@ pub fn compile_tree(tree: &Tree, vocabulary: Arc<Vocabulary>, limits: &Limits) -
     Ok(constraint.with_marker(marker.map(|marker| Box::new(marker) as Box<dyn FindMarks>)))
 }
 
-/// The constraint of what `compiled` makes over an alphabet, with an upper bound on the distance from `root`.
+/// The constraint of the automaton that `compiled` builds over an alphabet, with an upper bound on the distance to a
+/// match, computed from `root`.
 fn over(
     compiled: impl Fn(&CodePoints) -> Result<RegexAutomaton>,
     root: &Node,
@@ -38,7 +39,7 @@ fn over(
     limits: &Limits,
 ) -> Result<Arc<CompiledConstraint>> {
     let automaton = compiled(vocabulary.alphabet())?;
-    // Which of the two it is, decides what a person does about it.
+    // An empty language and an unspellable one have different errors, because their remedies differ.
     if automaton.start() == StateId::DEAD && compiled(&CodePoints::scalars())?.start() != StateId::DEAD {
         return Err(unspelled("texts match, but each has a character that no token of this vocabulary spells"));
     }
@@ -52,7 +53,7 @@ fn over(
 /// As [`compile`].
 pub fn choice(texts: &[Vec<u32>], vocabulary: Arc<Vocabulary>, limits: &Limits) -> Result<Arc<CompiledConstraint>> {
     limits.check_texts(texts.len() as u64, texts.iter().map(|text| text.len() as u64).sum())?;
-    // A lone surrogate is no character of any text: what contains one can never be written.
+    // A lone surrogate occurs in no text, so a string with one can never be written.
     let written = |text: &Vec<u32>| match text.iter().map(|&c| char::from_u32(c)).collect::<Option<Arc<[char]>>>() {
         Some(characters) if characters.is_empty() => Node::Empty,
         Some(characters) => Node::Literal(characters),

@@ -1,28 +1,28 @@
-//! How far any text can be from a match, from the pattern alone.
+//! A static upper bound on the number of tokens from any live state to a match, computed from the pattern alone.
 //!
-//! While more tokens than that are left, a budget takes nothing out of a mask, and distances need not be looked at.
+//! While a budget has more tokens left than this bound, it removes no token from a mask, and no distance is computed.
 
 use crate::codepoints::CodePoints;
 use crate::syntax::ast::{Assertion, Node, RepeatKind};
 use crate::vocabulary::Vocabulary;
 
-/// What is known of a node.
+/// Upper bounds on the tokens of a node's texts.
 #[derive(Debug, Clone, Copy)]
 struct Ways {
-    /// Its shortest text needs at most so many tokens.
+    /// An upper bound on the tokens of its shortest text.
     least: u64,
-    /// A text that has begun it, however it has, needs at most so many to end it.
+    /// An upper bound on the tokens that end it, after any prefix of its texts.
     begun: u64,
-    /// Whether some text of it is sure to be spelled.
+    /// Whether the vocabulary can certainly spell some text of it.
     sure: bool,
 }
 
 const NONE: Ways = Ways { least: 0, begun: 0, sure: true };
 
-/// No text that can still match is more tokens than this away from a match. `None`: nothing is known.
+/// An upper bound on the number of tokens needed to reach a match from any live state. `None`: unknown.
 ///
-/// Only patterns that mean no more than their parts one after the other are looked at; an intersection, such as a
-/// lookaround, can be as far as its parts' product.
+/// Only patterns without intersections are analysed: in an intersection, such as a lookaround, the distance can be the
+/// product of the parts' distances.
 pub(crate) fn longest_way(root: &Node, vocabulary: &Vocabulary) -> Option<u32> {
     if !vocabulary.is_regular() {
         return None;
@@ -67,7 +67,7 @@ fn node_ways(node: &Node, alphabet: &CodePoints) -> Option<Ways> {
         }
         Node::Class(class) => {
             let spelled = class.intersection(alphabet);
-            // A token spells a byte of it at least, and there are at most four.
+            // A character has at most four bytes, and each token spells at least one of them.
             let least = spelled.ranges().first().map_or(0, |&(first, _)| if first < 0x80 { 1 } else { 4 });
             let begun = spelled.ranges().last().map_or(0, |&(_, last)| if last < 0x80 { 1 } else { 4 });
             Some(Ways { least, begun, sure: !spelled.is_empty() })

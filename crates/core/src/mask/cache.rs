@@ -1,4 +1,4 @@
-//! Finished masks by state, bounded in bytes; the least recently used go first.
+//! The mask cache: finished masks by state, bounded in bytes; the least recently used are dropped first.
 
 use crate::automaton::StateId;
 use crate::bits::{set, unset};
@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 /// The initial capacity, in masks.
 const EXPECTED: usize = 48;
-/// What an entry costs beyond its words: the map's slot and the entry itself.
+/// The bytes of an entry besides its words: the map's slot and the entry itself.
 const OVERHEAD: usize = 64;
 
-/// A mask, or what it is a copy of.
+/// A mask, or a reference to the mask that it is a copy of.
 pub(crate) enum Mask {
     /// The mask itself.
     Words(Box<[u32]>),
-    /// The words that are not zero, with their places.
+    /// The non-zero words, with their indexes.
     Few(Box<[(u32, u32)]>),
     /// The tokens of a class of characters, and EOS if `accepting`.
     Copied { class: Arc<ClassSlice>, accepting: bool },
@@ -33,9 +33,9 @@ impl Mask {
         }
     }
 
-    /// A mask to keep. PERF: a narrow one is kept as a list: 16 KiB of fresh memory for it take longer than making it.
+    /// A mask to keep. PERF: a sparse one is kept as a list: allocating 16 KiB for it takes longer than making it.
     pub(crate) fn keep(row: &[u32]) -> Self {
-        // Most of the mask of few tokens is zero: large blocks are compared as bytes, many at a time.
+        // A mask of few tokens is mostly zero: compare large blocks as bytes.
         const BLOCK: usize = 256;
         let mut few = Vec::new();
         for (block, words) in row.chunks(BLOCK).enumerate() {
@@ -71,7 +71,7 @@ impl Mask {
                 row.fill(0);
                 words.iter().for_each(|&(at, word)| row[at as usize] = word);
             }
-            // What it is like is written by the cache, which has it.
+            // The cache writes the other mask, because it holds it.
             Mask::Like { without, .. } => without.iter().for_each(|&id| unset(row, id)),
         }
     }
@@ -87,7 +87,7 @@ impl Default for MaskCache {
 }
 
 impl MaskCache {
-    /// Writes the mask of `state`, which is then the most recently used, if it is here.
+    /// Writes the mask of `state` if it is cached, and marks it as the most recently used.
     #[inline]
     pub(crate) fn write(&mut self, state: StateId, row: &mut [u32], eos_token_ids: &[u32]) -> bool {
         let of = match self.0.get(&state) {
@@ -106,23 +106,23 @@ impl MaskCache {
         true
     }
 
-    /// Whether the mask of `state` is here.
+    /// Whether the mask of `state` is cached.
     pub(crate) fn has(&self, state: StateId) -> bool {
         self.0.holds(&state)
     }
 
-    /// Keeps a mask, if it fits into `budget` bytes at all; others make way for it.
+    /// Keeps a mask if it fits into `budget` bytes; drops other masks for it.
     pub(crate) fn insert(&mut self, state: StateId, mask: Mask, budget: usize) {
         let bytes = mask.bytes();
         self.0.insert(state, mask, bytes, budget);
     }
 
-    /// Drops masks until no more than `budget` bytes are held.
+    /// Drops masks until at most `budget` bytes are held.
     pub(crate) fn shrink(&mut self, budget: usize) {
         self.0.shrink(budget);
     }
 
-    /// Drops all masks and the room they took.
+    /// Drops all masks and frees their memory.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,8 +1,8 @@
-//! Masks without a walk over the whole trie: character loops, slices of the vocabulary, exits.
+//! Masks from character classes, without a walk over the whole trie: character loops, slices of the vocabulary, exits.
 //!
-//! Where the automaton knows that a class of characters keeps a state alive ([`CharLoop`]), the tokens wholly of that
-//! class are copied from the vocabulary's slices; what can leave the class is found by where the leaving bytes stand in
-//! the trie, and stepped. A mask relies on nothing but what the loop claims: all other tokens are stepped.
+//! Where the automaton knows that a class of characters keeps a state alive ([`CharLoop`]), the tokens that consist of
+//! that class are copied from the vocabulary's slices; tokens that can leave the class are found by the places of the
+//! exit bytes in the trie, and stepped. A mask relies only on the claims of the loop: all other tokens are stepped.
 
 use super::trie_walk::{Fuel, Path, step_bytes};
 use crate::automaton::StateId;
@@ -18,20 +18,20 @@ use rustc_hash::FxHashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// With more places than this where a class may be left, walking is as cheap.
+/// With more exits from a class than this, a walk is as cheap.
 const MOST_EXITS: usize = 30_000;
-/// With more tokens than this that are longer than a loop reaches, walking is as cheap.
+/// With more tokens than this that are longer than a loop's reach, a walk is as cheap.
 const MOST_LONGER: usize = 4_000;
-/// A class of no more characters in ASCII, and no more in all, has its texts in few places of the tree.
+/// A class of at most this many characters in ASCII, and in all, has its texts in few subtrees of the trie.
 const FEW_IN_ASCII: usize = 12;
 const FEW_CHARACTERS: usize = 1_024;
 /// The most character loops that are remembered for one constraint.
 const MOST_PLANS: usize = 64;
 
-/// Whether masks are made by the fast ways. All give the same masks; tests compare them.
+/// Whether masks are made by the fast paths. All give the same masks; tests compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FastPaths {
-    /// Where they pay.
+    /// Where they are estimated to be faster.
     #[default]
     WherePaying,
     /// Never: every mask is a walk.
@@ -48,39 +48,39 @@ struct Plan {
 }
 
 impl Plan {
-    /// Whether so many characters of the class are alive, if the loop tells.
+    /// Whether a token of `characters` characters of the class is alive; `None` if the loop does not claim it.
     fn decides(&self, characters: u32) -> Option<bool> {
         (characters <= self.reach || self.beyond_is_dead).then_some(characters <= self.reach)
     }
 }
 
-/// Where a class may be left.
+/// The places where tokens may leave a class.
 #[derive(Default)]
 struct Exits {
     /// The exits in ASCII.
     bytes: Box<[u8]>,
-    /// Tokens with an exit beyond ASCII, or what may become one.
+    /// Tokens with an exit beyond ASCII, or with an incomplete character that may become one.
     tokens: Box<[u32]>,
 }
 
 /// The slice of a loop's class, and its exits in the vocabulary.
 struct Known {
     slice: Arc<ClassSlice>,
-    /// In how many places of the tree the class may be left.
+    /// The number of places in the tree where tokens may leave the class.
     places: usize,
     exits: Exits,
-    /// Of a class of few characters: where in the tree its texts are. All that leaves the class is below.
+    /// The subtrees of a class of few characters: all tokens that leave the class are in these.
     roots: Option<Box<[Range<usize>]>>,
 }
 
 /// The character loops met so far, by the address of their classes, which they keep alive.
 #[derive(Default)]
 pub(crate) struct Plans {
-    /// `None`: the class may be left in so many places that walking is as cheap.
+    /// `None`: the class has so many exits that a walk is as cheap.
     by_address: FxHashMap<usize, (Arc<CharLoopSets>, Option<Arc<Known>>)>,
 }
 
-/// What a mask is made from.
+/// Makes masks, from the automaton and the indexes of the vocabulary.
 pub(crate) struct Maker<'a> {
     pub(crate) automaton: &'a mut dyn MaskHints,
     pub(crate) vocabulary: &'a Vocabulary,
@@ -89,7 +89,7 @@ pub(crate) struct Maker<'a> {
     pub(crate) plans: &'a mut Plans,
     pub(crate) path: &'a mut Path,
     pub(crate) fuel: &'a mut Fuel,
-    /// Whether fast ways are taken even where they do not pay; for tests.
+    /// Whether fast paths are taken even where they are not faster; for tests.
     pub(crate) always: bool,
 }
 
@@ -100,7 +100,7 @@ impl Plans {
 }
 
 impl Maker<'_> {
-    /// Writes the tokens that may follow `state`. If that took no more than a copy, what was copied is returned.
+    /// Writes the tokens that may follow `state`. If the mask is a copy of a slice, the slice is returned.
     pub(crate) fn fill(&mut self, state: StateId, row: &mut [u32]) -> Result<Option<Arc<ClassSlice>>> {
         self.path[0] = state;
         let plan = self.plan(state, 0)?;
@@ -130,8 +130,8 @@ impl Maker<'_> {
         Ok(copied.map(|plan| Arc::clone(&plan.known.slice)))
     }
 
-    /// The tokens of more than [`COUNTED`](crate::vocabulary::slices::COUNTED) characters that `row` has, though they may
-    /// not follow `state`.
+    /// The tokens of more than [`COUNTED`](crate::vocabulary::slices::COUNTED) characters in `row` that may not follow
+    /// `state`.
     pub(crate) fn too_long(&mut self, state: StateId, row: &[u32]) -> Result<Vec<u32>> {
         let mut dead = Vec::new();
         let mut here = None;
@@ -192,7 +192,7 @@ impl Maker<'_> {
         Ok(steps)
     }
 
-    /// Where in the tree the texts of a class of few characters are, as far as they go on; `None`: it has many.
+    /// The non-leaf subtrees of a class of few characters; `None`: it has many.
     ///
     /// PERF: before `[0-9]{3}-`, a mask of a vocabulary with all numbers of three digits takes 6 µs in place of 20.
     fn roots(&self, class: &CodePoints) -> Option<Box<[Range<usize>]>> {
@@ -218,7 +218,7 @@ impl Maker<'_> {
         Some(roots.into())
     }
 
-    /// Where a class may be left, if that is in few places, and in how many.
+    /// The exits from a class and their number; `None` if they are too many.
     fn exits(&self, sets: &CharLoopSets, roots: Option<&[Range<usize>]>) -> Option<(Exits, usize)> {
         let ranges = sets.exits.ranges().iter().take_while(|&&(lo, _)| lo < 0x80);
         let bytes: Box<[u8]> = ranges.flat_map(|&(lo, hi)| lo..=hi.min(0x7F)).map(|c| c as u8).collect();
@@ -234,7 +234,7 @@ impl Maker<'_> {
         Some((Exits { bytes, tokens: tokens.into() }, places))
     }
 
-    /// In about how many places of the tree the mask of a state has to be looked for.
+    /// An estimate of the number of nodes that the mask of a state takes.
     pub(crate) fn places(&mut self, state: StateId) -> Result<usize> {
         if let Some(plan) = self.plan(state, 0)? {
             return Ok(plan.known.places);
@@ -245,7 +245,7 @@ impl Maker<'_> {
         Ok((0..=u8::MAX).filter(is_live).filter_map(|byte| trie.size_below(byte)).sum())
     }
 
-    /// Makes the mask of a neighbour, which `row` is, that of `state`, which differs from it after some bytes.
+    /// Turns the mask of a neighbour, in `row`, into that of `state`, which differs from it after some first bytes.
     pub(crate) fn mend(&mut self, state: StateId, differs: &[u8], row: &mut [u32]) -> Result<u64> {
         self.path[0] = state;
         let trie = self.vocabulary.trie();
@@ -259,7 +259,7 @@ impl Maker<'_> {
         Ok(steps)
     }
 
-    /// Takes out the tokens of the tree that begin with `byte`.
+    /// Removes the tokens of the tree that begin with `byte`.
     pub(crate) fn unset_below(&self, byte: u8, row: &mut [u32]) {
         if let Some(begins) = self.slices.begins(byte) {
             row.iter_mut().zip(begins).for_each(|(to, begins)| *to &= !begins);
@@ -296,8 +296,8 @@ impl Maker<'_> {
         Ok((cheap || self.always).then_some(Plan { known, reach, beyond_is_dead }))
     }
 
-    /// Corrects `row`, which has the tokens of the plan's class and of those that begin with `begins`, where they have more
-    /// characters than the loop reaches. `before`: characters before the plan's state.
+    /// Corrects those tokens of the plan's class in `row`, among the ones in `begins`, that have more characters than
+    /// the loop's reach. `before`: characters before the plan's state.
     fn keep_within(
         &mut self,
         plan: &Plan,
@@ -334,7 +334,7 @@ impl Maker<'_> {
             beyond.into_iter().for_each(|token| unset(row, token));
             return Ok(0);
         }
-        // Nothing is known of what follows `reach` characters of the class, whatever it is.
+        // The loop claims nothing beyond `reach` characters of the class.
         self.step_each(state, beyond.into_iter(), row)
     }
 
@@ -388,7 +388,7 @@ impl Maker<'_> {
         }
     }
 
-    /// The tokens in `range`, which is all that begins with `first`; `next` is the state after it.
+    /// The tokens in `range`, the subtree of the first byte `first`; `next` is the state after it.
     fn second_bytes(
         &mut self,
         next: StateId,
@@ -413,8 +413,8 @@ impl Maker<'_> {
         Ok(steps)
     }
 
-    /// The tokens in `range` that go through `byte` after one byte at least, all before it of the plan's class (the first
-    /// aside if `after_first`): each such place is reached by stepping, and what is below it is walked.
+    /// The tokens in `range` with an exit `byte` after one byte at least, all bytes before it of the plan's class
+    /// (except the first if `after_first`): each such node is reached by stepping, and its subtree is walked.
     fn leave(
         &mut self,
         state: StateId,
@@ -471,7 +471,7 @@ impl Maker<'_> {
     }
 }
 
-/// Of tokens with the same bytes one is in the tree: the others follow it.
+/// Only one of several tokens with the same bytes is in the tree: the bits of the others are copied from it.
 pub(crate) fn set_duplicates(vocabulary: &Vocabulary, row: &mut [u32]) {
     for &(token, same) in vocabulary.trie().duplicates() {
         if is_set(row, token) {

@@ -1,4 +1,5 @@
-//! What one constraint knows: its automaton, the masks made so far, the states in use. One thread at a time.
+//! The mutable part of a constraint: its automaton, cached masks, distances, and the states in use. One thread at a
+//! time.
 
 use super::budget::distance::{Distances, WORK};
 use super::budget::spelled::Spelled;
@@ -20,15 +21,15 @@ use crate::vocabulary::trie::MAX_DEPTH;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex};
 
-/// How many bytes are stepped over with one filling of fuel.
+/// The number of bytes that are stepped over between two refuels.
 pub(crate) const CHUNK: usize = 256;
 
-/// What came of stepping over some bytes.
+/// The result of stepping over some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Alive: some sequence of tokens leads to a match.
     To(StateId),
-    /// Dead by the byte at this index; the state before it.
+    /// The byte at this index leads to the dead state; the state before it.
     FailedAt(usize, StateId),
     /// Alive by bytes, but no sequence of tokens leads to a match.
     NotSpelled(StateId),
@@ -41,17 +42,18 @@ pub(crate) struct Engine {
     pub(super) masks: MaskCache,
     pub(super) plans: Plans,
     pub(super) recent: Recent,
-    /// Whether distances are asked for on behalf of another state.
+    /// Whether distances are being computed for another state (no recursion beyond that).
     pub(super) asks: bool,
     pub(super) fast: FastPaths,
     pub(super) liveness: Liveness,
     pub(super) distances: Distances,
-    /// Whether nothing can be written after an accepting state.
+    /// For accepting states: whether no token can follow.
     pub(super) ends: FxHashMap<StateId, bool>,
-    /// By two states that others lie between: the tokens that may follow the one and not the other; `None`: they are many.
+    /// For two states that bound others from below and above: the tokens in only one of their masks; `None`: they are
+    /// many.
     pub(super) between: FxHashMap<(StateId, StateId), Option<Arc<[u32]>>>,
     pub(super) slots: Slots,
-    /// Grows when states are renumbered.
+    /// Incremented when states are renumbered.
     pub(super) generation: u64,
     pub(super) path: Box<Path>,
     pub(super) fuel: Fuel,
@@ -103,12 +105,12 @@ impl Engine {
             + self.between.values().flatten().map(|tokens| tokens.len() * 4 + 64).sum::<usize>()
     }
 
-    /// The number of times that states were renumbered. A state id of an earlier generation means nothing.
+    /// The number of times that states were renumbered. State ids of an earlier generation are invalid.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// A new place, at the start of the text if no state is given.
+    /// A new slot, at the start state if no state is given.
     pub(crate) fn open(&mut self, state: Option<StateId>) -> Slot {
         let state = state.unwrap_or_else(|| self.automaton.start());
         self.slots.open(state)
@@ -131,8 +133,8 @@ impl Engine {
         self.automaton.start()
     }
 
-    /// Does `work` with fresh fuel. If memory runs out, everything that no matcher needs is dropped, and it is tried once
-    /// more; `work` has to ask for its states again, since they may have new numbers.
+    /// Does `work` with full fuel. If memory runs out, all states that no matcher needs are dropped, and `work` is
+    /// tried once more; it has to look its states up again, because they may have been renumbered.
     pub(crate) fn attempt<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         self.refuel(self.limits.fuel);
         match work(self) {
@@ -150,7 +152,7 @@ impl Engine {
         self.automaton.refuel(fuel);
     }
 
-    /// Forgets everything but the states that matchers are in.
+    /// Drops all states except those of matchers.
     pub(crate) fn reclaim(&mut self) {
         self.slots.close_waiting();
         self.masks.clear();
@@ -165,7 +167,7 @@ impl Engine {
         let renumbered = self.automaton.retain(&roots);
         self.generation += 1;
         self.slots.renumber(&roots, &renumbered);
-        // Masks were made by these: whoever was let in by them must not be turned away.
+        // Masks depend on these results: a token that a mask allowed must stay allowed.
         for (old, new) in roots.iter().zip(&renumbered) {
             if let Some(&known) = bounds.get(old) {
                 self.distances.bounds.insert(*new, known);
@@ -184,7 +186,7 @@ impl Engine {
         self.liveness.is_live(&mut *self.automaton, &self.vocabulary, state, &mut self.path, &mut self.fuel)
     }
 
-    /// Where `bytes` lead from `state`.
+    /// The result of stepping over `bytes` from `state`.
     pub(crate) fn step(&mut self, state: StateId, bytes: &[u8]) -> Result<Step> {
         match self.step_bytes(state, bytes)? {
             Ok(last) => Ok(if self.is_live(last)? { Step::To(last) } else { Step::NotSpelled(last) }),
@@ -192,7 +194,7 @@ impl Engine {
         }
     }
 
-    /// The state after `bytes`; or the index of the byte that is dead, with the state before it.
+    /// The state after `bytes`; or the index of the byte that leads to the dead state, with the state before it.
     pub(super) fn step_bytes(
         &mut self,
         state: StateId,
@@ -209,7 +211,7 @@ impl Engine {
         Ok(Ok(last))
     }
 
-    /// Where `bytes` lead from `from`, however many they are: what is passed through need not stay in memory.
+    /// The result of stepping over any number of `bytes` from `from`: the states in between may be dropped from memory.
     pub(crate) fn step_long(&mut self, from: StateId, bytes: &[u8]) -> Result<Step> {
         let here = self.open(Some(from));
         let step = self.step_chunks(here, bytes);
@@ -221,7 +223,7 @@ impl Engine {
         let mut from = 0;
         while from < bytes.len() {
             let mut to = bytes.len().min(from + CHUNK);
-            // A special token is not cut.
+            // Do not split an encoded special token.
             let end = &bytes[to.saturating_sub(symbols::LENGTH - 1).max(from + 1)..to];
             if to < bytes.len()
                 && let Some(back) = end.iter().rev().position(|&byte| byte == symbols::MARKER)
@@ -238,7 +240,7 @@ impl Engine {
         Ok(if live { Step::To(self.state(here)) } else { Step::NotSpelled(self.state(here)) })
     }
 
-    /// Whether nothing can be written after the text of the slot, which matches.
+    /// Whether no token can follow the text of the slot, which matches.
     pub(crate) fn is_finished(&mut self, slot: Slot) -> Result<bool> {
         let state = self.state(slot);
         if !self.automaton.is_accepting(state) {
@@ -276,7 +278,7 @@ impl Engine {
         Ok(next)
     }
 
-    /// Whether a special token is one of the language's.
+    /// Whether a special token occurs in the language.
     pub(crate) fn has_special(&self, id: u32) -> bool {
         self.automaton.specials().binary_search(&id).is_ok()
     }
@@ -285,7 +287,7 @@ impl Engine {
         self.automaton.next_characters(state)
     }
 
-    /// The fewest tokens that spell a text, special tokens included.
+    /// A spelling of a text in the fewest tokens, special tokens included.
     pub(crate) fn spelled(&mut self, text: &[u8]) -> Result<Vec<u32>> {
         let (mut tokens, mut at, mut spelled) = (Vec::new(), 0, Spelled::default());
         while at < text.len() {
@@ -297,7 +299,7 @@ impl Engine {
         Ok(tokens)
     }
 
-    /// A shortest text that tokens spell and that leads from `state`, which is alive, to a match.
+    /// A shortest text that tokens can spell from `state`, which is live, to a match.
     pub(crate) fn shortest_completion(&mut self, state: StateId) -> Result<Vec<u8>> {
         let Engine { automaton, vocabulary, path, fuel, liveness, .. } = self;
         if vocabulary.is_regular() {

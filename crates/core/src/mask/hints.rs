@@ -1,4 +1,4 @@
-//! What an automaton may tell of its states so that a mask need not step every token: hints, none of them required.
+//! Optional hints of an automaton about its states, which let a mask be made without stepping every token.
 
 use crate::automaton::{Automaton, StateId};
 use crate::codepoints::CodePoints;
@@ -7,11 +7,11 @@ use crate::gallop::run_length;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// An automaton with hints. Every method has a default that claims nothing: masks are the same with or without hints,
-/// and only faster with them.
+/// An automaton with hints. Every method has a default that claims nothing: hints only make masks faster, and never
+/// change them.
 pub trait MaskHints: Automaton {
-    /// Told before anything is asked: whether the vocabulary has tokens for numbers of several digits, so that classes of digits
-    /// are classes of many tokens.
+    /// Called before all other methods: whether the vocabulary has tokens for numbers of several digits, so that
+    /// classes of digits have many tokens.
     fn expect_numbers(&mut self, _has_numbers: bool) {}
 
     /// Whether the state after one more byte is alive. An override answers without interning that state.
@@ -19,14 +19,13 @@ pub trait MaskHints: Automaton {
         Ok(self.step(state, byte)? != StateId::DEAD)
     }
 
-    /// Whether texts of the same kind lead to the same states, so that looking for two states which most bytes lead from to
-    /// the same is worth its time.
+    /// Whether many pairs of states agree after most bytes, so that it is worth searching for such neighbours.
     fn may_meet(&self) -> bool {
         true
     }
 
-    /// Whether every text that begins with `byte` leads from both states to the same state, once no character is cut, and
-    /// cut ones are alive after both or neither.
+    /// Whether every text of whole characters that begins with `byte` leads from both states to the same state, and an
+    /// incomplete character is alive after both or neither.
     fn meet_after(&mut self, one: StateId, other: StateId, byte: u8) -> Result<bool> {
         Ok(self.step(one, byte)? == self.step(other, byte)?)
     }
@@ -36,7 +35,7 @@ pub trait MaskHints: Automaton {
         u64::MAX
     }
 
-    /// The bytes after which the state is alive (bit `b % 64` of word `b / 64`), where that is cheaper than stepping over
+    /// The bytes after which the state is alive (bit `b % 64` of word `b / 64`), if that is cheaper than stepping over
     /// all 256 of them.
     fn live_bytes(&mut self, _state: StateId) -> Result<Option<[u64; 4]>> {
         Ok(None)
@@ -47,23 +46,23 @@ pub trait MaskHints: Automaton {
         0
     }
 
-    /// The character loop at `state`, if it has one that is worth using.
+    /// The character loop at `state`, if it has a useful one.
     fn char_loop(&mut self, _state: StateId) -> Result<Option<CharLoop>> {
         Ok(None)
     }
 
-    /// How the text may end after some characters, one at least, of the loop at `state`, which has no end: these pieces, and
-    /// between each two of them the characters once more.
+    /// The ending of the unbounded loop at `state`: after one or more of its characters the text may end with these
+    /// pieces, with characters of the loop between each two of them.
     fn loop_ending(&mut self, _state: StateId) -> Result<Option<Vec<Vec<u8>>>> {
         Ok(None)
     }
 
-    /// A text that ends the whole after any characters of the loop at `state`, as many as it reaches.
+    /// A text that leads to a match after any number of characters of the loop at `state` within its reach.
     fn loop_exit(&mut self, _state: StateId) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
 
-    /// Whether all texts of the class of the loop at `state` lead back to `state` itself.
+    /// Whether all texts of the class of the loop at `state` lead back to `state`.
     fn is_self_loop(&mut self, _state: StateId) -> Result<bool> {
         Ok(false)
     }
@@ -73,41 +72,44 @@ pub trait MaskHints: Automaton {
         None
     }
 
-    /// The table of words of which one comes next, where these are many.
+    /// The table of words of which one comes next, if there are many.
     fn words(&mut self, _state: StateId) -> Result<Option<Words>> {
         Ok(None)
     }
 
-    /// The states that stand for `state` and for all that differ from it only in repetition counters above what a token
-    /// can reach: these share masks by them. `None`: there are none of use. `bounds` is the same in all calls.
+    /// Saturates repetition counters: the representatives of `state` and of all states whose counters differ from its
+    /// own only above the bound that a token can reach; these states share masks. `None`: there are no useful ones.
+    /// `bounds` is the same in all calls.
     fn saturate(&mut self, _state: StateId, _bounds: &TokenBounds<'_>) -> Result<Option<Representatives>> {
         Ok(None)
     }
 
-    /// A state that many others share, all of whose texts are texts of `state`: one with smaller repetition counters.
+    /// An under-approximation of `state` that many states share: a state with fewer texts, by smaller repetition
+    /// counters.
     fn fewer(&mut self, _state: StateId, _bounds: &TokenBounds<'_>) -> Result<Option<StateId>> {
         Ok(None)
     }
 
-    /// A state that has the same mask, if the mask can be made: one that has forgotten what tokens do not reach as a rule.
-    /// The smaller `attempt`, from 0 on, the more states share it. `Ok(None)`: none, but a further attempt may find one;
-    /// `Err`: there are no more. Making the mask may fail with [`Error::Opaque`](crate::error::Error::Opaque).
+    /// A truncated state: one with the same mask, if its mask can be made, that drops the deep part of the stack, which
+    /// tokens rarely reach. The smaller `attempt`, from 0 on, the more states share it. `Ok(None)`: none, but a further
+    /// attempt may find one; `Err`: there are no more. Making the mask may fail with
+    /// [`Error::Opaque`](crate::error::Error::Opaque).
     fn truncated(&mut self, _state: StateId, _attempt: usize) -> Result<std::result::Result<Option<StateId>, ()>> {
         Ok(Err(()))
     }
 
-    /// Takes note of whether the mask of a truncated state could be made.
+    /// Reports whether the mask of a truncated state could be made.
     fn note_truncated(&mut self, _state: StateId, _attempt: usize, _succeeded: bool) {}
 }
 
-/// States that stand for others with saturated repetition counters.
+/// Representatives: states with saturated repetition counters that stand for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Representatives {
-    /// An upper bound: every text that is alive after a state that this one stands for is alive after it, and every text
-    /// that such a state accepts, it accepts.
+    /// An over-approximation: every text that is alive after, or accepted by, a represented state is also alive after,
+    /// or accepted by, this one.
     pub high: StateId,
-    /// A lower bound, the other way round. `None`: tokens within the bounds cannot tell the states from `high`: the same of
-    /// these keep both alive, and both accept or neither does.
+    /// An under-approximation, the other way round. `None`: tokens within the bounds do not distinguish the states from
+    /// `high`: the same tokens keep both alive, and both accept or neither does.
     pub low: Option<StateId>,
 }
 
@@ -144,7 +146,7 @@ pub struct CharLoopSets {
 pub struct TokenBounds<'a> {
     /// The maximal number of characters.
     pub characters: u32,
-    /// The maximal number of runs of an ASCII character (`aa_a` has two runs of `a`).
+    /// The largest number of runs of an ASCII character (`aa_a` has two runs of `a`).
     pub runs: &'a dyn Fn(u8) -> u32,
 }
 
@@ -158,7 +160,7 @@ pub struct Literal {
 }
 
 impl Literal {
-    /// The longest literal that is looked at in one go; few tokens are longer.
+    /// The longest literal; few tokens are longer.
     pub const MOST_BYTES: usize = 23;
 
     /// A literal without bytes yet.
@@ -189,7 +191,7 @@ pub struct Words {
     pub table: Arc<WordTable>,
     /// The words that are still possible.
     pub range: Range<usize>,
-    /// How many bytes of them have been read.
+    /// The number of their bytes that have been read.
     pub depth: usize,
     /// Whether the text ends after a word.
     pub are_last: bool,
@@ -218,13 +220,13 @@ impl WordTable {
         &self.bytes[start..self.ends[index] as usize]
     }
 
-    /// The number of words at the start of `words` that have the same byte at `depth` as the first; these stand together.
+    /// The number of words at the start of `words` that have the same byte at `depth` as the first one.
     pub fn run(&self, words: Range<usize>, depth: usize) -> usize {
         let byte = self.get(words.start)[depth];
         run_length(words.len(), |index| self.get(words.start + index)[depth] == byte)
     }
 
-    /// The bytes held.
+    /// Its memory, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * 4
     }

@@ -1,4 +1,5 @@
-//! How the mask of a state is made: from one that is there, from a neighbour's, or by the ways of `class_masks`.
+//! Makes the mask of a state: from a representative's mask, from a neighbour's, or from character classes
+//! (`class_masks`).
 
 use super::cache::Mask;
 use super::class_masks::{FastPaths, Maker, set_duplicates};
@@ -16,14 +17,15 @@ use crate::vocabulary::slices::{COUNTED, Slices};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-/// A mask that is looked for in more places of the tree is compared with others first.
+/// Before a mask with more nodes than this is made, neighbours are searched for.
 const MOST_PLACES: usize = 8_000;
 
-/// The most tokens that are decided one by one where the lower and the upper bound of a state do not agree on them.
+/// The most tokens that are stepped one by one because the lower and the upper representative of a state differ on
+/// them.
 const MOST_BETWEEN: u32 = 2_000;
 
 impl Engine {
-    /// Copies the mask of the slot's state, if it is ready.
+    /// Copies the mask of the slot's state if it is cached.
     #[inline]
     pub(crate) fn fill_ready(&mut self, slot: Slot, out: &mut [u32]) -> bool {
         let state = self.state(slot);
@@ -35,7 +37,7 @@ impl Engine {
         true
     }
 
-    /// Writes the mask of the slot's state; `out` has at least as many words as a mask, and what is beyond is cleared.
+    /// Writes the mask of the slot's state; `out` has at least as many words as a mask, and further words are cleared.
     pub(crate) fn fill(&mut self, slot: Slot, out: &mut [u32]) -> Result<()> {
         if self.fill_ready(slot, out) {
             return Ok(());
@@ -60,8 +62,8 @@ impl Engine {
             }
             return self.make_own(state, row, vocabulary);
         };
-        // PERF: tokens of up to COUNTED characters cannot tell the two apart, and few are longer: in a form with strings of
-        // up to 120 characters the median cold step takes 3 µs instead of 14.
+        // PERF: tokens of up to COUNTED characters do not distinguish `state` from its representative, and few tokens
+        // are longer: in a form with strings of up to 120 characters the median cold step takes 3 µs instead of 14.
         let without = match representatives.low {
             None => {
                 self.write_shared(representatives.high, row, vocabulary)?;
@@ -98,7 +100,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes the mask of a state that others share.
+    /// Writes the mask of a representative, and caches it.
     pub(super) fn write_shared(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<()> {
         if state == StateId::DEAD {
             row.fill(0);
@@ -133,7 +135,7 @@ impl Engine {
         Ok(few)
     }
 
-    /// Writes the mask of a state that is like this one but for what lies deep in its stack; returns that state.
+    /// Writes the mask of a truncated state, which lacks the deep part of this state's stack; returns that state.
     fn make_shared(&mut self, state: StateId, row: &mut [u32], vocabulary: &Vocabulary) -> Result<Option<StateId>> {
         let mut attempt = 0;
         while let Ok(found) = self.automaton.truncated(state, attempt)? {
@@ -177,7 +179,7 @@ impl Engine {
                 let neighbour = self.neighbour(state, (slices, occurrences), vocabulary)?;
                 if let Some(neighbour) = neighbour {
                     self.write_shared(neighbour.of, row, vocabulary)?;
-                    // What is not in the tree is set anew.
+                    // Tokens that are not in the tree are set again below.
                     self.automaton.specials().into_iter().for_each(|token| unset(row, token));
                     vocabulary.eos_token_ids().iter().for_each(|&token| unset(row, token));
                     vocabulary.trie().duplicates().iter().for_each(|&(_, same)| unset(row, same));
@@ -226,7 +228,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A state that has most of the mask of a state which would take long to make.
+    /// A neighbour of a state with an expensive mask: a state that shares most of its mask.
     fn neighbour(
         &mut self,
         state: StateId,
@@ -240,7 +242,7 @@ impl Engine {
             if places <= MOST_PLACES {
                 return Ok(None);
             }
-            // What is walked anew has to be the lesser part.
+            // The subtrees that are walked again have to be the smaller part.
             most = MOST_NODES.min(places / 2);
         }
         let found = self.recent.neighbour(&mut *self.automaton, vocabulary, state, most)?;
@@ -249,13 +251,13 @@ impl Engine {
             return Ok(None);
         };
         let of = found.of;
-        // Another that takes long itself is no help, and may be a neighbour of this one.
+        // A neighbour whose own mask is expensive does not help, and may in turn be derived from this state.
         let is_at_hand =
             self.masks.has(of) || !always && self.maker(vocabulary, slices, occurrences).places(of)? <= MOST_PLACES;
         Ok(is_at_hand.then_some(found))
     }
 
-    /// The bytes that masks may take, which they are made to keep to.
+    /// The memory for masks, in bytes; drops masks beyond it.
     fn mask_budget(&mut self) -> usize {
         let held = self.automaton.memory_bytes() + self.own_bytes();
         let budget = (self.limits.memory_bytes as usize).saturating_sub(held);
@@ -263,7 +265,7 @@ impl Engine {
         budget
     }
 
-    /// Which ways masks are made in; drops those that are ready.
+    /// Sets whether fast paths are used; drops all cached masks.
     pub(crate) fn set_fast_paths(&mut self, fast: FastPaths) {
         self.fast = fast;
         self.automaton.expect_numbers(fast == FastPaths::Always || self.vocabulary.has_numbers());
@@ -271,7 +273,7 @@ impl Engine {
         self.masks.clear();
     }
 
-    /// Adds to a mask what is not in the tree: the other ids of duplicates, and EOS where the text matches.
+    /// Adds the tokens that are not in the tree: the other ids of duplicates, and EOS where the text matches.
     pub(super) fn complete(&mut self, state: StateId, row: &mut [u32]) {
         set_duplicates(&self.vocabulary, row);
         if self.automaton.is_accepting(state) {

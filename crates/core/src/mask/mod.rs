@@ -1,4 +1,4 @@
-//! Automaton × vocabulary → masks: for each state, the tokens that some continuation follows.
+//! Masks, from an automaton and a vocabulary: for each state, the tokens after which a match can still be reached.
 
 pub(crate) mod budget;
 pub(crate) mod cache;
@@ -24,7 +24,7 @@ use crate::mask::hints::MaskHints;
 use crate::vocabulary::Vocabulary;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What tells where the marked parts of a text are.
+/// Finds the spans of the marked parts of a text.
 pub trait FindMarks: Send {
     /// The number of the mark, start and end in bytes, in the order in which the parts begin.
     ///
@@ -33,18 +33,18 @@ pub trait FindMarks: Send {
     fn marks(&mut self, text: &[u8]) -> Result<Vec<(u32, usize, usize)>>;
 }
 
-/// A constraint over a vocabulary. Immutable to its users: what it learns while it is used is behind a mutex.
+/// A constraint over a vocabulary. Immutable to its users: states and caches are behind a mutex.
 pub struct CompiledConstraint {
     vocabulary: Arc<Vocabulary>,
     engine: Mutex<Engine>,
     closed: Arc<Mutex<Vec<Slot>>>,
     longest_way: Option<u32>,
-    /// What tells where the marked parts of a text are, if there are any.
+    /// Finds the marked parts of a text, if the constraint has any.
     marker: Option<Mutex<Box<dyn FindMarks>>>,
 }
 
 impl CompiledConstraint {
-    /// The same constraint with what tells where its marked parts are. Nobody else has it yet.
+    /// The same constraint with a finder of its marked parts; it must not be shared yet.
     pub(crate) fn with_marker(mut self: Arc<Self>, marker: Option<Box<dyn FindMarks>>) -> Arc<Self> {
         if let Some(this) = Arc::get_mut(&mut self) {
             this.marker = marker.map(Mutex::new);
@@ -52,9 +52,9 @@ impl CompiledConstraint {
         self
     }
 
-    /// The spans of the marked parts of a text, in the order in which they begin: the number of the mark, start and end in
-    /// bytes; a mark's part has the longest text with which the whole still matches, from left to right. Of a text that is
-    /// not whole: of those parts that are.
+    /// The spans of the marked parts of a text, in the order of their starts: the number of the mark, start and end in
+    /// bytes. From left to right, each part takes the longest text with which the whole still matches. In an incomplete
+    /// text, only complete parts have spans.
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -65,11 +65,12 @@ impl CompiledConstraint {
 
     /// The constraint of `automaton`, which was made over the vocabulary's alphabet.
     ///
-    /// `longest_way`: an upper bound on the number of tokens needed to reach a match from any live state, if one is known.
+    /// `longest_way`: an upper bound on the number of tokens needed to reach a match from any live state, if one is
+    /// known.
     ///
     /// # Errors
-    /// [`Error::Unsatisfiable`] if no sequence of tokens spells a text of the language, or if a special token of the language
-    /// is none of the vocabulary; [`Error::Limit`].
+    /// [`Error::Unsatisfiable`] if no sequence of tokens spells a text of the language, or if the vocabulary lacks a
+    /// special token of the language; [`Error::Limit`].
     pub fn new(
         automaton: Box<dyn MaskHints>,
         vocabulary: Arc<Vocabulary>,
@@ -107,17 +108,17 @@ impl CompiledConstraint {
         self.engine().set_fast_paths(fast);
     }
 
-    /// The bytes that the automaton and the cached masks hold now.
+    /// The memory of the automaton and the cached masks, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.engine().memory_bytes()
     }
 
-    /// The engine, when it is free. A panic inside it leaves caches that are as good as before, so poison is no matter.
+    /// The engine; waits until it is free. A panic leaves its caches consistent, so a poisoned mutex is used as usual.
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a place back, without ever waiting for the engine: whoever drops a matcher may hold other locks.
+    /// Returns a slot without waiting for the engine: the thread that drops a matcher may hold other locks.
     pub(crate) fn close(&self, slot: Slot) {
         match self.engine_if_free() {
             Some(mut engine) => engine.close(slot),
@@ -125,7 +126,7 @@ impl CompiledConstraint {
         }
     }
 
-    /// The engine, if nobody else works with it.
+    /// The engine, if no other thread uses it.
     pub(crate) fn engine_if_free(&self) -> Option<MutexGuard<'_, Engine>> {
         match self.engine.try_lock() {
             Ok(engine) => Some(engine),
@@ -135,7 +136,7 @@ impl CompiledConstraint {
     }
 }
 
-/// Refuses a special token that the vocabulary lacks, or has as text: masks and texts could not tell it apart.
+/// Refuses a special token that the vocabulary lacks, or that it has as text: masks could not distinguish the two.
 fn check_special(id: u32, vocabulary: &Vocabulary) -> Result<()> {
     let count = vocabulary.len();
     let fault = match vocabulary.token_bytes(id) {

@@ -1,9 +1,9 @@
-//! A mask made from that of another state. Where a first byte leads from both to the same state, the tokens that begin with
-//! it are allowed after both or after neither, and lead to the same states.
+//! Neighbours: a mask derived from that of another state. If a first byte leads from both to the same state, the tokens
+//! that begin with it are allowed after both or after neither, and lead to the same states.
 //!
-//! It pays in a text with an end marker. After `<` of `</think>` a new state waits for `/`, and after `</` for
-//! `t`; every other byte leads back to where the text goes on, as it does from the state of the text itself. Only the tokens
-//! that begin with that one byte have to be looked at.
+//! It pays in a text with an end marker. After `<` of `</think>` a new state expects `/`, and after `</` it expects
+//! `t`; every other byte leads back to the free text, as it does from the state of the free text itself. Only the
+//! tokens that begin with that one byte have to be walked.
 //!
 //! PERF: the mask after `</` takes 0.1 ms in place of 3.6 on 131,072 tokens.
 
@@ -12,21 +12,21 @@ use crate::error::{Error, Result};
 use crate::mask::hints::MaskHints;
 use crate::vocabulary::Vocabulary;
 
-/// The most nodes that the tree may have below the first bytes after which two states differ; beyond, walking is as cheap.
+/// The most nodes below the first bytes after which two states differ; with more, a full walk is as cheap.
 pub(crate) const MOST_NODES: usize = 12_000;
-/// The most states that are remembered, and compared with a new one.
+/// The most states that are kept, and compared with a new one.
 const MOST_RECENT: usize = 4;
-/// First bytes of many tokens. In the middle of a marker they lead back to the state of the text, which is a candidate.
+/// First bytes of many tokens. In a marker they lead back to the state of the free text, which is a candidate.
 const COMMON: [u8; 2] = [b' ', b'a'];
 
-/// A state that another is like.
+/// A state that agrees with another after most first bytes.
 pub(crate) struct Neighbour {
     pub(crate) of: StateId,
     /// The first bytes after which the two differ, ascending; tokens begin with each of them.
     pub(crate) differs: Vec<u8>,
 }
 
-/// States whose masks took long to make: others may be like them.
+/// States with expensive masks: candidates for neighbours.
 #[derive(Default)]
 pub(crate) struct Recent {
     states: Vec<StateId>,
@@ -37,7 +37,7 @@ impl Recent {
         self.states.clear();
     }
 
-    /// Remembers a state, and forgets the one that was remembered first.
+    /// Adds a state, and drops the oldest one.
     pub(crate) fn push(&mut self, state: StateId) {
         if self.states.contains(&state) {
             return;
@@ -48,8 +48,8 @@ impl Recent {
         self.states.push(state);
     }
 
-    /// A state that `state` is like, if one is known: one that differs from it after first bytes with at most `most` nodes of
-    /// the tree below them.
+    /// A neighbour of `state`, if one is known: a state that differs from it only after first bytes with at most `most`
+    /// nodes below them.
     pub(crate) fn neighbour(
         &self,
         automaton: &mut dyn MaskHints,
@@ -75,7 +75,7 @@ impl Recent {
             }
             match differing(automaton, vocabulary, (state, of), most) {
                 Ok(Some(differs)) => return Ok(Some(Neighbour { of, differs })),
-                // What a truncated state has forgotten tells nothing.
+                // A truncated state cannot be compared beyond the part of its stack that it keeps.
                 Ok(None) | Err(Error::Opaque) => {}
                 Err(error) => return Err(error),
             }
@@ -84,7 +84,7 @@ impl Recent {
     }
 }
 
-/// The first bytes after which two states differ, if little is below them in the tree.
+/// The first bytes after which two states differ, if their subtrees are small.
 fn differing(
     automaton: &mut dyn MaskHints,
     vocabulary: &Vocabulary,
@@ -96,7 +96,7 @@ fn differing(
     let other = automaton.live_bytes(of)?.unwrap_or(all);
     let is_live = |byte: u8| (one[usize::from(byte / 64)] | other[usize::from(byte / 64)]) >> (byte % 64) & 1 == 1;
     let (mut differs, mut below) = (Vec::new(), 0);
-    // The largest first: where they differ too much, that shows at once.
+    // The largest subtrees first, so that too large a difference is found early.
     for &byte in vocabulary.trie().first_bytes_by_size().iter().filter(|&&byte| is_live(byte)) {
         if !automaton.meet_after(state, of, byte)? {
             below += vocabulary.trie().size_below(byte).unwrap_or(0);

@@ -1,18 +1,18 @@
-//! The places in which matchers keep their states, so that a rebuilt table of states can renumber them.
+//! Slots: the states of all matchers of a constraint, in one table, so that they can be renumbered.
 
 use crate::automaton::StateId;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The place in which one matcher keeps its state.
+/// The index of one matcher's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(u32);
 
-/// The places of all matchers of a constraint.
+/// The slots of all matchers of a constraint.
 pub(super) struct Slots {
-    /// By place; `DEAD`: nobody has it.
+    /// The state of each slot; `DEAD`: the slot is free.
     states: Vec<StateId>,
     free: Vec<u32>,
-    /// Places that were given back while the engine was busy.
+    /// Slots that were returned while the engine was busy.
     closed: Arc<Mutex<Vec<Slot>>>,
 }
 
@@ -25,7 +25,7 @@ impl Slots {
         self.states.capacity() * 4
     }
 
-    /// A new place with a state in it.
+    /// A new slot with a state.
     pub(super) fn open(&mut self, state: StateId) -> Slot {
         self.close_waiting();
         if let Some(index) = self.free.pop() {
@@ -36,7 +36,7 @@ impl Slots {
         Slot(self.states.len() as u32 - 1)
     }
 
-    /// Takes back the places that were given back while the engine was busy.
+    /// Frees the slots that were returned while the engine was busy.
     pub(super) fn close_waiting(&mut self) {
         let waiting = std::mem::take(&mut *self.closed.lock().unwrap_or_else(PoisonError::into_inner));
         waiting.into_iter().for_each(|slot| self.close(slot));
@@ -56,7 +56,7 @@ impl Slots {
         self.states[slot.0 as usize] = state;
     }
 
-    /// The states that matchers are in, each once, ascending.
+    /// The states of all matchers, without duplicates, ascending.
     pub(super) fn states(&self) -> Vec<StateId> {
         let mut states: Vec<StateId> = self.states.iter().copied().filter(|&state| state != StateId::DEAD).collect();
         states.sort_unstable();
@@ -64,7 +64,7 @@ impl Slots {
         states
     }
 
-    /// Gives the states of [`Slots::states`] other numbers.
+    /// Renumbers the states of [`Slots::states`].
     pub(super) fn renumber(&mut self, old: &[StateId], new: &[StateId]) {
         for state in self.states.iter_mut().filter(|state| **state != StateId::DEAD) {
             if let Ok(index) = old.binary_search(state) {

@@ -1,7 +1,9 @@
-//! The walk of masks: which tokens follow, and not where they lead, so that few nodes of the tree need a state.
+//! The walk for masks: it decides whether each token is allowed without finding its target state, so that few nodes of
+//! the tree need an interned state.
 //!
-//! A node needs none if nothing below it has a byte that the language has at all ([`MaskHints::all_bytes`]), nor where only
-//! one text can follow ([`MaskHints::literal`]): that is compared with the tree byte by byte.
+//! A leaf is only tested for liveness, without interning a state, and so is a node whose subtree has no byte of the
+//! language ([`MaskHints::all_bytes`]). A forced literal ([`MaskHints::literal`]) is compared with the tree byte by
+//! byte.
 //!
 //! PERF: half of the nodes that a mask of few tokens finds alive have nothing alive below them, and a new state takes
 //! 0.3 µs: a cold step of `(a|b)*a(a|b){12}` takes 4 µs in place of 8, together with what else was saved there.
@@ -57,7 +59,7 @@ impl Maker<'_> {
         Ok(visited)
     }
 
-    /// The tokens in `range`, which is all that is below a node `above` deep whose state is `state`.
+    /// The tokens in `range`, all descendants of a node at depth `above` whose state is `state`.
     pub(crate) fn walk_literal(
         &mut self,
         (state, literal): (StateId, &Literal),
@@ -83,8 +85,8 @@ impl Maker<'_> {
         self.go_on_behind(state, literal.bytes(), above, range, row).map(|more| steps + more)
     }
 
-    /// The tokens in `range`, which is all that is below the node that `read` leads to from one `above` deep whose state is
-    /// `state`.
+    /// The tokens in `range`, all descendants of the node that `read` leads to from a node at depth `above` whose state
+    /// is `state`.
     pub(crate) fn go_on_behind(
         &mut self,
         state: StateId,

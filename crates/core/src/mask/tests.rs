@@ -24,7 +24,7 @@ impl Random {
 /// The characters of the test languages: two of them share a first byte.
 pub(crate) const CHARACTERS: [char; 5] = ['a', 'b', 'c', 'é', 'è'];
 
-/// A deterministic automaton over [`CHARACTERS`], state 0 is where it starts; `None`: no transition.
+/// A deterministic automaton over [`CHARACTERS`] with the start state 0; `None`: no transition.
 #[derive(Debug, Clone)]
 pub(crate) struct Language {
     pub(crate) next: Vec<[Option<usize>; 5]>,
@@ -71,7 +71,7 @@ impl Language {
         table
     }
 
-    /// The state after `bytes` (and whether a byte C3 is pending), without any regard to what is alive.
+    /// The state after `bytes` (and whether a byte C3 is pending), dead or alive.
     pub(crate) fn run(&self, from: (usize, bool), bytes: &[u8]) -> Option<(usize, bool)> {
         let mut at = from;
         for &byte in bytes {
@@ -192,7 +192,7 @@ impl Automaton for Table {
 }
 
 impl MaskHints for Table {
-    /// What holds for a class chosen by the state's number, found by following all its texts.
+    /// The hints for a class chosen by the state's number, computed by following all its texts.
     fn char_loop(&mut self, state: StateId) -> Result<Option<CharLoop>> {
         if self.row(state) % 2 == 0 {
             return Ok(None);
@@ -214,7 +214,7 @@ impl MaskHints for Table {
                     return Ok(None);
                 }
                 let beyond_is_dead = reach != u32::MAX && next.iter().all(|&state| state == StateId::DEAD);
-                // For claims after exactly `reach` characters, exits there count too if what is beyond is dead.
+                // If texts beyond the reach are dead, exits after exactly `reach` characters count too.
                 let counted = levels.len() - usize::from(!beyond_is_dead && reach != u32::MAX);
                 let mut exits = CodePoints::empty();
                 for &from in levels[..counted].iter().flatten() {
@@ -257,8 +257,7 @@ pub(crate) fn random_tokens(random: &mut Random) -> Vec<Option<Vec<u8>>> {
     tokens
 }
 
-/// The definition: which states a match can be reached from by tokens alone. Found by going over everything again and
-/// again until nothing changes.
+/// The definition of liveness: the states from which tokens lead to a match, computed as a fixpoint.
 pub(crate) fn live_by_tokens(language: &Language, tokens: &[Option<Vec<u8>>], eos: &[u32]) -> BTreeSet<(usize, bool)> {
     let mut live: BTreeSet<(usize, bool)> =
         (0..language.next.len()).filter(|&state| language.accepting[state]).map(|state| (state, false)).collect();
@@ -310,7 +309,7 @@ pub(crate) fn ids(mask: &[u32]) -> Vec<u32> {
     (0..mask.len() as u32 * 32).filter(|&id| mask[id as usize / 32] >> (id % 32) & 1 == 1).collect()
 }
 
-/// The least number of tokens to a match by state, by going over everything again and again.
+/// The least number of tokens to a match from each state, computed as a fixpoint.
 pub(crate) fn distances_by_definition(
     language: &Language,
     tokens: &[Option<Vec<u8>>],

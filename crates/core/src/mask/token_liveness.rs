@@ -1,7 +1,7 @@
-//! Irregular vocabularies: which states some sequence of tokens leads to a match from.
+//! Liveness by tokens, for irregular vocabularies: the states from which some sequence of tokens leads to a match.
 //!
-//! Where a text can only be spelled by some of the ways to cut it, a state that is alive by bytes may be dead by tokens.
-//! The search goes over states, by tokens; what it finds out is remembered for good, because states never change.
+//! If tokens can spell only some texts, a state that is live by bytes may be dead by tokens. A search over states steps
+//! by tokens; its results are cached for ever, because states never change.
 
 use super::trie_walk::{Fuel, Path, walk_all};
 use crate::automaton::StateId;
@@ -13,10 +13,10 @@ use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What looking for a completion that tokens may spell may take.
+/// The work for guessing a completion that tokens may spell.
 const WORK_OF_GUESS: u64 = 20_000;
 
-/// What is known of states: `true`, some sequence of tokens, perhaps none, leads to a match.
+/// The liveness of states, as far as known: `true`: some sequence of tokens, perhaps the empty one, leads to a match.
 #[derive(Default)]
 pub(crate) struct Liveness {
     known: FxHashMap<StateId, bool>,
@@ -77,7 +77,7 @@ impl Liveness {
             })?;
             for target in targets {
                 reached.push((target, next));
-                // Nothing leads on from a dead one: its walk finds only what is dead.
+                // A dead state is not followed: its walk finds only dead states.
                 if self.known(automaton, vocabulary, target, fuel)? == Some(true) {
                     let mut at = next;
                     while at != usize::MAX {
@@ -93,7 +93,8 @@ impl Liveness {
         Ok(false)
     }
 
-    /// A shortest text, in bytes and special tokens, that tokens spell and that leads from `state` to a match; `None` if there is none.
+    /// A shortest text, in bytes and special tokens, that tokens can spell from `state` to a match; `None` if there is
+    /// none.
     pub(crate) fn shortest_completion(
         &mut self,
         automaton: &mut dyn MaskHints,
@@ -130,7 +131,7 @@ impl Liveness {
                 return Ok(Some(text));
             }
             walk_all(automaton, vocabulary, from, path, fuel, |token, target| {
-                // A special token has no bytes, and counts as one.
+                // A special token has no bytes, and counts as one byte.
                 let length = length + vocabulary.bytes_of(token).len().max(1);
                 let known = best.entry(target).or_insert((usize::MAX, from, token));
                 if length < known.0 {
@@ -144,7 +145,7 @@ impl Liveness {
     }
 }
 
-/// More tokens than any text has.
+/// Infinity: more tokens than any text has.
 pub(crate) const FAR: u32 = u32::MAX;
 
 /// Whether tokens spell `text`.
@@ -152,8 +153,8 @@ fn is_spelled(vocabulary: &Vocabulary, text: &[u8], fuel: &mut Fuel) -> Result<b
     Ok(tokens_to_end(vocabulary, text, |_| None, fuel)?[0] != FAR)
 }
 
-/// For each place in `text`, its end included, the least number of tokens that spell what follows, [`FAR`] if none do;
-/// or what is `known` of the place.
+/// For each place in `text`, its end included, the least number of tokens that spell the rest, [`FAR`] if none do; or
+/// the `known` number of the place.
 pub(crate) fn tokens_to_end(
     vocabulary: &Vocabulary,
     text: &[u8],
@@ -173,9 +174,9 @@ pub(crate) fn tokens_to_end(
     Ok(counts)
 }
 
-/// The tokens that are prefixes of `text`, and how long they are.
+/// The tokens that are prefixes of `text`, with their lengths.
 pub(crate) fn prefixes<'a>(vocabulary: &'a Vocabulary, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
-    // A special token is one token, and nothing of it is text.
+    // An encoded special token is one token, and none of its bytes is text.
     let special = symbols::decode(text).map(|id| (symbols::LENGTH, id));
     let text = if special.is_some() { &[] } else { text };
     let long = vocabulary.trie().long().iter().map(move |&token| (vocabulary.bytes_of(token).len(), token));

@@ -1,4 +1,4 @@
-//! The plain walk: the automaton over the tree of the vocabulary, dead subtrees skipped.
+//! The plain trie walk: steps the automaton over the tree of the vocabulary, and skips dead subtrees.
 
 use crate::automaton::StateId;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use std::ops::Range;
 /// The states along the path from the root, by depth.
 pub(crate) type Path = [StateId; MAX_DEPTH + 2];
 
-/// What a walk may still cost, in nodes.
+/// The remaining work of a walk, in nodes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fuel {
     pub(crate) left: u64,
@@ -28,7 +28,7 @@ impl Fuel {
         }
     }
 
-    /// The error that says that nothing is left.
+    /// The error for exhausted fuel.
     pub(crate) fn spent(&self) -> Error {
         Error::Limit {
             limit: "fuel",
@@ -74,7 +74,7 @@ pub(crate) fn walk(
     Ok(visited)
 }
 
-/// The walk over the whole vocabulary, tokens too long for the tree included; of duplicates, one is reported.
+/// Walks the whole vocabulary, tokens too long for the tree included; of duplicates, one is reported.
 pub(crate) fn walk_all(
     automaton: &mut dyn MaskHints,
     vocabulary: &Vocabulary,
@@ -107,7 +107,7 @@ pub(crate) fn walk_specials(
     Ok(())
 }
 
-/// The tokens that are too long for the tree, one by one.
+/// Steps the tokens that are too long for the tree, one by one.
 pub(crate) fn walk_long(
     automaton: &mut dyn MaskHints,
     vocabulary: &Vocabulary,
@@ -127,7 +127,7 @@ pub(crate) fn walk_long(
     Ok(visited)
 }
 
-/// The state after `bytes`, and how many of them were stepped over alive.
+/// The state after `bytes`, and the number of live steps.
 pub(crate) fn step_bytes(automaton: &mut dyn MaskHints, start: StateId, bytes: &[u8]) -> Result<(StateId, usize)> {
     let mut state = start;
     for (index, &byte) in bytes.iter().enumerate() {

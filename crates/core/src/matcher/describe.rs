@@ -1,11 +1,11 @@
-//! Sets of characters in words, for people: `a digit, or "."`.
+//! Describes sets of characters in words, for messages: `a digit, or "."`.
 
 use crate::codepoints::CodePoints;
 
-/// How many single characters or ranges are listed before the rest is counted.
+/// The most characters or ranges that are listed; the others are counted.
 const LISTED: usize = 8;
 
-/// What may come next, in words: characters, special tokens, the end. `started`: in the middle of a character.
+/// The allowed continuations in words: characters, special tokens, the end. `started`: in the middle of a character.
 pub fn expectation(next: &CodePoints, alphabet: &CodePoints, specials: &[u32], started: bool, may_end: bool) -> String {
     let mut words = if next.is_empty() { Vec::new() } else { items(next, alphabet) };
     words.extend(specials.iter().take(LISTED).map(|id| format!("the special token {id}")));
@@ -19,7 +19,7 @@ pub fn expectation(next: &CodePoints, alphabet: &CodePoints, specials: &[u32], s
     if started { format!("the rest of a character: {joined}") } else { joined }
 }
 
-/// A set of characters in words. A set that lacks little of `alphabet` is described by what it lacks.
+/// A set of characters in words. A set that lacks few characters of `alphabet` is described by its complement.
 pub fn describe(set: &CodePoints, alphabet: &CodePoints) -> String {
     joined(&items(set, alphabet))
 }
@@ -46,7 +46,7 @@ fn items(set: &CodePoints, alphabet: &CodePoints) -> Vec<String> {
     let mut take = |ranges: &[(u32, u32)], name: &str, rest: &mut CodePoints| {
         let all = CodePoints::from_ranges(ranges.iter().copied());
         let known = all.intersection(alphabet);
-        // A vocabulary that can spell few of them would not be described by their name.
+        // The name of a class would be wrong for a vocabulary that can spell few of its characters.
         if known.count() * 2 > all.count() && known.is_subset(rest) {
             *rest = rest.difference(&known);
             words.push(name.to_owned());
@@ -100,7 +100,7 @@ fn listed(set: &CodePoints, limit: usize) -> Vec<String> {
     words
 }
 
-/// One character as a person would write it.
+/// One character, readable.
 fn name(code: u32) -> String {
     match char::from_u32(code) {
         Some(' ') => "a space".to_owned(),
@@ -108,7 +108,7 @@ fn name(code: u32) -> String {
         Some('\t') => "a tab".to_owned(),
         Some('\r') => "a carriage return".to_owned(),
         Some('"') => "'\"'".to_owned(),
-        // What Rust would escape (controls, combining marks, unassigned code points) reads better by its number.
+        // Characters that Rust escapes (controls, combining marks, unassigned code points) are shown by their number.
         Some(c) if c == '\\' || c == '\'' || c.escape_debug().len() == 1 => format!("\"{c}\""),
         _ => format!("U+{code:04X}"),
     }

@@ -1,27 +1,27 @@
-//! How taking a token can fail.
+//! The errors of a matcher: rejections and limits.
 
 use crate::error::Error;
 use std::fmt;
 
-/// Why a token, or some bytes, cannot come next.
+/// The reason why a token, or some bytes, cannot come next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The token; `None` if bytes were taken.
     pub token_id: Option<u32>,
     /// Its bytes; empty for a special token.
     pub token_bytes: Vec<u8>,
-    /// The index of the byte with which no match can be reached any more; the number of bytes if it is not by one of them.
+    /// The index of the first byte after which no match can be reached; the number of bytes if no byte is to blame.
     pub failed_at: usize,
-    /// What was written before, undecodable bytes replaced.
+    /// The text before, with undecodable bytes replaced.
     pub text_before: String,
-    /// What could have stood in the place of the failing byte, in words.
+    /// The texts that are allowed in place of the failing byte, in words.
     pub expected: String,
-    /// What a token without bytes is: `which ends the text`; empty for one with bytes.
+    /// The kind of a token without bytes: `which ends the text`; empty for a token with bytes.
     pub nature: String,
 }
 
 impl Rejection {
-    /// The message, with the token's id as `id` says it: some that people give fit no `u32`.
+    /// The message, with the token's id as `id` displays it: ids of callers may not fit a `u32`.
     pub fn message(&self, id: &dyn fmt::Display) -> String {
         let bytes = String::from_utf8_lossy(&self.token_bytes);
         let token = match self.token_id {
@@ -48,19 +48,19 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// A failure of a matcher. Its state is the one before the call.
+/// A failure of a matcher, whose state is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MatchError {
     /// The token or the bytes are not allowed here.
     Rejected(Box<Rejection>),
-    /// More calls were to be taken back than there were.
+    /// A rollback of more calls than there were.
     NothingToTakeBack {
-        /// How many were to be taken back.
+        /// The number of calls to take back.
         asked: usize,
-        /// How many there are.
+        /// The number of calls so far.
         taken: usize,
     },
-    /// A failure below.
+    /// An error of the automaton or the mask, such as a limit.
     Core(Error),
 }
 

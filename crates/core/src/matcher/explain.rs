@@ -1,4 +1,4 @@
-//! Why a token, or bytes, cannot come next.
+//! Explains why a token, or bytes, cannot come next.
 
 use crate::cut_characters::{begun_bytes, cut_bytes};
 use crate::error::Result;
@@ -9,7 +9,7 @@ use crate::matcher::forced::next_characters;
 use crate::matcher::{Matcher, plain};
 
 impl Matcher {
-    /// Why `token` is not allowed; `None` if it is.
+    /// The reason why `token` is not allowed; `None` if it is.
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -35,7 +35,7 @@ impl Matcher {
         Ok(MatchError::Rejected(Box::new(self.rejection(token, bytes)?)))
     }
 
-    /// The rejection of a token that is no text here: special, empty, out of range, an EOS too early, or anything after EOS.
+    /// The rejection of a token that is not text here: special, empty, out of range, an early EOS, or after EOS.
     pub(super) fn unwritable(&self, token: u32) -> Result<Rejection> {
         let vocabulary = self.constraint.vocabulary();
         let token_bytes = vocabulary.token_bytes(token).unwrap_or_default().to_vec();
@@ -64,7 +64,7 @@ impl Matcher {
         Ok(Rejection { token_id: Some(token), token_bytes, failed_at: 0, text_before, expected, nature })
     }
 
-    /// Why `bytes` are no text here. They are stepped over again: a state that was found before may have another number.
+    /// The rejection of `bytes`. They are stepped over again, because the states may have been renumbered since.
     pub(super) fn rejection(&self, token: Option<u32>, bytes: &[u8]) -> Result<Rejection> {
         let bytes = &plain(bytes)[..];
         let engine = &mut *self.constraint.engine();
@@ -76,7 +76,7 @@ impl Matcher {
                 let mut started = cut_bytes(&written);
                 let mut from = last;
                 if (1..=index).contains(&started) {
-                    // The character began in these bytes: people are told about whole characters.
+                    // The character began in these bytes, and messages name whole characters.
                     if let Step::To(before) | Step::NotSpelled(before) =
                         engine.step(engine.state(self.slot), &bytes[..index - started])?
                     {

@@ -1,4 +1,4 @@
-//! One text being written: what may come next, what was written, and the way back.
+//! The matcher: the state of one text under a constraint, its masks, and rollback.
 
 mod describe;
 mod error;
@@ -18,7 +18,7 @@ use crate::symbols;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A call that can be taken back.
+/// A call of `advance` or `advance_bytes`, for rollback.
 #[derive(Debug, Clone, Copy)]
 struct Call {
     /// The state before it, in the numbers of the matcher's generation.
@@ -29,7 +29,7 @@ struct Call {
     ended: bool,
 }
 
-/// One text being written under a constraint. Its state follows from what was written.
+/// One text being written under a constraint. Its state depends only on the text so far.
 pub struct Matcher {
     constraint: Arc<CompiledConstraint>,
     slot: Slot,
@@ -61,7 +61,7 @@ impl Matcher {
         self.constraint.vocabulary().mask_words()
     }
 
-    /// What was written so far, without special tokens.
+    /// The text written so far, without special tokens.
     pub fn text(&self) -> Cow<'_, [u8]> {
         if symbols::has_special(&self.text) { symbols::split(&self.text).0.into() } else { (&self.text[..]).into() }
     }
@@ -80,7 +80,7 @@ impl Matcher {
         self.constraint.engine().fill(self.slot, out)
     }
 
-    /// Writes the mask if that takes a copy only; returns whether it did.
+    /// Writes the mask if it is cached; returns whether it was.
     pub fn fill_mask_if_ready(&self, out: &mut [u32]) -> bool {
         if self.ended {
             self.fill_ended(out);
@@ -96,7 +96,7 @@ impl Matcher {
         }
     }
 
-    /// No text that can still match is more tokens than this away from a match; `None`: nothing is known.
+    /// An upper bound on the number of tokens needed to reach a match from any live state; `None`: unknown.
     pub fn longest_way(&self) -> Option<u32> {
         self.constraint.longest_way()
     }
@@ -118,7 +118,7 @@ impl Matcher {
     }
 
     /// The least number of tokens, EOS not counted, after which the text matches; `None` if it is more than `at_most`.
-    /// Where a search for it would need more than half of the fuel or memory, a number of tokens that is enough.
+    /// If a search for it would need more than half of the fuel or memory, an upper bound on it.
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -129,8 +129,8 @@ impl Matcher {
         self.constraint.engine().tokens_to_match(self.slot, at_most)
     }
 
-    /// Whether at most `at_most` tokens, EOS not counted, are known to be enough to match. Cheaper than
-    /// [`Matcher::tokens_to_match`]: a bound decides most cases. Where a search would need too much, `false`.
+    /// Whether a match with at most `at_most` more tokens, EOS not counted, is known to exist. Cheaper than
+    /// [`Matcher::tokens_to_match`]: bounds decide most cases. If a search would need too much work, `false`.
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -200,7 +200,7 @@ impl Matcher {
         }
     }
 
-    /// Takes `bytes`, whatever tokens would spell them; one call for [`Matcher::rollback`].
+    /// Takes `bytes`, which need not be tokens, as one call for [`Matcher::rollback`].
     ///
     /// # Errors
     /// As [`Matcher::advance`].
@@ -247,7 +247,7 @@ impl Matcher {
 
     fn record(&mut self, state: StateId, generation: u64) {
         if generation != self.generation {
-            // The states of earlier calls have lost their numbers; rolling back replays the text.
+            // The state ids of earlier calls are invalid; a rollback replays the text.
             self.calls.iter_mut().for_each(|call| call.state = StateId::DEAD);
             self.generation = generation;
         }
@@ -270,7 +270,7 @@ impl Matcher {
             } else {
                 let start = engine.start();
                 match engine.step_long(start, &self.text[..call.length])? {
-                    // It has been written before, so it is alive.
+                    // This text was accepted before, so its state is live.
                     Step::To(state) | Step::NotSpelled(state) | Step::FailedAt(_, state) => state,
                 }
             };
@@ -294,7 +294,7 @@ impl Matcher {
         self.ended = false;
     }
 
-    /// How many of `tokens` would be accepted in a row. The state is unchanged.
+    /// The length of the longest prefix of `tokens` that would be accepted. The state is unchanged.
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -307,7 +307,7 @@ impl Matcher {
             let mut state = engine.state(self.slot);
             let mut ended = self.ended;
             for (index, &token) in tokens.iter().enumerate() {
-                // Where the text does not match yet, an EOS id may be a symbol of the language.
+                // If the text does not match yet, an EOS id may be a symbol of the language.
                 if vocabulary.is_eos(token) && (ended || engine.is_accepting(state)) {
                     ended = true;
                     continue;
@@ -338,7 +338,7 @@ impl Matcher {
         Ok(self.ended || self.constraint.engine().is_finished(self.slot)?)
     }
 
-    /// The bytes that must come next, whatever is written; empty where nothing is forced, or where the text may also end.
+    /// The forced bytes, which every continuation begins with; empty where there is a choice, or the text may end.
     /// At most 4,096 at a time.
     ///
     /// # Errors
@@ -360,7 +360,7 @@ impl Matcher {
             return Ok(Vec::new());
         }
         let mut completion = self.completion()?;
-        // What follows a special token is not told in bytes.
+        // Stop at a special token: it has no bytes.
         completion.truncate(completion.iter().position(|&b| b == symbols::MARKER).unwrap_or(completion.len()));
         Ok(completion)
     }
@@ -381,8 +381,8 @@ impl Matcher {
         self.constraint.engine().attempt(|engine| engine.spelled(&completion))
     }
 
-    /// The tokens that must come next: what is forced of text, in the fewest tokens, and the special tokens forced behind it.
-    /// Where text is forced beyond a special token, that too; it ends once 4,096 bytes and special tokens are reached.
+    /// The forced tokens: forced text in the fewest tokens, forced special tokens after it, and the forced text beyond
+    /// these, up to 4,096 bytes and special tokens.
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -412,7 +412,7 @@ impl Matcher {
         if symbols::has_special(&self.text) { symbols::split(&self.text).1 } else { Vec::new() }
     }
 
-    /// Where the marked parts of the text are; see [`CompiledConstraint::marks`].
+    /// The spans of the marked parts of the text; see [`CompiledConstraint::marks`].
     ///
     /// # Errors
     /// [`Error::Limit`].
@@ -445,7 +445,7 @@ impl Drop for Matcher {
     }
 }
 
-/// What a token writes: its bytes, or, where the language has it as a special token, the bytes that stand for it.
+/// The symbols of a token: its bytes, or, if the language has it as a special token, the encoding of that.
 fn symbols_of(constraint: &CompiledConstraint, token: u32) -> Option<Cow<'_, [u8]>> {
     match constraint.vocabulary().token_bytes(token) {
         Some(bytes) if !bytes.is_empty() => Some(plain(bytes)),
@@ -454,12 +454,12 @@ fn symbols_of(constraint: &CompiledConstraint, token: u32) -> Option<Cow<'_, [u8
     }
 }
 
-/// Bytes that are text: none of them begins a special token.
+/// The bytes of a text, without any byte that could begin an encoded special token.
 fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
     if !symbols::has_special(bytes) {
         return bytes.into();
     }
-    // Neither of the two is in any text.
+    // Neither of these two bytes occurs in UTF-8.
     bytes.iter().map(|&byte| if byte == symbols::MARKER { 0xFE } else { byte }).collect::<Vec<u8>>().into()
 }
 

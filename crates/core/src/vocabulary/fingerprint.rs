@@ -1,4 +1,4 @@
-//! A 128-bit hash of content: equal content, equal fingerprint; it guards against accidents, not against attackers.
+//! A 128-bit hash of content: equal content has equal fingerprints; it detects accidents, not attacks.
 
 /// A running fingerprint.
 pub(crate) struct Fingerprint {

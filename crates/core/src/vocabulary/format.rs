@@ -1,8 +1,8 @@
-//! A vocabulary as bytes, for a cache on disk.
+//! Serialises a vocabulary, for a cache on disk.
 //!
 //! Layout, little-endian: magic and version (8 bytes), fingerprint (16), number of tokens (4), number of EOS ids (4),
 //! length of the data (4); then end offsets (4 each), bits of the tokens with bytes (4 each 32), EOS ids (4 each), data.
-//! The fingerprint is worked out anew when it is read, so that any damage shows.
+//! Reading computes the fingerprint again, which detects any damage.
 
 use super::Vocabulary;
 use super::trie::MAX_IDS;

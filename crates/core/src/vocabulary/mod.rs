@@ -1,6 +1,6 @@
-//! A vocabulary: the bytes of every token by id, and what can be known from them before any constraint is there.
+//! A vocabulary: the bytes of every token by id, and the indexes over them that serve all constraints.
 //!
-//! A token without bytes is special: it is never text. So is an end-of-sequence (EOS) id, whatever bytes it has.
+//! A token without bytes is special: it is never text. An end-of-sequence (EOS) id is special too, even with bytes.
 
 mod fingerprint;
 mod format;
@@ -19,13 +19,13 @@ use spelling::Spelling;
 use std::sync::Arc;
 use trie::{MAX_IDS, Trie};
 
-/// A vocabulary with no more nodes below the ten digits writes numbers digit by digit.
+/// A vocabulary with at most this many nodes below the ten digits writes numbers digit by digit.
 const MANY_NUMBERS: usize = 200;
 
 /// Token bytes by id, with the tree over them. Immutable; share it in an `Arc`.
 #[derive(Debug)]
 pub struct Vocabulary {
-    /// Where each token's bytes begin in `data`; one more at the end.
+    /// The offset of each token's bytes in `data`, and the end of the last one.
     offsets: Vec<u32>,
     data: Vec<u8>,
     /// Bit `id`: the token has bytes (they may be empty).
@@ -35,7 +35,7 @@ pub struct Vocabulary {
     spelling: Spelling,
     fingerprint: u128,
     longest: usize,
-    /// What makes masks of whole classes cheap; of no use to an irregular vocabulary.
+    /// The indexes for cheap masks of character classes; unused by an irregular vocabulary.
     fast: Option<(Slices, Occurrences)>,
 }
 
@@ -136,7 +136,7 @@ impl Vocabulary {
         self.offsets.len() - 1
     }
 
-    /// How many 32-bit words a mask has.
+    /// The number of 32-bit words of a mask.
     pub fn mask_words(&self) -> usize {
         self.len().div_ceil(32)
     }
@@ -174,12 +174,12 @@ impl Vocabulary {
         self.spelling.is_regular
     }
 
-    /// 128 bits of the content: equal tokens and EOS ids, equal fingerprint.
+    /// A 128-bit hash of the tokens and the EOS ids.
     pub fn fingerprint(&self) -> u128 {
         self.fingerprint
     }
 
-    /// Whether many tokens begin with a digit: numbers are written with several digits a token.
+    /// Whether many tokens begin with a digit, so that numbers are written with several digits per token.
     pub(crate) fn has_numbers(&self) -> bool {
         (b'0'..=b'9').filter_map(|digit| self.trie.size_below(digit)).sum::<usize>() > MANY_NUMBERS
     }
@@ -193,12 +193,12 @@ impl Vocabulary {
         slices.class(class, &|id| self.bytes_of(id))
     }
 
-    /// The tokens that are of a class from their second byte on; `slices` are this vocabulary's.
+    /// The tokens whose bytes after the first are of a class; `slices` are this vocabulary's.
     pub(crate) fn tail<'a>(&self, slices: &Slices, slice: &'a ClassSlice) -> &'a [u32] {
         slices.tail(slice, &|id| self.bytes_of(id))
     }
 
-    /// No token of the tree has more runs of a byte of ASCII; `occurrences` are this vocabulary's.
+    /// An upper bound on the runs of an ASCII byte in a token of the tree; `occurrences` are this vocabulary's.
     pub(crate) fn runs(&self, occurrences: &Occurrences, byte: u8) -> u32 {
         occurrences.runs(byte, self.trie.nodes(), &|id| self.bytes_of(id))
     }
@@ -212,7 +212,7 @@ impl Vocabulary {
         &self.trie
     }
 
-    /// The bytes that this vocabulary holds.
+    /// The memory of this vocabulary, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.offsets.capacity() * 4
             + self.data.capacity()

@@ -1,4 +1,4 @@
-//! Where in the tree each byte stands, so that what leaves a class can be found without walking what stays inside.
+//! An index of the tree's nodes by byte: finds where tokens leave a class without walking the tokens inside it.
 
 use super::slices::kind;
 use super::trie::{NO_TOKEN, Node, Trie};
@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 pub(crate) struct Occurrence {
     /// Its index in the tree.
     pub(crate) node: u32,
-    /// A token whose first bytes are the path to it.
+    /// A token that has the path to the node as a prefix.
     pub(crate) token: u32,
-    /// The kinds of the bytes above it, less the first.
+    /// The kinds of the bytes above it, without the first byte.
     pub(crate) between: u32,
     /// The kind of the first byte of the path, if that is not the node's own.
     pub(crate) first: u32,
@@ -22,11 +22,11 @@ pub(crate) struct Occurrence {
 pub(crate) struct Occurrences {
     starts: Vec<u32>,
     list: Vec<Occurrence>,
-    /// By byte of ASCII, as far as somebody has asked: see [`Occurrences::runs`].
+    /// By ASCII byte, computed on demand: see [`Occurrences::runs`].
     runs: Vec<OnceLock<u32>>,
 }
 
-/// A byte that stands in more places is not looked at for its runs.
+/// The runs of a byte with more places are not counted.
 const MOST_PLACES: usize = 2_000;
 
 impl Occurrences {
@@ -53,7 +53,7 @@ impl Occurrences {
             *place += 1;
             let here = kind(node.byte());
             above[depth] = if depth == 1 { (here, 0) } else { (first, between | here) };
-            // The next token in preorder is in the subtree of every node since the last one: each leaf has a token.
+            // Each leaf has a token, so the next token in preorder is in the subtree of every node since the last one.
             if node.token() != NO_TOKEN {
                 waiting.drain(..).for_each(|place| list[place].token = node.token());
             }
@@ -67,8 +67,8 @@ impl Occurrences {
         &self.list[self.starts[byte] as usize..self.starts[byte + 1] as usize]
     }
 
-    /// No path of the tree has more runs of a byte of ASCII (`aa_a` has two of `a`). `nodes` and `bytes_of` are of the
-    /// vocabulary that this was made of.
+    /// The most runs of an ASCII byte on a path of the tree (`aa_a` has two of `a`). `nodes` and `bytes_of` are of the
+    /// vocabulary that this was made from.
     pub(crate) fn runs<'b>(&self, byte: u8, nodes: &[Node], bytes_of: &dyn Fn(u32) -> &'b [u8]) -> u32 {
         let Some(known) = self.runs.get(usize::from(byte)) else { return u32::MAX };
         *known.get_or_init(|| {
@@ -76,7 +76,7 @@ impl Occurrences {
             if places.len() > MOST_PLACES {
                 return u32::MAX;
             }
-            // The places above, by where their subtrees end, with the runs so far.
+            // The places above: the ends of their subtrees, with the runs so far.
             let mut above: Vec<(usize, u32)> = Vec::new();
             let mut most = 0;
             for place in places {

@@ -1,9 +1,9 @@
-//! Masks that a vocabulary can give for whole classes of characters, before any constraint is there.
+//! Slices of the vocabulary: masks of the tokens of a character class, shared by all constraints.
 //!
-//! `base(X)` is the set of tokens that are wholly of characters of `X`, a character cut at the end included if it can
-//! still become one of `X`. It is taken away from all tokens what contains anything else: over ASCII by a tree of aligned
-//! ranges (`contains a byte from 0x60 to 0x7F`), beyond it by the list of tokens of each character. There is a second
-//! such tree for tokens less their first byte, so that "one byte, then a loop" is as cheap as a loop.
+//! `base(X)` is the set of tokens that consist of characters of `X`; an incomplete character at the end counts if it
+//! can still become one of `X`. It is computed by removing from all tokens those with another character: over ASCII by
+//! a tree of aligned ranges (`contains a byte from 0x60 to 0x7F`), beyond it by the list of tokens of each character.
+//! A second such tree ignores the first byte of each token, so that "one byte, then a loop" is as cheap as a loop.
 
 use super::trie::Trie;
 use crate::bits::{is_set, members, set, unset};
@@ -13,13 +13,13 @@ use crate::lru::Lru;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Tokens are counted up to so many characters; longer ones are listed.
+/// Tokens are grouped by their number of characters up to this one; longer ones are listed.
 pub(crate) const COUNTED: usize = 17;
-/// Sets of up to so many tokens are stored as lists.
+/// Sets of at most this many tokens are stored as lists.
 const LISTED: usize = 512;
-/// What the masks of classes may take; the least recently used go first.
+/// The most memory for the masks of classes; the least recently used are dropped first.
 const CLASS_BYTES: usize = 12 << 20;
-/// A first byte gets a bit set of its own if its subtree has so many nodes.
+/// A first byte gets its own bit set if its subtree has at least this many nodes.
 pub(crate) const LARGE_SUBTREE: usize = if cfg!(test) { 1 } else { 200 };
 
 /// Some tokens.
@@ -52,36 +52,36 @@ impl Set {
     }
 }
 
-/// Tokens that end inside a character, by what was begun: the characters that it may become, and the tokens.
+/// Tokens that end inside a character: the range of characters that it may become, and the tokens.
 type Cut = (u32, u32, Box<[u32]>);
 
-/// What is known of a vocabulary's tokens by their characters.
+/// The index of a vocabulary's tokens by their characters.
 #[derive(Debug)]
 pub(crate) struct Slices {
     words: usize,
-    /// Tokens of whole characters, the last of which may be cut.
+    /// Tokens of whole characters, of which the last may be incomplete.
     text: Box<[u32]>,
     /// The tree over ASCII, as a heap: 1 is all of ASCII, 128 + b is the byte `b`.
     contains: Vec<Set>,
-    /// The same for tokens less their first byte.
+    /// The same, without the first byte of each token.
     tail_contains: Vec<Set>,
-    /// Tokens with anything beyond ASCII.
+    /// Tokens with a byte beyond ASCII.
     beyond_ascii: Box<[u32]>,
-    /// Characters beyond ASCII that occur, ascending; where the tokens of each begin in `postings`.
+    /// Characters beyond ASCII that occur, ascending; the start of each one's tokens in `postings`.
     characters: Vec<u32>,
     starts: Vec<u32>,
     postings: Vec<u32>,
     cuts: Vec<Cut>,
-    /// `at_most[k]`: tokens of at most `k` characters, a cut one counted.
+    /// `at_most[k]`: tokens of at most `k` characters; an incomplete one counts.
     at_most: Vec<Box<[u32]>>,
     /// Tokens of more than [`COUNTED`] characters, with their number.
     longer: Vec<(u32, u32)>,
-    /// By a number of characters, how many tokens have more.
+    /// For each number of characters, the number of tokens with more.
     longer_than: Vec<u32>,
     most_characters: u32,
-    /// Tokens that begin with an ASCII byte below which the tree is large.
+    /// For an ASCII byte with a large subtree, the tokens that begin with it.
     begins: Vec<Option<Box<[u32]>>>,
-    /// The masks of classes, made as they are asked for.
+    /// The masks of classes, made on demand.
     classes: Mutex<Lru<Arc<CodePoints>, Arc<ClassSlice>>>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Slices {
 pub(crate) struct ClassSlice {
     class: Arc<CodePoints>,
     ascii: u128,
-    /// Tokens wholly of the class.
+    /// Tokens that consist of characters of the class.
     pub(crate) whole: Box<[u32]>,
     tail: OnceLock<Box<[u32]>>,
     /// Kinds of characters (see [`kind`]) that have no member in the class.
@@ -199,24 +199,24 @@ impl Slices {
             foreign: foreign_kinds(class, ascii),
         });
         let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
-        // Each may come to have two masks.
+        // Each class may get two masks.
         let bytes = self.words * 8 + 256;
         classes.insert(Arc::clone(class), Arc::clone(&made), bytes, CLASS_BYTES.max(8 * bytes));
         made
     }
 
-    /// The tokens that are of `slice`'s class from their second byte on, among those that begin with some ASCII byte.
+    /// The tokens with an ASCII first byte whose other bytes are of `slice`'s class.
     pub(crate) fn tail<'a, 'b>(&self, slice: &'a ClassSlice, bytes_of: &dyn Fn(u32) -> &'b [u8]) -> &'a [u32] {
         slice.tail.get_or_init(|| self.base(&slice.class, slice.ascii, &self.tail_contains, bytes_of))
     }
 
-    /// The tokens that begin with `byte`, if the tree below it is large.
+    /// The tokens that begin with `byte`, if its subtree is large.
     pub(crate) fn begins(&self, byte: u8) -> Option<&[u32]> {
         self.begins.get(usize::from(byte))?.as_deref()
     }
 
-    /// Tokens of at most `count` characters, and the longer ones that the set has all the same: `(characters, id)`.
-    /// No set: all tokens are at most so long.
+    /// The tokens of at most `count` characters, and those that the set contains although they are longer:
+    /// `(characters, id)`. No set: the set of all tokens.
     pub(crate) fn at_most(&self, count: u32) -> (Option<&[u32]>, &[(u32, u32)]) {
         match self.at_most.get(count as usize) {
             Some(row) => (Some(row), &[]),
@@ -229,7 +229,7 @@ impl Slices {
         &self.longer
     }
 
-    /// All tokens of whole characters, the last of which may be cut.
+    /// All tokens of whole characters, of which the last may be incomplete.
     pub(crate) fn text(&self) -> &[u32] {
         &self.text
     }
@@ -239,8 +239,8 @@ impl Slices {
         self.cuts.iter().flat_map(|cut| cut.2.iter().copied())
     }
 
-    /// The tokens with a character of `set` beyond ASCII, or with a cut one at the end that can become one; `None` if they
-    /// are more than `most`.
+    /// The tokens with a character of `set` beyond ASCII, or with an incomplete one at the end that can become one;
+    /// `None` if they are more than `most`.
     pub(crate) fn with_any(&self, set: &CodePoints, most: usize) -> Option<Vec<u32>> {
         let mut found: Vec<u32> = Vec::new();
         let ranges = &set.ranges()[set.ranges().partition_point(|&(_, hi)| hi < 0x80)..];
@@ -268,7 +268,7 @@ impl Slices {
         (found.len() <= most).then_some(found)
     }
 
-    /// How many tokens have more than `count` characters.
+    /// The number of tokens with more than `count` characters.
     pub(crate) fn longer_than(&self, count: u32) -> usize {
         match self.longer_than.get(count as usize) {
             Some(&tokens) => tokens as usize,
@@ -296,7 +296,7 @@ impl Slices {
             row.iter_mut().zip(&self.beyond_ascii).for_each(|(to, from)| *to &= !from);
             return;
         }
-        // Which characters are outside, by going through both in order; the tokens of each.
+        // Merge the two sorted sequences to find the characters outside of the class, and their tokens.
         let tokens = |index: usize| &self.postings[self.starts[index] as usize..self.starts[index + 1] as usize];
         let (mut outside, mut inside) = (Vec::new(), Vec::new());
         let (mut outside_tokens, mut inside_tokens) = (0, 0);
@@ -318,7 +318,7 @@ impl Slices {
             }
             return;
         }
-        // Little is inside: take everything beyond ASCII away but what is looked at and found to be inside.
+        // Few characters are inside: remove all tokens beyond ASCII except those that a check finds inside.
         let cuts_inside = self.cuts.iter().filter(|&&(lo, hi, _)| meets(class, lo, hi)).flat_map(|cut| cut.2.iter());
         let keep: Vec<u32> = inside
             .into_iter()
@@ -352,7 +352,7 @@ fn tree(leaves: Vec<Vec<u32>>) -> Vec<Set> {
     nodes.into_iter().map(Set::of).collect()
 }
 
-/// Takes away the tokens with an ASCII character that is not in `ascii`.
+/// Removes the tokens with an ASCII character that is not in `ascii`.
 fn remove_ascii(contains: &[Set], node: usize, lo: u32, width: u32, ascii: u128, row: &mut [u32]) {
     let range = if width == 128 { u128::MAX } else { ((1 << width) - 1) << lo };
     if ascii & range == range {
@@ -379,7 +379,7 @@ fn meets(class: &CodePoints, lo: u32, hi: u32) -> bool {
     class.ranges().get(index).is_some_and(|&(start, _)| start <= hi)
 }
 
-/// Whether what lies beyond ASCII in `bytes` is in `class`, or can still be.
+/// Whether all characters of `bytes` beyond ASCII are in `class`; an incomplete one if it can become one of it.
 fn is_inside(class: &CodePoints, bytes: &[u8]) -> bool {
     let Some((whole, begun)) = whole_and_begun(bytes) else { return false };
     let may_end = || {
@@ -389,7 +389,7 @@ fn is_inside(class: &CodePoints, bytes: &[u8]) -> bool {
     whole.chars().all(|c| c.is_ascii() || class.contains(u32::from(c))) && (begun.is_empty() || may_end())
 }
 
-/// The kind of a byte: one bit of 32. Kinds are narrow where languages tell bytes apart (punctuation), wide elsewhere.
+/// The kind of a byte: one bit of 32. Kinds are narrow where languages distinguish bytes (punctuation), wide elsewhere.
 pub(crate) fn kind(byte: u8) -> u32 {
     let index = match byte {
         b'a'..=b'z' => 0,

@@ -1,19 +1,19 @@
-//! Which texts a vocabulary can spell.
+//! The texts that a vocabulary can spell: regular and irregular vocabularies.
 //!
 //! A vocabulary is *regular* if the texts that its tokens can spell are exactly the texts over a set of characters, each
 //! of which can be written by itself, and if no token can strand a text inside a character. Then an automaton over that
-//! alphabet says it all: what is alive by bytes is alive by tokens. In other vocabularies (a letter that occurs in
-//! longer tokens only) tokens have to be searched.
+//! alphabet is enough: a state that is live by bytes is live by tokens. In irregular vocabularies (a letter that occurs
+//! only in longer tokens) liveness takes a search over tokens.
 
 use super::trie::{NO_TOKEN, Trie};
 use crate::codepoints::CodePoints;
 
-/// What a vocabulary can spell.
+/// The texts that a vocabulary can spell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spelling {
     /// Every character that any text can contain.
     pub(crate) alphabet: CodePoints,
-    /// Whether every text over the alphabet can be spelled, and every text that was begun can be ended.
+    /// Whether the vocabulary is regular: it spells every text over the alphabet, and completes every begun text.
     pub(crate) is_regular: bool,
 }
 
@@ -30,7 +30,7 @@ impl Spelling {
             takes_all: &|cut| cut.at_cut && single[0x80..0xC0].iter().all(|&b| b),
         }
         .characters(&Cut { at_cut: true, inside: Vec::new() });
-        // PERF: where each byte is a token there is nothing to look at; reading 131,072 tokens takes 9 % longer without.
+        // PERF: if each byte is a token, tokens need no check; without this, reading 131,072 tokens takes 9 % longer.
         if single.iter().all(|&is| is) || tokens.clone().all(|token| is_regular(token, &single, &by_itself)) {
             return Spelling { alphabet: by_itself, is_regular: true };
         }
@@ -48,8 +48,8 @@ impl Spelling {
     }
 }
 
-/// Whether this token leaves the vocabulary regular: each of its bytes is a token, or it is a text of characters that can
-/// be written by themselves. A character that is a token but whose bytes are not must not be begun by its first byte.
+/// Whether the vocabulary can be regular with this token: each of its bytes is a token, or it consists of characters
+/// that are tokens. If a character is a token but its bytes are not, no token may begin it by its first byte alone.
 fn is_regular(token: &[u8], single: &[bool; 256], by_itself: &CodePoints) -> bool {
     if token.iter().all(|&byte| single[usize::from(byte)]) {
         return true;
@@ -63,12 +63,12 @@ fn is_regular(token: &[u8], single: &[bool; 256], by_itself: &CodePoints) -> boo
     })
 }
 
-/// How far the bytes of one character have been cut into tokens.
+/// The progress of cutting the bytes of one character into tokens.
 #[derive(Clone)]
 struct Cut {
     /// A token ends here.
     at_cut: bool,
-    /// The nodes of tokens that have begun.
+    /// The nodes of tokens that are begun.
     inside: Vec<usize>,
 }
 
@@ -83,7 +83,7 @@ impl Cut {
     }
 }
 
-/// Lead bytes with the second bytes that they take and the number of bytes after the first.
+/// Lead bytes, with the second bytes that may follow them and the number of bytes after the first.
 const LEADS: [(u8, u8, u8, u8, u32); 8] = [
     (0xC2, 0xDF, 0x80, 0xBF, 1),
     (0xE0, 0xE0, 0xA0, 0xBF, 2),
@@ -95,7 +95,7 @@ const LEADS: [(u8, u8, u8, u8, u32); 8] = [
     (0xF4, 0xF4, 0x80, 0x8F, 3),
 ];
 
-/// How the bytes of characters are read: the state after one more, whether a character may end in a state, and whether
+/// Reads the bytes of characters: the state after one more byte, whether a character may end in a state, and whether
 /// every sequence of continuation bytes leads from it to such an end.
 struct Reader<'a, S> {
     step: &'a dyn Fn(&S, u8) -> Option<S>,
@@ -123,7 +123,7 @@ impl<S> Reader<'_, S> {
         CodePoints::from_ranges(ranges)
     }
 
-    /// Those whose first bits are `prefix`, with `left` bytes to come, the next of them from `lo` to `hi`.
+    /// The characters whose first bits are `prefix`, with `left` more bytes, of which the next is from `lo` to `hi`.
     fn below(&self, state: &S, (lo, hi): (u8, u8), left: u32, prefix: u32, ranges: &mut Vec<(u32, u32)>) {
         if left == 0 {
             if (self.accepts)(state) {

@@ -1,16 +1,16 @@
-//! A prefix tree in one flat array, in preorder: a dead subtree is skipped by one addition.
+//! The trie of a vocabulary: one flat array of nodes in preorder, in which an addition skips a dead subtree.
 
-/// The children of a first byte that has so many are found by a table.
+/// The children of a first byte with at least this many are found by a table.
 ///
-/// PERF: going from one of 200 siblings to the next touches as many places of the tree; with this and character loops of "one
-/// character, then a class", all steps of the SQL sample take 400 µs in place of 500.
+/// PERF: a scan of 200 siblings touches 200 places of the tree; with this table and character loops of "one character,
+/// then a class", all steps of the SQL sample take 400 µs in place of 500.
 const MANY_CHILDREN: usize = if cfg!(test) { 1 } else { 12 };
 
 /// No token ends at this node.
 pub(crate) const NO_TOKEN: u32 = 0xFF_FFFF;
-/// How many tokens and how many nodes fit: both are stored in 24 bits.
+/// The most tokens, and the most nodes: both are stored in 24 bits.
 pub(crate) const MAX_IDS: usize = NO_TOKEN as usize;
-/// Longer tokens are not in the tree: their depth would not fit a node. They are walked one by one.
+/// Longer tokens are not in the tree, because their depth would not fit a node. They are stepped one by one.
 pub(crate) const MAX_DEPTH: usize = 254;
 
 /// The bit of a byte in a word; four bytes share one.
@@ -46,7 +46,7 @@ impl Node {
         (self.0 >> 32) as u8 as usize
     }
 
-    /// How many nodes the subtree has, this one included.
+    /// The number of nodes of the subtree, this one included.
     #[inline]
     pub(crate) fn size(self) -> usize {
         (self.0 >> 40) as usize
@@ -67,7 +67,7 @@ pub(crate) struct Trie {
     first: [u32; 256],
     /// By first byte, if it has at least [`MANY_CHILDREN`] children: the node of each second byte, or `u32::MAX`.
     second: Vec<Option<Box<[u32; 256]>>>,
-    /// The first bytes that tokens have, those of most nodes first.
+    /// The first bytes of tokens, those with the largest subtrees first.
     by_size: Vec<u8>,
     /// Tokens too long for the tree, in the order of their bytes.
     long: Vec<u32>,
@@ -88,7 +88,7 @@ impl Trie {
             duplicates: Vec::new(),
         };
         let mut path: Vec<usize> = Vec::with_capacity(MAX_DEPTH);
-        // The last token, and the last one that is in the tree, to which `path` leads.
+        // The last token, and the last token in the tree, to which `path` leads.
         let (mut last, mut last_id): (&[u8], u32) = (&[], NO_TOKEN);
         let mut above: &[u8] = &[];
         for (id, bytes) in sorted {
@@ -156,7 +156,7 @@ impl Trie {
         &self.nodes
     }
 
-    /// Whether a child of a node may have one of `bytes`, a bit each (see [`byte_bit`]). `false` is certain.
+    /// Whether a child of a node may have one of `bytes`, one bit each (see [`byte_bit`]). Only `false` is certain.
     #[inline]
     pub(crate) fn may_go_on(&self, node: usize, bytes: u64) -> bool {
         self.below[node] & bytes != 0
@@ -182,12 +182,12 @@ impl Trie {
         self.root_child(byte).map(|node| self.nodes[node].size())
     }
 
-    /// The first bytes that tokens have, those with the largest subtrees first.
+    /// The first bytes of tokens, in descending order of the sizes of their subtrees.
     pub(crate) fn first_bytes_by_size(&self) -> &[u8] {
         &self.by_size
     }
 
-    /// The nodes of two bytes that begin with `byte`, by their second; `u32::MAX`: none. `None`: there are few.
+    /// The nodes at depth two below `byte`, by their second byte; `u32::MAX`: none. `None`: there are few of them.
     pub(crate) fn second(&self, byte: u8) -> Option<&[u32; 256]> {
         self.second[usize::from(byte)].as_deref()
     }
@@ -197,8 +197,8 @@ impl Trie {
         self.child_in(node + 1..node + self.nodes[node].size(), byte).0
     }
 
-    /// The node with `byte` among those at the top of `range`, which is all that is below a node; and at how many were
-    /// looked.
+    /// The child with `byte` among the children in `range`, all descendants of a node; and the number of children that
+    /// were tested.
     pub(crate) fn child_in(&self, range: std::ops::Range<usize>, byte: u8) -> (Option<usize>, u64) {
         let (mut child, mut passed) = (range.start, 0);
         while child < range.end {
@@ -219,7 +219,7 @@ impl Trie {
         rest.iter().try_fold(self.root_child(first), |node, &byte| Some(self.child(node?, byte))).flatten().is_some()
     }
 
-    /// The ends of the tokens that are prefixes of `text`, tokens too long for the tree not among them.
+    /// The ends of the tokens that are prefixes of `text`, without tokens too long for the tree.
     pub(crate) fn prefixes<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
         let mut node = None;
         text.iter()

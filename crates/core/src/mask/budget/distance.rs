@@ -1,15 +1,15 @@
-//! How many tokens a match is away.
+//! The distance to a match, in tokens: lower and upper bounds, and a bounded search between them.
 //!
-//! `T(s)` is 0 where the text matches, else one more than the least `T` of the states that a token leads to. It is known to
-//! lie between two bounds: from below, the bytes that are at least missing over the length of the longest token; from above,
-//! the fewest tokens that spell a completion. Where only one text completes, they are the same. Between them there is a
-//! search, breadth first, by tokens, over distinct states; what it finds out about a state is remembered: the states that it
-//! has passed in vain are at least as far away as the search was allowed to go on from them.
+//! `T(s)` is 0 in accepting states, else one more than the least `T` of the states that a token leads to. It lies
+//! between two bounds: the lower bound is the least number of missing bytes divided by the length of the longest token;
+//! the upper bound is the fewest tokens that spell a completion. If only one text completes, they are equal. A
+//! breadth-first search by tokens over distinct states decides between them, and its results are cached: a state from
+//! which it found no match is at least as far away as the search was allowed to go on from it.
 //!
-//! Nothing here knows what the automaton is made of: it is asked for successors, for a completion and for the length that is
-//! at least missing. A completion is always known, so an upper bound is. A search is cut off where the call's work or memory
-//! is used up; what it was to decide is then decided by the upper bounds alone, which always have a way behind them. So a
-//! budget is never overrun, no call fails for want of an exact distance, and no call takes long.
+//! This module is independent of the kind of automaton: it only asks for successors, a completion and a lower bound on
+//! the missing bytes. A completion is always known, so there is always an upper bound. A search stops when the work or
+//! memory of the call is used up; the upper bounds alone then decide, and each of them has a known completion. So a
+//! budget is never exceeded, no call fails because an exact distance is unknown, and no call takes long.
 
 use super::spelled::Spelled;
 use crate::automaton::{StateId, step_symbol};
@@ -23,15 +23,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The units of fuel for all the searches and walks of one call: some tens of milliseconds.
 pub(crate) const WORK: u64 = 1_500_000;
-/// The part of it that one search for a distance may take.
+/// The share of it for one search for a distance.
 const WORK_OF_SEARCH: u64 = WORK / 4;
-/// The part of it that looking for a short completion of the state that is asked for may take.
+/// The share of it for a short completion of the state in question.
 const WORK_OF_COMPLETION: u64 = WORK / 8;
-/// The same of a state that a token leads to: they are many.
+/// The same for a target, a state that a token leads to: there are many of them.
 const WORK_OF_TARGET: u64 = 2_000;
-/// All of those together.
+/// The same for all targets together.
 const WORK_OF_TARGETS: u64 = WORK / 4;
-/// The number of states along one completion that get their bounds with the first of them.
+/// The number of states along one completion that get their bounds from it.
 const MOST_ALONG: usize = 4096;
 
 /// `at_least <= T(s) <= at_most`.
@@ -41,33 +41,33 @@ pub(crate) struct Bounds {
     pub(crate) at_most: u32,
 }
 
-/// What is known of distances.
+/// The cached distances.
 #[derive(Default)]
 pub(crate) struct Distances {
     pub(crate) bounds: FxHashMap<StateId, Bounds>,
     /// The distinct states that a token leads to.
     targets: FxHashMap<StateId, Box<[StateId]>>,
-    /// No token leads to a state further from a match than this.
+    /// An upper bound on the distances after any allowed token.
     pub(crate) farthest: FxHashMap<StateId, u32>,
     pub(crate) spelled: Spelled,
     held: usize,
-    /// What looking for short completions may still take in this call.
+    /// The remaining work for short completions in this call.
     completing: u64,
     /// Whether the work of this call is used up.
     pub(crate) exhausted: bool,
 }
 
-/// What a question about distances works on.
+/// The automaton, vocabulary and resources of a query for distances.
 pub(crate) struct Ground<'a> {
     pub(crate) automaton: &'a mut dyn MaskHints,
     pub(crate) vocabulary: &'a Vocabulary,
     pub(crate) path: &'a mut Path,
     pub(crate) fuel: &'a mut Fuel,
-    /// The bytes that automaton and distances may come to hold by searching.
+    /// The memory that the automaton and the distances may grow to in a search.
     pub(crate) memory: usize,
 }
 
-/// What a search came to.
+/// The result of a search.
 enum Found {
     Exactly(u32),
     /// More than the limit.
@@ -81,7 +81,8 @@ impl Distances {
         *self = Distances::default();
     }
 
-    /// Makes room: drops what only saves time. The bounds stay as long as they can, because masks were made by them.
+    /// Frees memory: drops caches that only save time. Bounds are kept as long as possible, because masks depend on
+    /// them.
     pub(crate) fn shrink(&mut self, most: usize) {
         if self.bytes() > most {
             self.targets = FxHashMap::default();
@@ -97,13 +98,13 @@ impl Distances {
         self.bounds.capacity() * 13 + self.farthest.capacity() * 9 + self.held + self.spelled.bytes()
     }
 
-    /// A new call: it has its share of work again.
+    /// Starts a new call with its full share of work.
     pub(crate) fn begin(&mut self) {
         self.exhausted = false;
         self.completing = WORK_OF_TARGETS;
     }
 
-    /// The bounds of a state that somebody asks for, and of all states along its completion: the rest of it is theirs.
+    /// The bounds of a state in question, and of all states along its completion, whose rest is a completion of theirs.
     ///
     /// PERF: `.{9999}x` is known to need 181 tokens after 0.1 s; a completion for each of its states takes 1.8.
     pub(crate) fn anchor(&mut self, ground: &mut Ground<'_>, state: StateId) -> Result<Bounds> {
@@ -130,7 +131,7 @@ impl Distances {
             }
             match step_symbol(ground.automaton, at, rest) {
                 Ok((next, length)) => (at, place, missing) = (next, place + length, missing.saturating_sub(1)),
-                // What lies further on gets its bounds when somebody comes there.
+                // States further along get their bounds when a text reaches them.
                 Err(Error::Limit { .. }) => break,
                 Err(other) => return Err(other),
             }
@@ -161,7 +162,7 @@ impl Distances {
         Ok(bounds)
     }
 
-    /// Whether `T(state) > limit`, as far as it can be told without work.
+    /// Whether the cached bounds prove `T(state) > limit`.
     pub(crate) fn is_further(&self, ground: &Ground<'_>, state: StateId, limit: u32) -> bool {
         match self.bounds.get(&state) {
             Some(bounds) => bounds.at_least > limit,
@@ -172,7 +173,7 @@ impl Distances {
         }
     }
 
-    /// Remembers that a way of `count` tokens leads from `state` to a match.
+    /// Caches that a path of `count` tokens leads from `state` to a match.
     pub(crate) fn lower_to(&mut self, state: StateId, count: u32) {
         let bounds = self.bounds.entry(state).or_insert(Bounds { at_least: 0, at_most: count });
         bounds.at_most = bounds.at_most.min(count);
@@ -197,7 +198,7 @@ impl Distances {
         Ok(targets)
     }
 
-    /// `T(state)`, if it is at most `limit`: exactly, or, where a search has used up its share, a number that is enough.
+    /// `T(state)`, if it is at most `limit`: exact, or an upper bound if a search has used up its share.
     pub(crate) fn tokens_to_match(
         &mut self,
         ground: &mut Ground<'_>,
@@ -222,7 +223,7 @@ impl Distances {
         })
     }
 
-    /// Whether `T(state) <= limit`, as far as is known.
+    /// Whether the cached bounds prove `T(state) <= limit`.
     pub(crate) fn is_within(&mut self, ground: &mut Ground<'_>, state: StateId, limit: u32) -> Result<bool> {
         if self.is_further(ground, state, limit) {
             return Ok(false);
@@ -235,7 +236,7 @@ impl Distances {
         self.is_found_within(ground, state, limit, WORK_OF_SEARCH)
     }
 
-    /// Whether a search with a share of the work finds a way of at most `limit` tokens.
+    /// Whether a search with a share of the work finds a path of at most `limit` tokens.
     pub(crate) fn is_found_within(
         &mut self,
         ground: &mut Ground<'_>,
@@ -246,7 +247,7 @@ impl Distances {
         Ok(matches!(self.search(ground, state, limit, work)?, Found::Exactly(_)))
     }
 
-    /// Looks for a way of at most `limit` tokens that is shorter than the one known; all ways of fewer are followed.
+    /// Searches for a path of at most `limit` tokens that is shorter than the known one.
     fn search(&mut self, ground: &mut Ground<'_>, state: StateId, limit: u32, work: u64) -> Result<Found> {
         if self.exhausted {
             return Ok(Found::Unknown);
@@ -257,7 +258,7 @@ impl Distances {
         ground.fuel.left = left - (left.min(work) - ground.fuel.left.min(work));
         match found {
             Err(Error::Limit { .. }) => {
-                // Where the automaton's own fuel or memory is gone, no other search of this call comes far.
+                // If the automaton's own fuel or memory is used up, no other search of this call gets far.
                 self.exhausted = left <= work || ground.fuel.left > left.saturating_sub(work);
                 Ok(Found::Unknown)
             }
@@ -284,7 +285,7 @@ impl Distances {
                     return Ok(Found::Unknown);
                 }
                 for &target in &self.targets(ground, from)? {
-                    // Others do not end on a shorter way than the best.
+                    // The other states cannot lead to a shorter path than the best one.
                     let nearer = best.saturating_sub(depth + 2);
                     if seen.insert(target) && !self.is_further(ground, target, nearer) {
                         reached.push((target, index, depth + 1));
@@ -300,7 +301,7 @@ impl Distances {
             depth += 1;
         }
         let is_within = best <= limit;
-        // All ways of fewer tokens were followed from each of these.
+        // All shorter paths from each of these states were followed: a lower bound.
         let nearest = best.min(limit.saturating_add(1));
         for &(passed, _, depth) in &reached {
             if let Some(bounds) = self.bounds.get_mut(&passed) {
@@ -308,7 +309,7 @@ impl Distances {
             }
         }
         if let Some(mut at) = best_at.filter(|_| is_within) {
-            // The states along the way found: whoever goes it finds it again without a search.
+            // Cache the bounds of the states along this path, so that following it needs no further search.
             let mut count = self.bounds(ground, reached[at].0)?.at_most;
             loop {
                 self.lower_to(reached[at].0, count);
@@ -322,7 +323,7 @@ impl Distances {
         Ok(if is_within { Found::Exactly(best) } else { Found::Further })
     }
 
-    /// The first token of the completion that is known, and the state that it leads to, if the whole is at most `most`
+    /// The first token of the known completion, and the state that it leads to, if the completion has at most `most`
     /// tokens.
     pub(crate) fn first_token(
         &mut self,
@@ -345,7 +346,7 @@ impl Distances {
     }
 }
 
-/// A lower bound on the number of tokens that spell `bytes`, which are at least one.
+/// A lower bound on the number of tokens that spell `bytes`, of which there is at least one.
 fn least_tokens(vocabulary: &Vocabulary, bytes: u64) -> u32 {
     let tokens = bytes.div_ceil(vocabulary.longest_token().max(1) as u64).max(1);
     u32::try_from(tokens).unwrap_or(FAR - 1)

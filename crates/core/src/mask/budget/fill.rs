@@ -1,8 +1,8 @@
-//! The mask of the tokens after which a match is near enough.
+//! Fills a mask within a budget: the tokens after which the distance to a match is at most a limit.
 //!
-//! The states that tokens lead to are told apart, each is decided by its bounds, and what these leave open is searched, the
-//! nearest first, as long as the work of the call lasts. A token is allowed if a way within the budget is known to go on from
-//! it; a token that is left out was shown to have none, or could not be decided by a search and has no known way that fits.
+//! Tokens are grouped by their target states. The bounds decide most targets; for the others a search runs, the nearest
+//! first, as long as the work of the call lasts. A token is allowed if a path to a match within the budget is known
+//! after it; a refused token was proved to have none, or the search was cut off and no known path fits.
 
 use super::distance::{Distances, Ground, WORK};
 use super::spelled::Spelled;
@@ -14,38 +14,38 @@ use crate::mask::token_liveness::FAR;
 use crate::mask::trie_walk::{step_bytes, walk_all};
 use rustc_hash::FxHashMap;
 
-/// What is kept for deciding by known ways alone when the work of a call is used up.
+/// The work that is reserved for decisions by known paths, after the searches of a call.
 const RESERVE: u64 = WORK / 4;
-/// The part of the work that is left that one search may take.
+/// The share of the remaining work for one search.
 const SHARE: u64 = 4;
 
-/// The tokens that may follow a state, by the state that they lead to.
+/// The tokens that may follow a state, grouped by their target states.
 #[derive(Default)]
 struct Groups {
     targets: Vec<StateId>,
-    /// Tokens, with the place of their target.
+    /// Tokens, with the index of their target.
     tokens: Vec<(u32, u32)>,
-    /// Whether there are no others.
+    /// Whether these are all tokens that may follow.
     are_all: bool,
 }
 
 /// Tokens that are decided without a walk.
 pub(crate) struct Together {
-    /// These tokens, as far as they may follow.
+    /// The tokens of the group; only those that are also in `allowed` may follow.
     pub(crate) tokens: Vec<u32>,
-    /// All that may follow.
+    /// All tokens that may follow.
     pub(crate) allowed: Vec<u32>,
     pub(crate) how: Decided,
 }
 
-/// How tokens are decided together.
+/// The way to decide a group of tokens together.
 pub(crate) enum Decided {
-    /// They are texts of a loop, each of which is a state of its own: by how the text may end after them, see
+    /// The tokens are texts of a loop, each with a target of its own: decided by the ending of the loop, see
     /// [`MaskHints::loop_ending`](crate::mask::hints::MaskHints::loop_ending).
     ByEnding(Vec<Vec<u8>>),
-    /// They lead back to the state: by its own distance.
+    /// The tokens lead back to the state: decided by its own distance.
     ByItself,
-    /// None of them leaves more tokens to a match than these.
+    /// An upper bound on the distance after each of the tokens.
     Within(u32),
 }
 
@@ -56,16 +56,16 @@ impl Together {
     }
 }
 
-/// What is known of a target.
+/// Whether a target is near enough.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Near {
     Yes,
     No,
-    /// The bounds leave it open; the lower one.
+    /// The bounds do not decide it; its lower bound.
     Perhaps(u32),
 }
 
-/// `Ok(None)` in place of an error that says that a limit was reached.
+/// Replaces the error of a reached limit by `Ok(None)`.
 fn within_limits<T>(done: Result<T>) -> Result<Option<T>> {
     match done {
         Ok(done) => Ok(Some(done)),
@@ -75,12 +75,12 @@ fn within_limits<T>(done: Result<T>) -> Result<Option<T>> {
 }
 
 impl Distances {
-    /// Whether every token that may follow `state` leaves at most `limit` tokens to a match, as far as is known.
+    /// Whether the distance after every token that may follow `state` is known to be at most `limit`.
     pub(crate) fn all_within(&self, state: StateId, limit: u32) -> bool {
         self.farthest(state).is_some_and(|farthest| farthest <= limit)
     }
 
-    /// No token leads from `state` to one further from a match than this, as far as is known.
+    /// An upper bound on the distances after any token that may follow `state`, if one is known.
     pub(crate) fn farthest(&self, state: StateId) -> Option<u32> {
         self.farthest.get(&state).copied()
     }
@@ -94,7 +94,7 @@ impl Distances {
         together: Option<&Together>,
         row: &mut [u32],
     ) -> Result<()> {
-        // The rest of the way that is known here is known of the states along it.
+        // The known completion of `state` gives upper bounds to the states along it.
         within_limits(self.anchor(ground, state))?;
         let mut groups = match together {
             Some(together) => Self::find_others(ground, state, together)?,
@@ -155,7 +155,8 @@ impl Distances {
         Ok(())
     }
 
-    /// Sets the bits of the tokens of a loop after which a known way has at most `limit` more. Returns an upper bound for all.
+    /// Sets the bits of the tokens of a loop after which a known path has at most `limit` more tokens. Returns an upper
+    /// bound for all of them.
     fn fill_looping(
         &mut self,
         ground: &mut Ground<'_>,
@@ -172,7 +173,7 @@ impl Distances {
             together.set_all(row);
             return Ok(most);
         }
-        // Few texts fit at the very end of a budget: often what comes first is too long already.
+        // Few texts fit at the very end of a budget: often the first piece of the ending is too long already.
         if pieces.first().is_some_and(|first| Spelled::least_after(ground.vocabulary, first) > limit) {
             return Ok(FAR);
         }
@@ -183,7 +184,7 @@ impl Distances {
         together.set_all(&mut all);
         for token in members(&all) {
             let read = ground.vocabulary.bytes_of(token);
-            // Another way may be shorter, but none is known.
+            // A shorter path may exist, but none is known.
             if (fixed + read.len() * (pieces.len() - 1)).div_ceil(longest) > limit as usize {
                 continue;
             }
@@ -203,7 +204,7 @@ impl Distances {
         Ok(FAR)
     }
 
-    /// The tokens that are not decided together with others.
+    /// The tokens that are not decided in a group.
     fn find_others(ground: &mut Ground<'_>, state: StateId, together: &Together) -> Result<Groups> {
         let mut groups = Groups { are_all: true, ..Groups::default() };
         let mut places: FxHashMap<StateId, u32> = FxHashMap::default();
@@ -238,7 +239,7 @@ impl Distances {
         }
         let mut bounds = within_limits(self.bounds(ground, target))?;
         if bounds.is_none() && !self.exhausted {
-            // What is left is decided by ways that take no search.
+            // The remaining tokens are decided by known paths, without a search.
             self.exhausted = true;
             self.replenish(ground);
             bounds = within_limits(self.bounds(ground, target))?;
@@ -250,7 +251,7 @@ impl Distances {
         })
     }
 
-    /// The tokens that may follow `state`, as many as the work of the call is enough to find.
+    /// The tokens that may follow `state`, as many as the work of the call can find.
     fn find_groups(ground: &mut Ground<'_>, state: StateId) -> Result<Groups> {
         let mut groups = Groups::default();
         let mut places: FxHashMap<StateId, u32> = FxHashMap::default();

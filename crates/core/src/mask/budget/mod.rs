@@ -1,4 +1,4 @@
-//! Masks within a budget of tokens.
+//! Masks within a token budget.
 
 pub(crate) mod distance;
 pub(crate) mod fill;

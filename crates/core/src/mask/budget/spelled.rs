@@ -1,19 +1,19 @@
-//! How many tokens spell a text.
+//! The least number of tokens that spell a text.
 
 use crate::error::Result;
 use crate::mask::token_liveness::{FAR, prefixes};
 use crate::mask::trie_walk::Fuel;
 use crate::vocabulary::Vocabulary;
 
-/// Of longer texts only the beginning is spelled; a byte of the rest counts as a token.
+/// Of longer texts only this prefix is spelled; each byte of the rest counts as a token.
 const MOST_SPELLED: usize = 1 << 14;
 
-/// The last text that was spelled. Texts that lead from neighbouring states to a match end alike as a rule, and the number of
-/// tokens from a place on depends on nothing before it.
+/// The last text that was spelled. Completions of neighbouring states usually have a common suffix, and the number of
+/// tokens from a place on is independent of the text before it.
 #[derive(Default)]
 pub(crate) struct Spelled {
     text: Vec<u8>,
-    /// For each place in the text, its end included, the least number of tokens that spell what follows.
+    /// For each place in the text, its end included, the least number of tokens that spell the rest.
     counts: Vec<u32>,
 }
 
@@ -22,8 +22,8 @@ impl Spelled {
         self.text.capacity() + self.counts.capacity() * 4
     }
 
-    /// For each place in `text`, its end included, the least number of tokens that spell what follows, [`FAR`] if none do:
-    /// exactly, or, of a long text, a number that is enough.
+    /// For each place in `text`, its end included, the least number of tokens that spell the rest, [`FAR`] if none do:
+    /// exact, or an upper bound in a long text.
     pub(crate) fn counts(&mut self, vocabulary: &Vocabulary, text: &[u8], fuel: &mut Fuel) -> Result<&[u32]> {
         let shared = text.iter().rev().zip(self.text.iter().rev()).take_while(|(a, b)| a == b).count();
         let fresh = text.len() - shared;
@@ -54,7 +54,7 @@ impl Spelled {
         Ok(self.counts(vocabulary, text, fuel)?[0])
     }
 
-    /// No text that begins with `prefix` is spelled by fewer tokens.
+    /// A lower bound on the number of tokens of any text that begins with `prefix`.
     pub(crate) fn least_after(vocabulary: &Vocabulary, prefix: &[u8]) -> u32 {
         let mut counts = vec![FAR; prefix.len() + 1];
         counts[0] = 0;
@@ -66,7 +66,7 @@ impl Spelled {
             for (length, _) in prefixes(vocabulary, &prefix[place..]) {
                 counts[place + length] = counts[place + length].min(counts[place] + 1);
             }
-            // One token may hold all that is left, and more.
+            // One token may cover the rest of the prefix, and more.
             if vocabulary.trie().has_path(&prefix[place..]) || !vocabulary.trie().long().is_empty() {
                 least = least.min(counts[place] + 1);
             }
@@ -74,8 +74,8 @@ impl Spelled {
         least.min(counts[prefix.len()])
     }
 
-    /// The first of the fewest tokens that spell `text`, the longest of several, and how many they are; `None` if none do, or
-    /// the text is empty.
+    /// The first token of a spelling of `text` in the fewest tokens (the longest such token), and their number; `None`
+    /// if no tokens spell it, or the text is empty.
     pub(crate) fn first(
         &mut self,
         vocabulary: &Vocabulary,

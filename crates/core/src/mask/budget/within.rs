@@ -1,4 +1,4 @@
-//! Masks within a budget of tokens: how far a match is, and which tokens are decided together.
+//! Queries within a token budget: distances, masks, and the groups of tokens that are decided together.
 
 use super::distance::{Distances, Ground, WORK};
 use super::fill::{Decided, Together};
@@ -21,7 +21,7 @@ impl Engine {
         self.measured(|distances, ground, state| distances.tokens_to_match(ground, state, limit), slot)
     }
 
-    /// Whether at most `limit` tokens are enough to a match.
+    /// Whether at most `limit` tokens are enough to reach a match.
     pub(crate) fn is_within(&mut self, slot: Slot, limit: u32) -> Result<bool> {
         self.measured(|distances, ground, state| distances.is_within(ground, state, limit), slot)
     }
@@ -48,7 +48,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Tokens of the state of `slot` that are decided together, if many are. `out` is room for a mask.
+    /// The group of tokens of the state of `slot` that are decided together, if it is large. `out` is scratch space for
+    /// a mask.
     fn together(&mut self, slot: Slot, limit: u32, out: &mut [u32]) -> Result<Option<Together>> {
         let vocabulary = Arc::clone(&self.vocabulary);
         let Some((slices, occurrences)) = self.fast_ways(&vocabulary) else { return Ok(None) };
@@ -63,7 +64,7 @@ impl Engine {
             Ok(None) => self.like_fewer(slot, limit, row, occurrences, &vocabulary),
             found => found,
         };
-        // Limits are met by those who walk, too: they know what to do then.
+        // The walk will reach this limit too, and handles it.
         let found = match found {
             Ok(found) => found,
             Err(Error::Limit { .. }) => None,
@@ -111,7 +112,7 @@ impl Engine {
         Ok(Some((whole, how)))
     }
 
-    /// The tokens that lead where they lead from another state, from which none leads too far.
+    /// The tokens with the same targets as from a neighbour, if the targets of the neighbour are all near enough.
     fn like_neighbour(
         &mut self,
         slot: Slot,
@@ -145,7 +146,8 @@ impl Engine {
         Ok(Some((same, Decided::Within(farthest))))
     }
 
-    /// The tokens that may follow a state of fewer texts, from which none leads too far: from a state of more, none can.
+    /// The tokens of an under-approximation of the state, if its targets are all near enough: with more texts, the
+    /// distances can only be smaller.
     fn like_fewer(
         &mut self,
         slot: Slot,
@@ -159,7 +161,7 @@ impl Engine {
         let fewer = self.attempt(|engine| engine.automaton.fewer(engine.state(slot), &bounds))?;
         let Some(fewer) = fewer.filter(|&fewer| fewer != self.state(slot)) else { return Ok(None) };
         let Some(farthest) = self.farthest_from(fewer, true, limit, row)? else { return Ok(None) };
-        // Asking may have renumbered the states.
+        // The query may have renumbered the states.
         let fewer = self.attempt(|engine| {
             let fewer = engine.automaton.fewer(engine.state(slot), &bounds)?;
             fewer.map_or(Ok(None), |fewer| engine.write_shared(fewer, row, vocabulary).map(Some))
@@ -167,8 +169,8 @@ impl Engine {
         Ok(fewer.map(|()| (row.to_vec(), Decided::Within(farthest))))
     }
 
-    /// What no token leads further than from `state`, if that is at most `limit`; where it is not known, it is found out if
-    /// `ask`. `row` is room for a mask.
+    /// An upper bound on the distances after any token that may follow `state`, if it is at most `limit`; if it is
+    /// unknown, `ask` computes it. `row` is scratch space for a mask.
     fn farthest_from(&mut self, state: StateId, ask: bool, limit: u32, row: &mut [u32]) -> Result<Option<u32>> {
         let mut farthest = self.distances.farthest(state);
         if farthest.is_none() && ask && !self.asks {
@@ -183,8 +185,8 @@ impl Engine {
         Ok(farthest.filter(|&farthest| farthest <= limit))
     }
 
-    /// What `question` says of the state of `slot`, within the work of one call. Distances may keep a quarter of the memory
-    /// between calls, and a search may add as much.
+    /// The answer of `question` for the state of `slot`, within the work of one call. Distances may keep a quarter of
+    /// the memory between calls, and a search may add as much.
     fn measured<T>(
         &mut self,
         mut question: impl FnMut(&mut Distances, &mut Ground<'_>, StateId) -> Result<T>,
