@@ -21,12 +21,6 @@ import regex
 import rellm
 from rellm._engines.search import SearchConstraint, compile_search
 
-JSON = (
-    r'(?P<value>"(?:[^"\\\n]|\\["\\/bfnrt])*"|-?\d+(?:\.\d+)?|true|false|null'
-    r'|\[(?:(?&value)(?:, ?(?&value))*)?\]|\{(?:"[^"\\\n]*": ?(?&value)(?:, ?"[^"\\\n]*": ?(?&value))*)?\})'
-)
-
-
 _NAIVE_SECONDS = 1.0
 
 
@@ -48,11 +42,8 @@ def filled(before: str, again: str, after: str) -> Callable[[int], str]:
 
 
 CASES = [
-    Case("brackets", r"\((?:[^()]++|(?R))*\)", filled("(", "so (be it) and then ", "(a")),
-    Case("JSON, in a string", JSON, filled('{"a": [', '{"name": "Ann"}, ', '{"name": "Be')),
-    Case("JSON, a key next", JSON, filled('{"a": [', '{"name": "Ann"}, ', "{")),
-    Case("fuzzy, then free", r"(?:Dear Sir or Madam){e<=2}, .*", filled("Deer Sir or Madam, ", "we write to ", "")),
-    Case("fuzzy to its end", r"(?:(?:the quick brown fox ){e<=2})+", filled("", "the quick brown fox ", "the quik b")),
+    Case("brackets", r"\((?:[^()]++|(?R))*+\)", filled("(", "so (be it) and then ", "(a")),
+    Case("an error at least", r"(?:Dear Sir or Madam){1<=e<=2}, .*", filled("Deer Sir or Madam, ", "we write to ", "")),
     Case("tags", TAGS, filled("<div>", "some words and ", "<b>bo")),
     Case("tags, closing", TAGS, filled("<div>", "some words and ", "</")),
     Case("quoted capture", r"(?=(\w+) )\1 (?:\w+ )*\1", filled("word ", "some other words ", "")),

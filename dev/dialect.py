@@ -45,6 +45,14 @@ the class of its first and the numbers of both, and since `regex.V1` and `re.A` 
 TAIL = """
 ## What goes to the search engine besides
 
+- Calls of groups, `(?R)`, `(?1)`, `(?&name)`: where the called group sets a group that something asks for, or asks for
+  one, since a called group keeps what it sets to itself and each level of the recursion has texts of its own; inside
+  atomic groups, possessive repetitions and lookbehinds, where the first way counts that the library finds, or it reads
+  backwards. A group that calls itself before it reads a character is an `UnsupportedError`: the library never ends on it.
+- Fuzzy items, `(?:…){e<=1}`: with a least number of errors; inside atomic groups, possessive repetitions and lookbehinds;
+  beside full case folding; and those that hold an atomic group, a possessive repetition, a backreference, a group that
+  something asks for, or a call. Those that hold a lookaround, an anchor, a boundary, a conditional, `\\X` or another
+  fuzzy item are an `UnsupportedError`, since partial matching is wrong about them. All others are equal to the library.
 - Backreferences that the automaton cannot hold exactly, such as to a group inside of itself, or where captures are
   tested inside atomic groups and lookarounds.
 - A property such as `\\p{Lu}` outside of a set, with case ignored, in ASCII or behind an uncertain beginning: the

@@ -108,9 +108,9 @@ def test_operators_put_sequences_and_alternatives_into_one():
     ("make", "error", "message"),
     [
         (
-            lambda: Sequence("a", rellm.Regex("(?R)", dialect="regex")),
+            lambda: Sequence("a", rellm.Regex(r"\X", dialect="regex")),
             rellm.UnsupportedError,
-            r"""part 2 of Sequence, Regex('(?R)', dialect="regex"), goes to the search engine (recursion (?R) at position"""
+            r"""part 2 of Sequence, Regex('\\X', dialect="regex"), goes to the search engine (a grapheme cluster \X at position"""
             " 0), which serves a pattern by itself only, never as a part: give it alone, or write it without that construct",
         ),
         (  # what only the core finds, once it builds the expression
@@ -121,9 +121,9 @@ def test_operators_put_sequences_and_alternatives_into_one():
             "alone, or write it without that construct",
         ),
         (
-            lambda: Repeat("a", separator=rellm.Regex("(?R)", dialect="regex")),
+            lambda: Repeat("a", separator=rellm.Regex(r"\X", dialect="regex")),
             rellm.UnsupportedError,
-            "the separator of Repeat, Regex('(?R)', dialect=\"regex\"), goes to the search engine (recursion (?R) at "
+            r"""the separator of Repeat, Regex('\\X', dialect="regex"), goes to the search engine (a grapheme cluster \X at """
             "position 0), which serves a pattern by itself only, never as a part: give it alone, or write it without that "
             "construct",
         ),

@@ -201,7 +201,7 @@ def test_masks_of_the_search_engine_cut_off_no_text_that_matches(dialect: str) -
 # What sends a pattern to the search engine.
 IRREGULAR = {
     "re": [r"(?>({})-)\1", r"(?=({0})-)\1-(?:a|{0})?", r"(?>({0})*-)\1|{0}"],
-    "regex": [r"(?:{})1(?R)?", r"(?:{})(?:a(?R)b)?", r"(\w)1(?R)?-\1|(?:{})", r"({})(?:-(?R)b|-)\1"],
+    "regex": [r"(?:{})1(?>(?R)?)", r"(?:{})(?>a(?R)b)?", r"(\w)1(?R)?-\1|(?:{})", r"({})(?:-(?R)b|-)\1"],
 }
 TIMEOUT: dict[str, dict[str, float]] = {"re": {}, "regex": {"timeout": 1.0}}
 

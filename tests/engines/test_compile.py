@@ -68,15 +68,19 @@ def test_what_is_no_constraint_is_told_apart() -> None:
 def test_the_engine_that_serves_is_told_with_the_reason() -> None:
     exact = rellm.compile(r"(a|b)*\1", ASCII)
     assert (exact.engine, exact.engine_reason) == ("automaton", None)
-    searched = rellm.compile(rellm.Regex(r"a(?:b|(?R))c", dialect="regex"), ASCII)
-    assert (searched.engine, searched.engine_reason) == ("search", "recursion (?R) at position 6")
+    recursive = rellm.compile(rellm.Regex(r"a(?:b|(?R))c", dialect="regex"), ASCII)
+    assert (recursive.engine, recursive.engine_reason) == ("automaton", None)
+    searched = rellm.compile(rellm.Regex(r"a(?>b|(?R))c", dialect="regex"), ASCII)
+    reason = "a call of a group inside an atomic group or a possessive repetition at position 6"
+    assert (searched.engine, searched.engine_reason) == ("search", reason)
     assert repr(exact).startswith(
         r"<Regex('(a|b)*\\1') on <Vocabulary of 131 tokens, eos_token_ids=[130]>, engine='auto"
     )
 
 
 def test_the_search_engine_keeps_its_promise() -> None:
-    compiled = rellm.compile(rellm.Regex(r"\((?:[^()]|(?R))*\)", dialect="regex"), ASCII)
+    compiled = rellm.compile(rellm.Regex(r"\((?:[^()]|(?R))*+\)", dialect="regex"), ASCII)
+    assert compiled.engine == "search"
     matcher = compiled.matcher()
     for character in b"(a(b)":
         assert matcher.allows(character)
@@ -231,6 +235,7 @@ def test_threads_that_step_one_constraint_get_the_masks_of_one_thread(cache: Com
         rellm.Regex(r"a+\d", re.I | re.A),
         rellm.Regex(r"\L<word>", dialect="regex", word=["ab", "b"]),
         rellm.Regex(r"a(?R)?b", dialect="regex"),
+        rellm.Regex(r"a(?>(?R))?b", dialect="regex"),
         rellm.Choice(["red", "green"]),
         rellm.Literal("a.c"),
     ],
@@ -270,7 +275,7 @@ def test_what_cannot_change_is_its_own_copy() -> None:
         assert copy.deepcopy([one])[0] is one
 
 
-@pytest.mark.parametrize("pattern", ["(ab)+", r"(?:ab)+|a(?R)b"])
+@pytest.mark.parametrize("pattern", ["(ab)+", r"(?:ab)+|a(?>(?R))b"])
 def test_a_matcher_is_copied_with_its_text_and_refuses_to_be_pickled(pattern: str) -> None:
     matcher = rellm.compile(rellm.Regex(pattern, dialect="regex"), ASCII).matcher()
     matcher.advance_bytes(b"ab")
@@ -293,7 +298,7 @@ def test_a_matcher_is_copied_with_its_text_and_refuses_to_be_pickled(pattern: st
 def test_a_batch_is_filled_row_by_row_whatever_the_engines(threads: int | None, mixed: bool) -> None:
     constraints: list[object] = ["a+", r"\d{3}", rellm.Choice(["the end", "ab"])]
     if mixed:
-        constraints.insert(1, rellm.Regex(r"\((?R)?\)", dialect="regex"))
+        constraints.insert(1, rellm.Regex(r"\((?>(?R)?)\)", dialect="regex"))
     matchers = [rellm.compile(constraint, ASCII).matcher() for constraint in constraints]
     out = np.full((len(matchers) + 1, 7), 0xFFFFFFFF, dtype=np.uint32)
     rellm.fill_masks(matchers, out, threads=threads)

@@ -81,6 +81,31 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "graphemes": (r"rellm.Regex(r'\X{1,5}', dialect='regex')", "'e\u0301🙂'", ()),
     "line breaks": (r"rellm.Regex(r'(\R|a)+', dialect='regex')", r"'a\r\n\na'", ()),
     "recursion": (r"rellm.Regex(r'\((?:[^()]|(?R))*\)', dialect='regex')", "'(a(b'", ()),
+    "recursion, 5,000 deep": (r"rellm.Regex(r'\((?:[^()]|(?R))*\)', dialect='regex')", "'(' * 5000", ()),
+    "ambiguous recursion": (
+        r"rellm.Regex(r'a(?R)?(?R)?(?R)?b?', dialect='regex')", "'a' * 300", ("LimitExceededError",),
+    ),
+    "500 groups that call each other": (
+        r"rellm.Regex('|'.join(f'(?P<g{n}>a(?&g{n * 7 % 500})?b)' for n in range(500)), dialect='regex')", "'aaa'", (),
+    ),
+    "recursion before an end": (r"rellm.Regex(r'(?:\((?R)*\)|x)$', dialect='regex')", "'('", ()),
+    "recursion under a lookahead": (
+        r"rellm.Regex(r'(?=(a(?1)?b)c*$)a*(b(?2)?c)', dialect='regex')", "'aa'", ("LimitExceededError",),
+    ),
+    "a call before a character": (
+        r"rellm.Regex(r'(?:a|b)*(?R)?', dialect='regex')", "''", ("UnsupportedError",),
+    ),
+    "fuzzy, five errors in a page": (
+        r"rellm.Regex('(?:' + 'the quick brown fox ' * 100 + '){e<=5}', dialect='regex')", "'the quack brwn fox'", (),
+    ),
+    "fuzzy, costs of five kinds": (
+        r"rellm.Regex(r'(?:\w{20,400}){i<=9,d<=9,s<=9,e<=20,1i+2d+3s<=40}', dialect='regex')", "'ab-cd-' * 5", (),
+    ),
+    "fuzzy repetitions": (r"rellm.Regex(r'(?:(?:(?:a|ab|b)*c){e<=5})+', dialect='regex')", "'abab' * 20", ()),
+    "fuzzy without a bound": (r"rellm.Regex(r'(?:(?:[a-z]+ ){3,9}){e}x', dialect='regex')", "'ab cd'", ()),
+    "fuzzy, a million errors": (
+        r"rellm.Regex(r'(?:[ab]{500}){e<=1000000}', dialect='regex')", "'abc'", ("LimitExceededError",),
+    ),
 }  # fmt: skip
 
 # Patterns whose matches are far away, or hard to measure, and a text before.

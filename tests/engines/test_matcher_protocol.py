@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "by-hand.md"
 VOCABULARY = rellm.Vocabulary([bytes([byte]) for byte in range(128)] + [b"ab", None], eos_token_ids=[129])
 AUTOMATON = rellm.compile(r"a(b|c)*", VOCABULARY)
-SEARCH = rellm.compile(rellm.Regex(r"a(?:b|(?R))*c", dialect="regex"), VOCABULARY)
+SEARCH = rellm.compile(rellm.Regex(r"a(?>b|(?R))*c", dialect="regex"), VOCABULARY)
 
 
 def documented() -> dict[str, Any]:

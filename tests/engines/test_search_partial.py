@@ -10,16 +10,12 @@ import pytest
 import regex
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from rellm import LimitExceededError, UnsupportedError
-from rellm._engines.search.masks.tokens import Symbols, Texts, becoming, decode
+from rellm import UnsupportedError
+from rellm._engines.search.masks.tokens import becoming, decode
 from rellm._engines.search.pattern.alphabet import Alphabet, alphabet_of, scan_regex
-from rellm._engines.search.pattern.languages import language_of_regex, stacks_of
+from rellm._engines.search.pattern.languages import language_of_regex
 from rellm._engines.search.pattern.reading import read
 from rellm._engines.search.time_limit import Budget
-
-SCALARS = ((0, 0xD7FF), (0xE000, 0x10FFFF))
-LETTERS = "ab(\n"
-TEXTS = Texts(list(enumerate(LETTERS)), [], [], SCALARS)
 
 
 def texts_over(alphabet: str, length: int) -> list[str]:
@@ -52,83 +48,7 @@ def matches(pattern: regex.Pattern[str], texts: list[str] = SHORT) -> set[str]:
         raise
 
 
-def read_by_stacks(pattern: str, texts: list[str]) -> tuple[set[str], set[str]]:
-    """The texts that the stacks accept, and those that they keep alive."""
-    language = language_of_regex(pattern, 0, {}, Budget(20_000_000, 0))
-    assert language.alphabet is not None
-    symbols = Symbols(TEXTS, language.alphabet)
-    stacks = stacks_of(language, symbols, 1 << 28)
-    assert stacks is not None, "this pattern can be had as stacks"
-    accepted, alive = set(), set()
-    for text in texts:
-        state = stacks.start
-        for symbol in symbols.encode(text):
-            if state is None:
-                break
-            state = stacks.step(state, ord(symbol))
-        if state is not None:
-            alive.add(text)
-            if state.is_accepting:
-                accepted.add(text)
-    return accepted, alive
-
-
 CALLS = st.sampled_from([r"a(?R)?b", r"\((?1)?a", r"(?:b(?1))*", r"(?R)?"])
-
-
-@settings(max_examples=200, deadline=None)
-@given(patterns(CALLS))
-def test_stacks_accept_what_the_library_matches_and_keep_alive_what_can_match(pattern):
-    pattern = f"(a|b){pattern}"
-    try:
-        accepted, alive = read_by_stacks(pattern, SHORT)
-    except (UnsupportedError, LimitExceededError):
-        return
-    found = matches(regex.compile(pattern))
-    assert accepted == found
-    assert {text[:n] for text in found for n in range(len(text) + 1)} <= alive
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    patterns(
-        CALLS,
-        st.sampled_from(
-            ["^", "$", r"\Z", r"\A", "a*+", "[ab]?+", "(?>b{1,2})", "(?>a*?)", "(?>[ab]{1,2}?)", "[^(]{,2}+"]
-        ),
-    )
-)
-def test_stacks_hold_anchors_and_possessive_repetitions_of_one_character(pattern):
-    pattern = f"(a|b){pattern}"
-    texts = texts_over(LETTERS, 5)
-    try:
-        accepted, alive = read_by_stacks(pattern, texts)
-    except UnsupportedError:
-        return
-    found = matches(regex.compile(pattern), texts)
-    assert accepted == found
-    assert {text[:n] for text in found for n in range(len(text) + 1)} <= alive
-
-
-COSTS = st.sampled_from(
-    ["e<=1", "s<=1", "i<=2", "d<=1", "i<=1,d<=1", "e<=2", "2i+1s<=2", "s<=1,e<=2", "e<=1:[ab]", "d<2"]
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.tuples(patterns(), COSTS).map(lambda t: f"(?:{t[0]}){{{t[1]}}}"), patterns())
-def test_stacks_lose_nothing_that_fuzzy_items_match(fuzzy, after):
-    pattern = f"a{fuzzy}{after}"
-    accepted, alive = read_by_stacks(pattern, SHORT)
-    found = matches(regex.compile(pattern))
-    # The library leaves out some texts that the costs allow: see docs/search-engine.md.
-    assert found <= accepted
-    assert {text[:n] for text in found for n in range(len(text) + 1)} <= alive
-
-
-def test_fuzzy_costs_are_counted_as_the_library_counts_them():
-    for pattern in ("(?:abab){e<=1}", "(?:abab){s<=1}", "(?:abab){i<=1}", "(?:abab){d<=1}", "(?:aba){2i+2d+1s<=2}"):
-        assert read_by_stacks(pattern, SHORT)[0] == matches(regex.compile(pattern)), pattern
 
 
 PECULIAR = st.sampled_from(

@@ -272,7 +272,7 @@ def test_a_failure_while_a_mask_is_made_ends_its_text_and_no_other(engine: Engin
 
 
 def test_dead_ends_of_the_search_engine_end_the_text_with_an_error(engine: Engine) -> None:
-    grammar = engine.grammar(regex=r"(?V1)\((?:[^()]|(?R))*\)", extra_args={"dialect": "regex"}, max_tokens=50)
+    grammar = engine.grammar(regex=r"(?V1)\((?:[^()]|(?R))*+\)", extra_args={"dialect": "regex"}, max_tokens=50)
     assert grammar.accept_tokens("r", [*b"(a(b)"])
     assert ord(")") in allowed(grammar)
     assert grammar.accept_tokens("r", [ord(")"), engine.eos])

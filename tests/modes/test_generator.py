@@ -365,7 +365,7 @@ class _PrefersA:
 
 def test_a_dead_end_of_the_search_engine_is_left_unless_the_text_is_being_read() -> None:
     write = generator()
-    pattern = rellm.Regex(r"(?:(?=a{3}bc)a{3}bd|ab)(?R)?", dialect="regex")
+    pattern = rellm.Regex(r"(?:(?=a{3}bc)a{3}bd|ab)(*PRUNE)", dialect="regex")
     assert rellm.compile(pattern, write.vocabulary).engine == "search"
     prefers = {"logits_processor": [_PrefersA(write.vocabulary)]}
     completion = write("The capital of", pattern, 20, stop_after_match=True, **prefers)

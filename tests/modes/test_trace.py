@@ -185,7 +185,7 @@ def test_tokens_that_are_half_a_character_are_shown_as_bytes(vocabulary):
 
 
 def test_the_search_engine_can_be_traced_too(vocabulary):
-    compiled = rellm.compile(rellm.Regex(r"\((?:[ab]|(?R))*\)", dialect="regex"), vocabulary)
+    compiled = rellm.compile(rellm.Regex(r"\((?:[ab]|(?R))*+\)", dialect="regex"), vocabulary)
     assert compiled.engine == "search"
     trace = trace_completion(favouring(ord("x"), ord(")")), [1], list(b"(a)"), compiled, max_new_tokens=9)
     assert trace.text == "(a)"

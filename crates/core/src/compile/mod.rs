@@ -60,5 +60,5 @@ pub fn choice(texts: &[Vec<u32>], vocabulary: Arc<Vocabulary>, limits: &Limits) 
         None => Node::Nothing,
     };
     let root = Node::Alternation(texts.iter().map(written).collect());
-    compile(&Pattern { root, groups: 0 }, vocabulary, limits)
+    compile(&Pattern { root, groups: 0, called: Vec::new() }, vocabulary, limits)
 }

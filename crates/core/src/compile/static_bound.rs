@@ -107,6 +107,8 @@ fn node_ways(node: &Node, alphabet: &CodePoints) -> Option<Ways> {
             Some(Ways { least: bytes, begun: bytes, sure })
         }
         Node::Rule(_)
+        | Node::Call { .. }
+        | Node::Fuzzy(_)
         | Node::Table(_)
         | Node::Members(_)
         | Node::Items(_)

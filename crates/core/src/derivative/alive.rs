@@ -167,7 +167,7 @@ impl Calculus {
 
     /// Whether the structure shows that something matches: no conditions but on groups that are closed by then.
     pub fn surely_alive(&self, term: ExprId) -> bool {
-        if !self.captures_texts && !self.arena.is(term, flag::GROUPS) {
+        if !self.captures_texts && !self.arena.is(term, flag::GROUPS | flag::FUZZY) {
             return false;
         }
         let mut budget = 400;
@@ -206,6 +206,12 @@ impl Calculus {
                     return ids.iter().any(|&id| self.surely(id, tail, &mut closed.clone(), budget));
                 }
                 Expr::Text { .. } => {}
+                Expr::Fuzzy(state) if arena.is_writable(state) => {}
+                Expr::Rule(rule) => {
+                    if !self.surely(arena.rules[rule as usize].body, EMPTY, closed, budget) {
+                        return false;
+                    }
+                }
                 Expr::Part(number) if self.is_proven(number) => {}
                 Expr::Close { group, .. } => closed.push(group),
                 Expr::Backref { reference, content } => {

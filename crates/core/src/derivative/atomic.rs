@@ -249,6 +249,7 @@ impl Calculus {
                 Expr::Rule(_)
                 | Expr::Part(_)
                 | Expr::Table { .. }
+                | Expr::Fuzzy(_)
                 | Expr::Members { .. }
                 | Expr::Keys { .. }
                 | Expr::Items { .. }

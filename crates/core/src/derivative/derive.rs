@@ -425,6 +425,13 @@ impl Calculus {
                         stack.push(self.arena.concat(body, tail));
                     }
                 }
+                Expr::Fuzzy(state) => {
+                    let (rest, passes) = self.derive_fuzzy(state, m)?;
+                    parts.push(self.before_settled(rest, tail));
+                    if passes {
+                        next = Some(tail);
+                    }
+                }
                 Expr::Table { table, state } => {
                     let rest = self.arena.after_in_table(table, state, m);
                     parts.push(self.before_settled(rest, tail));

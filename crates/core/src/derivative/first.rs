@@ -45,6 +45,7 @@ impl Calculus {
                     self.first_of_collection(head, into)
                 }
                 Expr::Table { table, state } => self.arena.automata[table as usize].first(state, into),
+                Expr::Fuzzy(state) => self.first_of_fuzzy(state, into),
                 Expr::Rule(rule) => into.extend(&self.arena.rules[rule as usize].first),
                 Expr::Part(number) => {
                     let situation = self.about_part(number).0;
@@ -130,6 +131,7 @@ impl Calculus {
                 Expr::Atomic(ref threads) => threads.iter().for_each(|thread| self.anywhere(thread.1, captured, into)),
                 Expr::Table { table, .. } => self.arena.automata[table as usize].anywhere(into),
                 Expr::Rule(_)
+                | Expr::Fuzzy(_)
                 | Expr::Part(_)
                 | Expr::Members { .. }
                 | Expr::Keys { .. }

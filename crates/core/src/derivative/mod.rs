@@ -9,6 +9,7 @@ pub(crate) mod captures;
 pub(crate) mod cheapest;
 pub(crate) mod close;
 pub(crate) mod derive;
+mod edits;
 pub(crate) mod first;
 pub(crate) mod nullable;
 pub(crate) mod open_texts;

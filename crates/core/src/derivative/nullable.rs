@@ -112,6 +112,7 @@ impl Calculus {
                     stack.push(self.arena.concat(body, tail));
                     false
                 }
+                Expr::Fuzzy(state) => self.arena.fuzzy.states[state as usize].ends,
                 Expr::Part(number) => self.part_may_end(number)?,
                 Expr::Inter(_) | Expr::Not(_) => self.deeper(|this| this.accepts(head))?,
             };
@@ -223,6 +224,7 @@ impl Calculus {
                 | Expr::Text { .. }
                 | Expr::Cond { .. }
                 | Expr::Atomic(_)
+                | Expr::Fuzzy(_)
                 | Expr::Inter(_)
                 | Expr::Not(_) => NOTHING,
             };

@@ -9,6 +9,7 @@
 //! intersection; `(x{a,b}){c,d}` with `a ≤ 1` is `x{ac,bd}`.
 
 use crate::expression::collections::Collections;
+use crate::expression::fuzzy_items::FuzzyItems;
 use crate::expression::info::{ANY_FIRST, Info, PartFacts, flag::*};
 use crate::expression::minterms::{Bits, ClassId, Minterm, Partition};
 use crate::expression::node::{ALL_CHARACTERS, ANYTHING, DONE, EMPTY, Expr, ExprId, MANY, NOTHING};
@@ -52,6 +53,8 @@ pub struct Arena {
     pub automata: Vec<TransitionTable>,
     /// Collections of members and rows of items.
     pub collections: Collections,
+    /// Items that may be matched with errors.
+    pub fuzzy: FuzzyItems,
     /// What rules stand for, by number.
     pub rules: Vec<Rule>,
     /// Whether special tokens are told apart: then any number of characters is not all that a text can hold.
@@ -88,6 +91,7 @@ impl Arena {
             tables: Vec::new(),
             automata: Vec::new(),
             collections: Collections::default(),
+            fuzzy: FuzzyItems::default(),
             rules: Vec::new(),
             has_specials: !partition.specials().is_empty(),
             unsettled: false,
@@ -162,8 +166,14 @@ impl Arena {
                 into.extend(self.collections.members[spec as usize].pieces());
             }
             Expr::Items { spec, .. } => into.extend(self.collections.items[spec as usize].pieces()),
+            Expr::Fuzzy(state) => into.extend(self.fuzzy.states[state as usize].ways.iter().map(|way| way.0)),
             _ => expr.children(into),
         }
+    }
+
+    /// Whether the pattern of a fuzzy item can be written as it is, without an error.
+    pub fn is_writable(&self, state: u32) -> bool {
+        self.fuzzy.specs[self.fuzzy.states[state as usize].spec as usize].is_writable
     }
 
     /// How many expressions there are.
@@ -180,6 +190,7 @@ impl Arena {
             + self.rules.len() * size_of::<Rule>()
             + self.automata.iter().map(TransitionTable::memory_bytes).sum::<usize>()
             + self.collections.memory_bytes()
+            + self.fuzzy.memory_bytes()
             + self.room.memory_bytes()
     }
 
@@ -249,6 +260,25 @@ impl Arena {
         }
     }
 
+    /// Whether `a` says that the text ends there, perhaps behind a newline, and `b` that it goes on.
+    ///
+    /// Where `$` stands in a rule, a stack in which it must hold before the end is none: else the search for a way out of
+    /// it would not end.
+    fn is_behind_end(&self, a: ExprId, b: ExprId) -> bool {
+        let asks = match self.nodes[a as usize] {
+            Expr::Ahead { negated: false, body } if !self.rules.is_empty() => body,
+            Expr::End => a,
+            _ => return false,
+        };
+        let (head, tail) = self.split(asks);
+        let most = match (&self.nodes[head as usize], &self.nodes[tail as usize]) {
+            (Expr::End, _) => 0,
+            (Expr::Repeat { max: 1, .. }, Expr::End) => 1,
+            _ => return false,
+        };
+        self.infos[b as usize].min_len > most
+    }
+
     /// `a` followed by `b`.
     pub fn concat(&mut self, a: ExprId, b: ExprId) -> ExprId {
         if a == NOTHING || b == NOTHING {
@@ -259,6 +289,9 @@ impl Arena {
         }
         if b == EMPTY {
             return a;
+        }
+        if !self.unsettled && self.is_behind_end(a, b) {
+            return NOTHING;
         }
         if let Expr::Concat(..) = self.nodes[a as usize] {
             let mut heads = Vec::new();

@@ -58,6 +58,7 @@ impl Arena {
                         | COUNTS
                         | LOOSE
                         | FRONT_OPAQUE
+                        | FUZZY
                         | RULES);
                 all.flags &= one.flags | !(PLAIN | STANDS);
                 all.trackers |= one.trackers;
@@ -100,7 +101,7 @@ impl Arena {
                 info.min_len = h.min_len.max(sum(self.reads(head), t.min_len));
                 info.reads = short(self.reads(head).saturating_add(self.reads(tail)));
                 info.flags = h.flags & t.flags & (SKIPS | MAY_SKIP | PLAIN | STANDS);
-                info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS | RULES);
+                info.flags |= (h.flags | t.flags) & (ENDS_NOW | CAPTURING | GROUPS | MARKED | COUNTS | FUZZY | RULES);
                 info.flags |= h.flags & (FRONT_CAPTURE | FRONT_TEXT | RANGE | LOOSE | FRONT_OPAQUE);
                 info.trackers |= t.trackers;
                 if h.flags & MAY_SKIP != 0 {
@@ -165,7 +166,7 @@ impl Arena {
                     first: 0,
                     flags: MAY_SKIP
                         | STANDS
-                        | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW | RULES),
+                        | body.flags & (GROUPS | CAPTURING | FRONT_CAPTURE | FRONT_TEXT | ENDS_NOW | FUZZY | RULES),
                     reads: 0,
                 }
             }
@@ -227,6 +228,14 @@ impl Arena {
             Expr::Members { spec, seen } => self.inspect_members(spec, seen),
             Expr::Keys { spec, seen, lo, hi, depth } => self.inspect_keys(spec, seen, (lo, hi), depth),
             Expr::Items { spec, seen } => self.inspect_items(spec, seen),
+            // Whether it may be passed over depends on what follows, so it is not plain.
+            Expr::Fuzzy(state) => {
+                let state = &self.fuzzy.states[state as usize];
+                let ends = if state.ends { MAY_SKIP } else { 0 };
+                let passes = if state.passes() { SKIPS | MAY_SKIP } else { 0 };
+                let (min_len, first) = (state.least, state.first);
+                Info { min_len, reads: short(min_len), flags: FUZZY | ends | passes, first, ..Info::default() }
+            }
             Expr::Table { table, state } => {
                 let automaton = &self.automata[table as usize];
                 let mut first = Bits::default();

@@ -71,6 +71,8 @@ pub mod flag {
     pub const RULES: u32 = 1 << 16;
     /// The opaque tail may come first.
     pub const FRONT_OPAQUE: u32 = 1 << 17;
+    /// Has an item that may be matched with errors.
+    pub const FUZZY: u32 = 1 << 18;
 }
 
 /// Nothing is known of how it begins.

@@ -4,6 +4,7 @@ pub(crate) mod arena;
 pub(crate) mod collection_facts;
 pub(crate) mod collections;
 pub(crate) mod facts;
+pub(crate) mod fuzzy_items;
 pub(crate) mod info;
 pub(crate) mod marked;
 pub(crate) mod minterms;

@@ -80,6 +80,8 @@ pub enum Expr {
     Rule(u32),
     /// A language of its own that has to know its own past, by the number of the situation it is in (see `parts.rs`).
     Part(u32),
+    /// What is left of an item that may be matched with errors; see `fuzzy_items.rs`.
+    Fuzzy(u32),
     /// What is left from a state of a table on; see `transition_table.rs`.
     Table { table: u32, state: u32 },
     /// What is left of a collection of unordered members, its close included (see `collections.rs`).

@@ -48,7 +48,10 @@ pub struct RegexAutomaton {
 /// [`Error::NotRegular`] where the automaton cannot hold the pattern, [`Error::Limit`] where it is too large. An empty
 /// language is no error here: its start state is dead.
 pub fn compile(pattern: &Pattern, alphabet: &CodePoints, limits: &Limits) -> Result<RegexAutomaton> {
-    build(&pattern.root, &[], alphabet, limits)
+    if pattern.called.is_empty() {
+        return build(&pattern.root, &[], alphabet, limits);
+    }
+    compile_tree(&Tree::from(pattern.clone()), alphabet, limits)
 }
 
 /// Compiles a tree over the characters that a vocabulary can spell.

@@ -80,7 +80,7 @@ impl CharDfa {
 
     /// A way that the structure shows: no conditions but on groups that are closed by then.
     fn structural_way(&mut self, term: ExprId, buffer: u32) -> Result<Option<Vec<u8>>> {
-        if !self.calculus.captures_texts && !self.calculus.arena.is(term, flag::GROUPS) {
+        if !self.calculus.captures_texts && !self.calculus.arena.is(term, flag::GROUPS | flag::FUZZY) {
             return Ok(None);
         }
         let mut draft = Draft { text: Vec::new(), closed: Vec::new(), opened: Vec::new() };
@@ -196,6 +196,21 @@ impl CharDfa {
                 }
                 Expr::Part(number) if self.calculus.is_proven(number) => {
                     self.cheapest.write_cheapest(&mut self.calculus, head, &mut draft.text)?;
+                }
+                // Without an error.
+                Expr::Fuzzy(state) if self.calculus.arena.is_writable(state) => {
+                    let ways = self.calculus.arena.fuzzy.states[state as usize].ways.clone();
+                    let mut best = (u64::MAX, EMPTY);
+                    for &(position, _) in &ways {
+                        best = best.min((self.cheapest.cost(&mut self.calculus, position)?, position));
+                    }
+                    self.cheapest.write_cheapest(&mut self.calculus, best.1, &mut draft.text)?;
+                }
+                Expr::Rule(rule) => {
+                    let body = self.calculus.arena.rules[rule as usize].body;
+                    if !self.write_sequence(body, EMPTY, buffer, draft, budget)? {
+                        return Ok(false);
+                    }
                 }
                 Expr::Text { content, left, .. } => {
                     let text = self.calculus.captures.text(content);

@@ -6,6 +6,7 @@ use crate::derivative::calculus::Calculus;
 use crate::derivative::captures::Captures;
 use crate::derivative::situation::Life;
 use crate::derivative::situation::Situation;
+use crate::expression::fuzzy_items::FuzzyState;
 use crate::expression::node::{Expr, ExprId, NOTHING, UNBOUND};
 use crate::lazy_dfa::char_dfa::CharDfa;
 use crate::lazy_dfa::dfa::RegexAutomaton;
@@ -30,6 +31,7 @@ impl Copier {
         fresh.arena.automata.clone_from(&old.arena.automata);
         let constants = (0..=crate::expression::node::ALL_CHARACTERS).map(|id| (id, id)).collect();
         fresh.arena.collections = old.arena.collections.blank();
+        fresh.arena.fuzzy = old.arena.fuzzy.blank();
         let mut copier = Copier { fresh, ids: constants };
         copier.collections(old);
         copier.rules(old);
@@ -148,6 +150,12 @@ impl Copier {
             Expr::Members { spec, seen } => Expr::Members { spec, seen: self.seen(old, seen) },
             Expr::Keys { spec, seen, lo, hi, depth } => Expr::Keys { spec, seen: self.seen(old, seen), lo, hi, depth },
             Expr::Items { spec, seen } => Expr::Items { spec, seen: self.seen(old, seen) },
+            Expr::Fuzzy(state) => {
+                let FuzzyState { spec, mut ways, ends, least, first } = old.arena.fuzzy.states[state as usize].clone();
+                ways.iter_mut().for_each(|way| way.0 = at(&way.0));
+                ways.sort_unstable();
+                Expr::Fuzzy(self.fresh.arena.fuzzy.keep(FuzzyState { spec, ways, ends, least, first }))
+            }
             other => other,
         };
         self.fresh.arena.intern(copy)

@@ -26,6 +26,19 @@ pub struct Pattern {
     pub root: Node,
     /// Number of capturing groups; they are numbered from 1. A branch reset or a repeated name may use a number twice.
     pub groups: u32,
+    /// The groups that are called, `(?1)`, and the whole pattern, if it calls itself: what `Call` stands for.
+    pub called: Vec<Called>,
+}
+
+/// A group that a pattern calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// The number of the group; 0: the whole pattern.
+    pub group: u32,
+    /// Where it stands first in the pattern, in code points.
+    pub position: usize,
+    /// What it stands for.
+    pub node: Node,
 }
 
 /// A node of the tree. Order of alternatives, greediness and laziness matter only inside `Atomic`, possessive repeats
@@ -130,6 +143,15 @@ pub enum Node {
     },
     /// A reference to a rule of the tree.
     Rule(u32),
+    /// A call of a group of the pattern that it stands in.
+    Call {
+        /// The number of what is called in [`Pattern::called`].
+        called: u32,
+        /// Where it stands in the pattern, in code points.
+        position: usize,
+    },
+    /// What may be matched with errors.
+    Fuzzy(Box<Fuzzy>),
     /// A deterministic automaton over characters.
     Table(Arc<Table>),
     /// One of these special tokens, by id.
@@ -138,6 +160,32 @@ pub enum Node {
     Members(Box<Members>),
     /// Items in a row that are counted, with their close.
     Items(Box<Items>),
+}
+
+/// A fuzzy item of `regex`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fuzzy {
+    /// What is matched.
+    pub node: Node,
+    /// Limits on the errors, five at most: of each kind, of all, and of their costs.
+    pub limits: Vec<ErrorLimit>,
+    /// The characters that may be substituted and inserted; `None`: all.
+    pub characters: Option<Arc<CodePoints>>,
+    /// Where its constraint stands in the pattern, in code points.
+    pub position: usize,
+}
+
+/// A limit on errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorLimit {
+    /// What a substitution adds.
+    pub substitution: u32,
+    /// What an insertion adds.
+    pub insertion: u32,
+    /// What a deletion adds.
+    pub deletion: u32,
+    /// The most of it.
+    pub most: u32,
 }
 
 /// Members of a collection, which may come in any order, each declared key at most once.

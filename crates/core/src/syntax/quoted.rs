@@ -98,13 +98,16 @@ pub fn spelled(node: &Node) -> Result<Node, &'static str> {
         Node::Atomic(node) => Node::Atomic(boxed(node)?),
         Node::Part(node) => Node::Part(boxed(node)?),
         Node::Marked { number, node } => Node::Marked { number: *number, node: boxed(node)? },
-        Node::Pattern { pattern, string } => Node::Pattern {
-            pattern: Arc::new(Pattern { root: spelled(&pattern.root)?, groups: pattern.groups }),
-            string: *string,
-        },
+        Node::Pattern { pattern, string } => {
+            let mut pattern = Pattern { root: spelled(&pattern.root)?, ..(**pattern).clone() };
+            for called in &mut pattern.called {
+                called.node = spelled(&called.node)?;
+            }
+            Node::Pattern { pattern: Arc::new(pattern), string: *string }
+        }
         Node::Look { direction, negated, node, position } => look(*direction, *negated, spelled(node)?, *position),
         Node::Assertion(assertion) => spelled_assertion(assertion),
-        Node::Backreference { .. } => node.clone(),
+        Node::Backreference { .. } | Node::Call { .. } => node.clone(),
         Node::Conditional { groups, yes, no, position } => {
             Node::Conditional { groups: groups.clone(), yes: boxed(yes)?, no: boxed(no)?, position: *position }
         }
@@ -113,6 +116,7 @@ pub fn spelled(node: &Node) -> Result<Node, &'static str> {
         }
         Node::Table(table) => Node::Table(Arc::new(spelled_table(table))),
         Node::Rule(_) => return Err("a reference to a rule"),
+        Node::Fuzzy(_) => return Err("a fuzzy item"),
         Node::Members(_) | Node::Items(_) => return Err("a collection"),
         Node::Special(_) => return Err("a special token"),
     })

@@ -17,7 +17,8 @@ pub fn searched(pattern: &Pattern) -> Pattern {
         kind: RepeatKind::Greedy,
     };
     let keeps_groups = asks_for_groups(&pattern.root);
-    Pattern { root: around(&pattern.root, &any, keeps_groups), groups: pattern.groups }
+    // A call means the pattern as it is written.
+    Pattern { root: around(&pattern.root, &any, keeps_groups), ..pattern.clone() }
 }
 
 fn around(node: &Node, any: &Node, keeps_groups: bool) -> Node {

@@ -62,6 +62,7 @@ impl Groups {
             | Node::Class(_)
             | Node::Assertion(_)
             | Node::Rule(_)
+            | Node::Call { .. }
             | Node::Table(_)
             // Languages of their own.
             | Node::Members(_)
@@ -90,6 +91,7 @@ impl Groups {
                 self.places.insert(*index, common);
                 self.walk(node)?;
             }
+            Node::Fuzzy(fuzzy) => self.walk(&fuzzy.node)?,
             Node::Look { direction, node, .. } => self.confined(node, *direction == Direction::Behind)?,
             Node::Backreference { groups, position, .. } => {
                 if groups.len() != 1 {

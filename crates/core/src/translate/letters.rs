@@ -1,7 +1,7 @@
 //! What a tree tells apart.
 
 use crate::codepoints::CodePoints;
-use crate::syntax::ast::{Assertion, Node};
+use crate::syntax::ast::{Assertion, Node, Pattern};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,6 +14,9 @@ pub(super) struct Letters {
     pub(super) characters: FxHashSet<u32>,
     pub(super) specials: BTreeSet<u32>,
     pub(super) backreferences: bool,
+    /// The patterns that call groups, and the numbers of their strings.
+    pub(super) calling: Vec<(Arc<Pattern>, Option<usize>)>,
+    seen_patterns: FxHashSet<*const Pattern>,
 }
 
 impl Letters {
@@ -25,12 +28,16 @@ impl Letters {
 
     pub(super) fn visit(&mut self, node: &Node) {
         match node {
-            Node::Empty | Node::Nothing | Node::Rule(_) => {}
+            Node::Empty | Node::Nothing | Node::Rule(_) | Node::Call { .. } => {}
             Node::Char(c) => {
                 self.characters.insert(u32::from(*c));
             }
             Node::Literal(characters) => self.characters.extend(characters.iter().map(|&c| u32::from(c))),
             Node::Class(set) => self.set(set),
+            Node::Fuzzy(fuzzy) => {
+                self.visit(&fuzzy.node);
+                fuzzy.characters.iter().for_each(|set| self.set(set));
+            }
             Node::Special(ids) => self.specials.extend(ids.iter()),
             Node::Table(table) => table.classes.iter().for_each(|class| self.set(class)),
             Node::Members(members) => {
@@ -58,7 +65,13 @@ impl Letters {
             | Node::Part(node)
             | Node::Complement(node)
             | Node::Marked { node, .. } => self.visit(node),
-            Node::Pattern { pattern, .. } => self.visit(&pattern.root),
+            Node::Pattern { pattern, string } => {
+                self.visit(&pattern.root);
+                if !pattern.called.is_empty() && self.seen_patterns.insert(Arc::as_ptr(pattern)) {
+                    pattern.called.iter().for_each(|called| self.visit(&called.node));
+                    self.calling.push((pattern.clone(), *string));
+                }
+            }
             Node::Assertion(assertion) => match assertion {
                 Assertion::TextEndOrFinal(set) | Assertion::LineStart(set) | Assertion::LineEnd(set) => self.set(set),
                 Assertion::Word { word, .. } => self.set(word),

@@ -9,7 +9,8 @@
 
 pub(crate) mod asked_groups;
 pub(crate) mod conditions;
-pub(crate) mod letters;
+pub(crate) mod fuzzy_node;
+mod letters;
 pub(crate) mod members_items;
 pub(crate) mod one_way;
 pub(crate) mod strings;

@@ -156,6 +156,8 @@ pub(super) fn fixed_length(node: &Node) -> Option<u64> {
         | Node::Intersection(_)
         | Node::Complement(_)
         | Node::Rule(_)
+        | Node::Call { .. }
+        | Node::Fuzzy(_)
         | Node::Table(_)
         | Node::Members(_)
         | Node::Items(_)

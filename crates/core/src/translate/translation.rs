@@ -8,11 +8,12 @@ use crate::expression::arena::Rule;
 use crate::expression::marked::Marked;
 use crate::expression::minterms::Partition;
 use crate::expression::node::ExprId;
-use crate::syntax::ast::Node;
+use crate::syntax::ast::{Node, Pattern};
 use crate::translate::asked_groups::Groups;
 use crate::translate::letters::Letters;
 use crate::translate::translator::{Mode, Translator, asking_rules, mentions_rules};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
 
 /// A pattern, ready to be derived.
 pub struct Translation {
@@ -77,10 +78,18 @@ fn translate_without(
     calculus.captures_texts = letters.backreferences;
     calculus.fuel = fuel;
     calculus.fuel_limit = fuel;
-    calculus.arena.rules = vec![Rule::unknown(); rules.len()];
-    calculus.arena.unsettled = !rules.is_empty();
-    let asking = asking_rules(rules);
-    let shared: Vec<bool> = rules.iter().zip(&asking).map(|(rule, asks)| !asks && !mentions_rules(rule)).collect();
+    let mut bodies: Vec<&Node> = rules.iter().collect();
+    let mut asking = asking_rules(&bodies);
+    let mut calling = FxHashMap::default();
+    for (pattern, _) in &letters.calling {
+        calling.insert(Arc::as_ptr(pattern), bodies.len() as u32);
+        let called: Vec<&Node> = pattern.called.iter().map(|called| &called.node).collect();
+        asking.extend(asking_rules(&called));
+        bodies.extend(called);
+    }
+    calculus.arena.rules = vec![Rule::unknown(); bodies.len()];
+    calculus.arena.unsettled = !bodies.is_empty();
+    let shared: Vec<bool> = bodies.iter().zip(&asking).map(|(rule, asks)| !asks && !mentions_rules(rule)).collect();
     let mut translator = Translator {
         calculus,
         groups: Groups::default(),
@@ -94,6 +103,9 @@ fn translate_without(
         asking,
         shared: shared.clone(),
         following: Vec::new(),
+        unwritable: None,
+        calling,
+        first_called: 0,
     };
     // Shared ones first: they stand for their bodies wherever they are mentioned.
     for is_shared in [true, false] {
@@ -108,8 +120,7 @@ fn translate_without(
     let marked = if with_marks { translator.marked(root, rules)? } else { Marked::default() };
     let root = match root {
         Node::Pattern { pattern, string } => {
-            translator.groups = Groups::of(&pattern.root).map_err(|error| error.in_string(*string))?;
-            translator.node(&pattern.root, Mode::default()).map_err(|error| error.in_string(*string))?
+            translator.whole_pattern(pattern).map_err(|error| error.in_string(*string))?
         }
         _ => {
             translator.groups = Groups::of(root)?;
@@ -117,7 +128,7 @@ fn translate_without(
         }
     };
     let Translator { mut calculus, trackers, .. } = translator;
-    if !rules.is_empty() {
+    if !calculus.arena.rules.is_empty() {
         let work = calculus.arena.settle();
         calculus.arena.unsettled = false;
         calculus.spend(work)?;
@@ -127,8 +138,30 @@ fn translate_without(
         if !found.is_empty() {
             return Ok(Err(found));
         }
-        calculus.find_first_letters()?;
+        calculus.find_first_letters().map_err(|error| of_calls(error, rules.len(), &letters.calling))?;
     }
     let captures = calculus.captures_texts;
     Ok(Ok(Translation { root, trackers, captures, calculus, marked }))
+}
+
+/// The failure of rules that begin with themselves, in the words of the pattern whose calls they are. The rules of calls
+/// come behind those of the tree.
+fn of_calls(error: Error, rules: usize, calling: &[(Arc<Pattern>, Option<usize>)]) -> Error {
+    let Error::LeftRecursion { rules: way } = &error else { return error };
+    let Some(mut number) = way.first().and_then(|&rule| (rule as usize).checked_sub(rules)) else { return error };
+    for (pattern, string) in calling {
+        let Some(called) = pattern.called.get(number) else {
+            number -= pattern.called.len();
+            continue;
+        };
+        let name = if called.group == 0 { "the pattern".to_owned() } else { format!("group {}", called.group) };
+        return Error::Unsupported {
+            message: format!("{name} calls itself before it reads a character: the call"),
+            remedy: "put a character before it, or write the repetition with *; the regex library never ends on it"
+                .to_owned(),
+            position: Some(called.position),
+        }
+        .in_string(*string);
+    }
+    error
 }

@@ -2,13 +2,13 @@
 
 use crate::codepoints::CodePoints;
 use crate::derivative::calculus::Calculus;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expression::info::flag;
 use crate::expression::marked::{Marked, marked_rules};
 use crate::expression::minterms::ClassId;
 use crate::expression::node::{ALL_CHARACTERS, EMPTY, Expr, ExprId, MANY, NOTHING, START_BIT, UNBOUND};
 use crate::symbols::SPECIAL;
-use crate::syntax::ast::{Node, RepeatKind, Table};
+use crate::syntax::ast::{Node, Pattern, RepeatKind, Table};
 use crate::translate::asked_groups::Groups;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
@@ -43,6 +43,12 @@ pub(super) struct Translator<'a> {
     pub(super) shared: Vec<bool>,
     /// The string with which all goes on behind the node that is being translated, as far as it is one.
     pub(super) following: Vec<ClassId>,
+    /// Inside a fuzzy item: whether it has a character that cannot be written.
+    pub(super) unwritable: Option<bool>,
+    /// By pattern: the rule of the first group that it calls.
+    pub(super) calling: FxHashMap<*const Pattern, u32>,
+    /// The rule of the first group that the pattern calls which is being translated.
+    pub(super) first_called: u32,
 }
 
 impl Translator<'_> {
@@ -50,7 +56,7 @@ impl Translator<'_> {
         let partition = &mut self.calculus.partition;
         let class = *self.classes.entry(Arc::as_ptr(set)).or_insert_with(|| partition.class(set));
         self.calculus.arena.learn(&self.calculus.partition);
-        class
+        self.or_without_characters(class)
     }
 
     pub(super) fn class(&mut self, set: &Arc<CodePoints>) -> ExprId {
@@ -63,7 +69,18 @@ impl Translator<'_> {
     pub(super) fn char_class(&mut self, c: char) -> Option<ClassId> {
         let class = self.calculus.partition.class_of(c.into());
         self.calculus.arena.learn(&self.calculus.partition);
-        class
+        self.or_without_characters(class)
+    }
+
+    /// In a fuzzy item, what cannot be written can still be wrong or left out: a class without characters stands for it.
+    fn or_without_characters(&mut self, class: Option<ClassId>) -> Option<ClassId> {
+        if class.is_some() || self.unwritable.is_none() {
+            return class;
+        }
+        self.unwritable = Some(true);
+        let class = self.calculus.partition.union([]);
+        self.calculus.arena.learn(&self.calculus.partition);
+        Some(class)
     }
 
     pub(super) fn sequence(&mut self, ids: Vec<ExprId>) -> ExprId {
@@ -159,9 +176,7 @@ impl Translator<'_> {
                     None => NOTHING,
                 }
             }
-            Node::Pattern { pattern, string } => {
-                self.language(&pattern.root).map_err(|error| error.in_string(*string))?
-            }
+            Node::Pattern { pattern, string } => self.pattern(pattern).map_err(|error| error.in_string(*string))?,
             Node::Part(node) => self.language(node)?,
             Node::Intersection(nodes) => {
                 let mut parts = Vec::with_capacity(nodes.len());
@@ -175,6 +190,7 @@ impl Translator<'_> {
             }
             Node::Marked { node, .. } => self.node(node, mode)?,
             Node::Table(table) => self.table(table)?,
+            Node::Fuzzy(fuzzy) => self.fuzzy(fuzzy, mode)?,
             Node::Members(members) => self.members(members)?,
             Node::Items(items) => self.items(items)?,
             Node::Special(ids) => {
@@ -187,9 +203,13 @@ impl Translator<'_> {
                 self.calculus.arena.learn(&self.calculus.partition);
                 self.calculus.arena.class(class)
             }
-            Node::Rule(rule) if self.unproductive.contains(rule) => NOTHING,
-            Node::Rule(rule) if self.shared[*rule as usize] => self.calculus.arena.rules[*rule as usize].body,
-            Node::Rule(rule) => self.calculus.arena.rule(*rule, self.asking[*rule as usize]),
+            Node::Rule(rule) => self.reference(*rule),
+            Node::Call { position, .. } if mode.ordered || mode.behind => {
+                // The parser lets none pass.
+                let construct = "a call of a group in this place".to_owned();
+                return Err(Error::NotRegular { construct, position: Some(*position) });
+            }
+            Node::Call { called, .. } => self.reference(self.first_called + called),
         })
     }
 
@@ -236,6 +256,49 @@ impl Translator<'_> {
         Ok(marked)
     }
 
+    /// A reference to a rule.
+    fn reference(&mut self, rule: u32) -> ExprId {
+        let index = rule as usize;
+        if self.unproductive.contains(&rule) {
+            return NOTHING;
+        }
+        if self.shared[index] {
+            self.calculus.arena.rules[index].body
+        } else {
+            self.calculus.arena.rule(rule, self.asking[index])
+        }
+    }
+
+    /// A pattern as a language of its own.
+    fn pattern(&mut self, pattern: &Arc<Pattern>) -> Result<ExprId> {
+        if pattern.called.is_empty() {
+            return self.language(&pattern.root);
+        }
+        let groups = std::mem::take(&mut self.groups);
+        let trackers = std::mem::take(&mut self.trackers);
+        let (outer, looking_from) = (self.first_called, self.looking_from.take());
+        let term = self.whole_pattern(pattern);
+        (self.groups, self.first_called, self.looking_from) = (groups, outer, looking_from);
+        let own = std::mem::replace(&mut self.trackers, trackers);
+        self.own(term?, &own)
+    }
+
+    /// A pattern with the groups that it calls, in the place of the language that is being translated.
+    pub(super) fn whole_pattern(&mut self, pattern: &Arc<Pattern>) -> Result<ExprId> {
+        self.groups = Groups::of(&pattern.root)?;
+        self.first_called = self.calling.get(&Arc::as_ptr(pattern)).copied().unwrap_or_default();
+        // Shared ones first, as with rules.
+        for is_shared in [true, false] {
+            for (number, called) in (self.first_called..).zip(&pattern.called) {
+                if self.shared[number as usize] == is_shared && !self.unproductive.contains(&number) {
+                    let body = self.node(&called.node, Mode::default())?;
+                    self.calculus.arena.rules[number as usize].body = body;
+                }
+            }
+        }
+        self.node(&pattern.root, Mode::default())
+    }
+
     /// A node as a language of its own.
     pub(super) fn language(&mut self, node: &Node) -> Result<ExprId> {
         let groups = std::mem::replace(&mut self.groups, Groups::of(node)?);
@@ -260,7 +323,7 @@ impl Translator<'_> {
 
 /// Which rules ask for what surrounds them: those with a lookaround or an anchor of their own, or a reference to such a
 /// rule.
-pub(super) fn asking_rules(rules: &[Node]) -> Vec<bool> {
+pub(super) fn asking_rules(rules: &[&Node]) -> Vec<bool> {
     let mut asking = vec![false; rules.len()];
     loop {
         let mut changed = false;
@@ -284,17 +347,19 @@ fn asks(node: &Node, asking: &[bool]) -> bool {
         | Node::Backreference { .. }
         | Node::Conditional { .. }
         | Node::LookConditional { .. } => true,
-        Node::Rule(rule) => asking[*rule as usize],
+        Node::Rule(rule) | Node::Call { called: rule, .. } => asking[*rule as usize],
         Node::Sequence(nodes) | Node::Alternation(nodes) => nodes.iter().any(|node| asks(node, asking)),
         Node::Repeat { node, .. } | Node::Group { node, .. } | Node::Marked { node, .. } => asks(node, asking),
+        // Whether it may be passed over depends on what follows.
+        Node::Fuzzy(_) => true,
         _ => false,
     }
 }
 
-/// Whether a node holds a reference to a rule.
+/// Whether a node holds a reference to a rule, or a call of a group.
 pub(super) fn mentions_rules(node: &Node) -> bool {
     match node {
-        Node::Rule(_) => true,
+        Node::Rule(_) | Node::Call { .. } => true,
         Node::Sequence(nodes) | Node::Alternation(nodes) | Node::Intersection(nodes) => {
             nodes.iter().any(mentions_rules)
         }
@@ -305,6 +370,7 @@ pub(super) fn mentions_rules(node: &Node) -> bool {
         | Node::Part(node)
         | Node::Complement(node)
         | Node::Marked { node, .. } => mentions_rules(node),
+        Node::Fuzzy(fuzzy) => mentions_rules(&fuzzy.node),
         Node::LookConditional { yes, no, .. } | Node::Conditional { yes, no, .. } => {
             mentions_rules(yes) || mentions_rules(no)
         }

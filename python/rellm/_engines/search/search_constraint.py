@@ -11,21 +11,17 @@ import numpy.typing as npt
 
 from rellm import _core
 from rellm._engines.search.masks.comparing import Comparing
-from rellm._engines.search.masks.stack_walk import StackWalker
 from rellm._engines.search.masks.text_walk import Walker
 from rellm._engines.search.masks.tokens import Trie, VocabularyLike, becoming, decode, texts_of
 from rellm._engines.search.masks.viability import Partial
 from rellm._engines.search.pattern.alphabet import overlap
-from rellm._engines.search.pattern.languages import Language, stacks_of
+from rellm._engines.search.pattern.languages import Language
 from rellm._engines.search.search_matcher import SearchMatcher
 from rellm._engines.search.time_limit import Budget, one_call
-from rellm._errors import LimitExceededError, UnsatisfiableError
+from rellm._errors import UnsatisfiableError
 from rellm._fork import ForkSafeLock
 
 _ENTRY_OVERHEAD: Final = 200
-# Short texts that the stacks take for no match are shown to the library all the same, for a moment.
-_CHECKED: Final = 32
-_CHECKING_FUEL: Final = 50_000
 
 
 class SearchConstraint:
@@ -64,12 +60,7 @@ class SearchConstraint:
         elif alphabet is not None:
             every = [symbols.spell(symbol) for symbol in symbols.every]
         self._viability = Partial(language.own, language.partial, language.machine, language.kinds, every)
-        stacks = None if is_shared else stacks_of(language, symbols, self._most_bytes // 2)
-        self._walker: Walker | StackWalker = (
-            self._by_library()
-            if stacks is None
-            else StackWalker(self._trie, stacks, self.vocabulary_size, self._most_bytes // 8)
-        )
+        self._walker = Walker(self._trie, self._viability, self.vocabulary_size, self._comparing)
         self._masks: OrderedDict[Hashable, npt.NDArray[np.uint32]] = OrderedDict()
         self._accepting: OrderedDict[str, bool] = OrderedDict()
         self._cached_bytes = 0
@@ -78,9 +69,6 @@ class SearchConstraint:
             raise UnsatisfiableError(
                 "nothing can match: no token of this vocabulary can begin a text that this pattern matches"
             )
-
-    def _by_library(self) -> Walker:
-        return Walker(self._trie, self._viability, self.vocabulary_size, self._comparing)
 
     @property
     def memory_bytes(self) -> int:
@@ -102,7 +90,7 @@ class SearchConstraint:
             known = self._accepting.get(text)
         if known is not None:
             return known
-        found = self._ask(text)
+        found = self._viability.matches(text, self.budget(text))
         with self._lock:
             if text not in self._accepting:
                 self._accepting[text] = found
@@ -110,42 +98,15 @@ class SearchConstraint:
                 self._shrink()
         return found
 
-    def _ask(self, text: str) -> bool:
-        budget = self.budget(text)
-        claimed = self._walker.accepts(text, budget)
-        if claimed is None:
-            return self._viability.matches(text, budget)
-        if claimed:
-            found = self._viability.matches(text, budget)
-        elif len(text) > _CHECKED:
-            return False
-        else:
-            try:
-                found = self._viability.matches(text, Budget(_CHECKING_FUEL, len(text)))
-            except LimitExceededError:
-                return False
-        if claimed != found:
-            self._distrust()
-        return found
-
-    def _distrust(self) -> None:
-        """The library has the last word: where the stacks have read the pattern otherwise, they are given up."""
-        with self._lock:
-            self._walker = self._by_library()
-            self._masks.clear()
-            self._accepting.clear()
-            self._cached_bytes = 0
-
     def mask_after(self, text: str, tail: bytes) -> npt.NDArray[np.uint32]:
         """The tokens that are text and may follow, without EOS. Not to be written to."""
         budget = self.budget(text)
-        walker = self._walker
-        key = walker.key(text, tail, budget)
+        key = self._walker.key(text, tail, budget)
         with self._lock:
             if (known := self._masks.get(key)) is not None:
                 self._masks.move_to_end(key)
                 return known
-        allowed = walker.tokens(text, tail, budget)
+        allowed = self._walker.tokens(text, tail, budget)
         packed = np.zeros(self.mask_words * 4, dtype=np.uint8)
         bits = np.packbits(allowed, bitorder="little")
         packed[: len(bits)] = bits

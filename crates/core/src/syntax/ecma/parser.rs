@@ -58,7 +58,7 @@ impl<'a> Parser<'a> {
             let remedy = r#"remove ")" or escape it as "\)""#;
             return Err(refused("unbalanced parenthesis", self.index, remedy));
         }
-        Ok(Pattern { root, groups: self.groups })
+        Ok(Pattern { root, groups: self.groups, called: Vec::new() })
     }
 
     /// Numbers and names of all groups: a reference may stand before its group.

@@ -39,7 +39,7 @@ pub fn parse(
     let parser = Parser::new(pattern, flags, minor, dialect, limits);
     let (tree, flags, groups) = parser.parse()?;
     let root = lower::Lowering::new(dialect, minor).sequence(&tree, flags)?;
-    Ok(Pattern { root, groups })
+    Ok(Pattern { root, groups, called: Vec::new() })
 }
 
 #[cfg(test)]

@@ -234,14 +234,8 @@ impl Parser<'_> {
     }
 
     fn called(&mut self, group: GroupName, start: usize) -> Node {
-        let construct = match &group {
-            GroupName::Number(0) => "recursion (?R)".to_string(),
-            GroupName::Number(number) => format!("a call of a group (?{number})"),
-            GroupName::Name(name) => format!("a call of a group (?&{})", shown(name)),
-        };
-        self.not_regular(&construct, start);
-        self.groups.calls.push((group, start));
-        Node::Failure
+        self.groups.calls.push((group.clone(), start));
+        Node::Call { group, position: start }
     }
 
     // --- flags ---

@@ -1,7 +1,7 @@
 //! Which characters a pattern of `regex` compares together. The library flattens sequences, moves common beginnings
 //! out of alternatives, turns alternatives of one character into sets, and packs runs of characters into strings; under
 //! full case folding (`ss` matches `ß`) and for properties with case ignored, the language depends on each of these
-//! steps, so they are taken here as the library takes them.
+//! steps, so they are taken here as the library takes them. Inside fuzzy items it takes none.
 
 use super::class::{Classes, flattened};
 use super::flags::{FULL_IGNORECASE, IGNORECASE};
@@ -184,6 +184,7 @@ fn can_be_affix(node: &Node) -> bool {
     match node {
         Node::Sequence(_) | Node::Repeat { .. } | Node::Group { .. } => false,
         Node::Branch(branches) => branches.iter().all(can_be_affix),
+        Node::Fuzzy { .. } => false,
         Node::Atomic(body) | Node::Look { body, .. } => can_be_affix(body),
         Node::Conditional { yes, no, .. } => can_be_affix(yes) && can_be_affix(no),
         Node::LookConditional { test, yes, no, .. } => [test, yes, no].into_iter().all(|n| can_be_affix(n)),

@@ -1,5 +1,6 @@
 //! The tree of `regex` → expression.
 
+use super::calls;
 use super::class::Classes;
 use super::flags::{FULL_IGNORECASE, IGNORECASE};
 use super::groups::Groups;
@@ -7,7 +8,7 @@ use super::tree::{Any, At, GroupName, Node as Tree};
 use crate::codepoints::CodePoints;
 use crate::error::{Error, Result};
 use crate::syntax::Dialect;
-use crate::syntax::ast::{Assertion, CaseMapping, Direction, Node, WordAssertion};
+use crate::syntax::ast::{Assertion, CaseMapping, Direction, Fuzzy, Node, WordAssertion};
 use crate::syntax::failure::refused;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub struct Lowering<'a> {
     groups: &'a Groups,
     separators: Arc<CodePoints>,
     has_simple_start: bool,
+    /// The numbers of the groups that are called.
+    called: Vec<u32>,
 }
 
 impl<'a> Lowering<'a> {
@@ -31,6 +34,7 @@ impl<'a> Lowering<'a> {
             groups,
             separators: Arc::new(classes.separators()),
             has_simple_start: tree.has_simple_start(),
+            called: calls::numbers(groups),
         }
     }
 
@@ -59,12 +63,30 @@ impl<'a> Lowering<'a> {
                 Node::Repeat { node: self.boxed(body)?, min: *min, max: *max, kind: *kind }
             }
             Tree::Group { index, body } => Node::Group { index: *index, node: self.boxed(body)? },
+            Tree::Fuzzy { body, limits, test, position } => {
+                let characters = match test.as_ref().map(|test| self.node(test)).transpose()? {
+                    None => None,
+                    Some(Node::Class(set)) => Some(set),
+                    Some(Node::Char(c)) => Some(Arc::new(CodePoints::single(c.into()))),
+                    Some(_) => {
+                        let construct = "a fuzzy constraint with a test of more than a character".to_string();
+                        return Err(Error::NotRegular { construct, position: Some(*position) });
+                    }
+                };
+                let node = self.node(body)?;
+                Node::Fuzzy(Box::new(Fuzzy { node, limits: limits.clone(), characters, position: *position }))
+            }
             Tree::Atomic(body) => Node::Atomic(self.boxed(body)?),
             Tree::Look { direction, negated, body, at } => {
                 Node::Look { direction: *direction, negated: *negated, node: self.boxed(body)?, position: at.0 }
             }
             Tree::At(at) => self.at(at),
             Tree::Failure => Node::Nothing,
+            Tree::Call { group, position } => {
+                let number = self.number(group);
+                let called = self.called.iter().position(|&other| other == number).unwrap_or(0) as u32;
+                Node::Call { called, position: *position }
+            }
             Tree::Reference { group, case, position } => {
                 let case = if *case == 0 { CaseMapping::Exact } else { self.classes.case_mapping() };
                 Node::Backreference { groups: vec![self.number(group)], case, position: *position }
@@ -276,12 +298,14 @@ pub fn has_references(tree: &Tree) -> bool {
     found
 }
 
-fn children(tree: &Tree, visit: &mut impl FnMut(&Tree) -> Result<()>) -> Result<()> {
+pub fn children(tree: &Tree, visit: &mut impl FnMut(&Tree) -> Result<()>) -> Result<()> {
     match tree {
         Tree::Sequence(items) | Tree::Branch(items) => items.iter().try_for_each(visit),
-        Tree::Repeat { body, .. } | Tree::Group { body, .. } | Tree::Atomic(body) | Tree::Look { body, .. } => {
-            visit(body)
-        }
+        Tree::Repeat { body, .. }
+        | Tree::Group { body, .. }
+        | Tree::Atomic(body)
+        | Tree::Fuzzy { body, .. }
+        | Tree::Look { body, .. } => visit(body),
         Tree::Conditional { yes, no, .. } => [yes, no].into_iter().try_for_each(|n| visit(n)),
         Tree::LookConditional { test, yes, no, .. } => [test, yes, no].into_iter().try_for_each(|n| visit(n)),
         _ => Ok(()),

@@ -1,5 +1,6 @@
 //! The `regex` library, VERSION0 and VERSION1: text → [`tree`] (as the library's parser reads it) → expression.
 
+mod calls;
 pub(super) mod class;
 mod escape;
 mod extensions;
@@ -7,6 +8,7 @@ mod flags;
 mod fold;
 mod fuzzy;
 mod groups;
+mod held;
 mod lower;
 mod parser;
 mod set;
@@ -101,14 +103,20 @@ fn finish(tree: tree::Node, mut parser: Parser<'_>) -> Result<Pattern> {
         }
     }
     if let Some(position) = parser.groups.nested_namesake
-        && lower::has_references(&tree)
+        && (lower::has_references(&tree) || !parser.groups.calls.is_empty())
     {
-        parser.not_regular("a group inside another one of its name, beside a backreference or condition", position);
+        parser
+            .not_regular("a group inside another one of its name, beside a backreference, condition or call", position);
     }
     if let Some(end) = parser.folds_in_full
         && flags & flags::ASCII != 0
     {
         parser.not_regular("full case folding in a part of an ASCII pattern", end.saturating_sub(1));
+    }
+    if let Some(position) = parser.fuzzy_at
+        && parser.folds_in_full.is_some()
+    {
+        parser.not_regular("a fuzzy constraint beside full case folding", position);
     }
     if let Some(error) = parser.not_regular.take() {
         return Err(error);
@@ -128,7 +136,11 @@ fn finish(tree: tree::Node, mut parser: Parser<'_>) -> Result<Pattern> {
     // What has no place of its own comes of folding in full.
     let place = parser.folds_in_full.map(|end| end.saturating_sub(1));
     let root = lowering.node(&tree).map_err(|error| error.or_at(place))?;
-    Ok(Pattern { root, groups: parser.groups.count })
+    let called = calls::called(&tree, &parser.groups, &lowering).map_err(|error| error.or_at(place))?;
+    if parser.fuzzy_at.is_some() || !called.is_empty() {
+        held::check_held(&root)?;
+    }
+    Ok(Pattern { root, groups: parser.groups.count, called })
 }
 
 #[cfg(test)]

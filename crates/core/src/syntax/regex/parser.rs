@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::flags;
+use super::fuzzy::FuzzyCosts;
 use super::groups::Groups;
 use super::source::{Source, as_char};
 use super::tree::{Any, At, GroupName, Node};
@@ -43,6 +44,8 @@ pub(super) struct Parser<'a> {
     pub used_lists: Vec<String>,
     /// Whether the language depends on how the library puts alternatives together.
     pub shape_matters: bool,
+    /// Where the first fuzzy constraint stands.
+    pub fuzzy_at: Option<usize>,
 }
 
 /// Flags for the whole pattern, and the places in the pattern that turned some of them on.
@@ -78,7 +81,7 @@ pub(super) type Parsed<T> = std::result::Result<T, Stop>;
 /// What came of a quantifier.
 enum Quantified {
     Counts(u32, Option<u32>),
-    Fuzzy,
+    Fuzzy(Box<FuzzyCosts>),
     Nothing,
     Literal,
 }
@@ -108,6 +111,7 @@ impl<'a> Parser<'a> {
             not_regular: None,
             folds_in_full: None,
             shape_matters: false,
+            fuzzy_at: None,
             used_lists: Vec::new(),
         }
     }
@@ -244,13 +248,7 @@ impl<'a> Parser<'a> {
                     Some(node) => items.push(node),
                     None => continue,
                 },
-                '.' => items.push(Node::Any(if self.flags & flags::DOTALL != 0 {
-                    Any::All
-                } else if self.flags & flags::WORD != 0 {
-                    Any::NotSeparator
-                } else {
-                    Any::NotNewline
-                })),
+                '.' => items.push(Node::Any(self.dot())),
                 '[' => {
                     let node = self.set(start)?;
                     items.push(node);
@@ -262,12 +260,12 @@ impl<'a> Parser<'a> {
                         repeatable = false;
                         continue;
                     }
-                    Quantified::Fuzzy => {
-                        if !repeatable {
+                    Quantified::Fuzzy(costs) => {
+                        let Some(body) = items.pop().filter(|_| repeatable) else {
                             let remedy = r#"put something before it, or escape "{" as "\{""#;
                             return Err(refused("nothing for fuzzy constraint", start, remedy).into());
-                        }
-                        self.not_regular("a fuzzy constraint {…}", start);
+                        };
+                        items.push(self.with_errors(body, *costs, start));
                         repeatable = false;
                         continue;
                     }
@@ -286,6 +284,17 @@ impl<'a> Parser<'a> {
             repeatable = true;
         }
         Ok(Node::Sequence(items))
+    }
+
+    /// What `.` matches here.
+    pub fn dot(&self) -> Any {
+        if self.flags & flags::DOTALL != 0 {
+            Any::All
+        } else if self.flags & flags::WORD != 0 {
+            Any::NotSeparator
+        } else {
+            Any::NotNewline
+        }
     }
 
     fn line_anchor(&self, c: char) -> At {
@@ -312,8 +321,8 @@ impl<'a> Parser<'a> {
             _ => match self.limited()? {
                 Some((min, max)) => Quantified::Counts(min, max),
                 None => match self.fuzzy()? {
-                    Some(true) => Quantified::Fuzzy,
-                    Some(false) => Quantified::Nothing,
+                    Some(costs) if costs.is_fuzzy() => Quantified::Fuzzy(Box::new(costs)),
+                    Some(_) => Quantified::Nothing,
                     None => Quantified::Literal,
                 },
             },

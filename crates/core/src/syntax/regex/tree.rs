@@ -1,7 +1,7 @@
 //! A pattern of `regex` as its own parser sees it. Which characters stand side by side matters: under full case
 //! folding `ss` matches `ß`, and `(s)s` does not.
 
-use crate::syntax::ast::{Direction, RepeatKind};
+use crate::syntax::ast::{Direction, ErrorLimit, RepeatKind};
 use crate::syntax::dialect::{Property, PropertyEncoding, PropertyQuery};
 use std::hash::{Hash, Hasher};
 
@@ -24,6 +24,8 @@ pub enum Node {
     Repeat { min: u32, max: Option<u32>, kind: RepeatKind, body: Box<Node> },
     /// A capturing group.
     Group { index: u32, body: Box<Node> },
+    /// What may be matched with errors, and the characters that may be wrong.
+    Fuzzy { body: Box<Node>, limits: Vec<ErrorLimit>, test: Option<Box<Node>>, position: usize },
     /// `(?>…)`
     Atomic(Box<Node>),
     /// A lookaround.
@@ -32,6 +34,8 @@ pub enum Node {
     At(At),
     /// `(*FAIL)`
     Failure,
+    /// A call of a group, or of the whole pattern (number 0).
+    Call { group: GroupName, position: usize },
     /// The text of a group again.
     Reference { group: GroupName, case: u32, position: usize },
     /// `(?(1)yes|no)`

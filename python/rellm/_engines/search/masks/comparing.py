@@ -1,4 +1,4 @@
-"""Patterns that compare characters of the text with each other: backreferences that the stacks do not hold.
+"""Patterns that compare characters of the text with each other: backreferences.
 
 There, characters of one class are not interchangeable any more. Two things still hold:
 - Two characters of a class that the text does not contain are: one of them stands for all of them.

@@ -232,10 +232,6 @@ class Walker:
                 found += without(comparing.symbols.members(symbol), own)
         return found + [(ord(c), ord(c)) for c in own if viable(text + c, budget)]
 
-    def accepts(self, text: str, budget: Budget) -> None:
-        """Only the library knows."""
-        return
-
     def key(self, text: str, tail: bytes, budget: Budget) -> Hashable:
         """What the mask depends on."""
         return text, tail

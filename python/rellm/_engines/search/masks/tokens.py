@@ -187,14 +187,6 @@ class Trie:
         """Allows the tokens of the nodes that are alive."""
         allowed[self._ids[alive[self._holder_of]]] = True
 
-    def symbols_below(self) -> list[int]:
-        """For each node, the symbols in its subtree and on the edge to it, a bit a symbol."""
-        below = [0] * len(self.key)
-        for node in range(len(self.key) - 1, 0, -1):
-            below[node] |= 1 << ord(self.key[node][-1])
-            below[self.parent[node]] |= below[node]
-        return below
-
 
 class Symbols:
     """The characters of a vocabulary, one symbol for all that a pattern cannot tell apart."""

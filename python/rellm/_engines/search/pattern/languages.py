@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,11 +10,9 @@ import regex
 
 from rellm._dialects.library import compiled
 from rellm._engines.search.masks.backtracking import Backtracking
-from rellm._engines.search.masks.stacks import Stacks
-from rellm._engines.search.masks.tokens import Symbols
 from rellm._engines.search.pattern.alphabet import Alphabet, alphabet_of, scan_regex
-from rellm._engines.search.pattern.program import program_of, recurses_without_reading
-from rellm._engines.search.pattern.reading import IGNORE_CASE, Atom, Reading, UnreadableError, read
+from rellm._engines.search.pattern.endless_calls import recurses_without_reading
+from rellm._engines.search.pattern.reading import IGNORE_CASE, Reading, UnreadableError, read
 from rellm._engines.search.pattern.refusals import unsupported
 from rellm._engines.search.time_limit import Budget, one_call
 from rellm._errors import LimitExceededError
@@ -146,28 +143,3 @@ def language_of_regex(pattern: str, flags: int, named_lists: Mapping[str, Iterab
         alphabet = None
     folds = any(atom.flags & IGNORE_CASE for atom in reading.atoms)
     return Language(own, partial, frozenset(reading.kinds), alphabet, reading, folds)
-
-
-def stacks_of(language: Language, symbols: Symbols, memory_bytes: int) -> Stacks | None:
-    """The pattern as stacks over the symbols of a vocabulary; None if it cannot be had so."""
-    reading, alphabet = language.reading, language.alphabet
-    if reading is None or alphabet is None or reading.folds_fully or language.compares:
-        return None
-    if "property with case ignored" in reading.kinds:
-        return None
-    spelled = [(number, alphabet.members[number][0][0]) for number in map(ord, symbols.every)]
-
-    def symbols_of(atom: Atom) -> int:
-        ranges = scan_regex(atom)
-        starts = [first for first, _ in ranges]
-        found = 0
-        for number, point in spelled:
-            at = bisect_right(starts, point) - 1
-            if at >= 0 and point <= ranges[at][1]:
-                found |= 1 << number
-        return found
-
-    every = sum(1 << number for number, _ in spelled)
-    newline = 1 << alphabet.class_of("\n") & every
-    program = program_of(reading.tree, symbols_of, every, newline)
-    return None if program is None else Stacks(program, alphabet.size, memory_bytes)

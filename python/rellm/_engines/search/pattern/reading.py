@@ -1,9 +1,8 @@
 """The structure of a pattern of the `regex` library: which classes it tests, which calls and which oddities it has.
 
-This reading never decides what a pattern means: whole texts are judged by the library alone. It serves two ends that
-make the search fast: the classes of characters that a pattern can tell apart (`_alphabet`), and the stacks of a
-pattern with recursion and nothing else out of the ordinary (`_stacks`). A construct that is not known here raises
-`UnreadableError`, and the search goes on without either.
+This reading never decides what a pattern means: whole texts are judged by the library alone. It finds the classes of
+characters that a pattern can tell apart (`alphabet.py`), which make the search fast, and what partial matching is wrong
+about. A construct that is not known here raises `UnreadableError`, and the search goes on without classes.
 """
 
 from __future__ import annotations
