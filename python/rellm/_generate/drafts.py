@@ -20,7 +20,7 @@ _MOST = 64  # the longest draft, verified in one forward pass; longer ones save 
 
 
 class ForcedText:
-    """Finds the forced text after a row, as tokens.
+    """Finds the forced text after a row, in the tokens of the tokenizer.
 
     Args:
         tokenizer: the one that the model was trained with; called with text, answers with `input_ids`.
@@ -49,7 +49,7 @@ class ForcedText:
         Args:
             row: the state of the text; the caller pushes each token to it before asking for the next one.
             before: the tokens before, prompt included.
-            budget: how many tokens the text may have.
+            budget: the most tokens that the text may have.
         """
         rest = _whole_characters(row.matcher.forced_bytes())
         if not rest:
@@ -135,7 +135,7 @@ class RowDrafts:
         forced_text: finds the forced text.
         row: returns the row at the tokens so far.
         start: the number of tokens before the text.
-        budget: how many tokens the text may have.
+        budget: the most tokens that the text may have.
         is_unasked: append tokens that no continuation could cut differently, without asking the model.
     """
 

@@ -1,1 +1,1 @@
-"""One file or folder a library; each imports its library lazily and none imports another."""
+"""Integrations: one file or folder per library; each imports its library lazily, and none imports another."""

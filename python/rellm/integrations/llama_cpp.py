@@ -1,4 +1,4 @@
-"""rellm on llama.cpp, through llama-cpp-python: GGUF models on a laptop.
+"""Constrained generation with llama.cpp, through llama-cpp-python: GGUF models on a laptop.
 
     from llama_cpp import Llama
     from rellm.integrations.llama_cpp import Generator
@@ -7,7 +7,7 @@
     generator("Is water wet? Answer: ", r"yes|no").text
 
 The vocabulary is read from the GGUF itself, with all ids that end a text. `ConstraintProcessor` is the same for
-`create_completion` and `create_chat_completion`, whose three traps it avoids: see its description.
+`create_completion` and `create_chat_completion`; its docstring explains three pitfalls of these that it avoids.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rellm._vocabulary import Vocabulary
 __all__ = ["ConstraintProcessor", "Generator", "vocabulary_of"]
 
 _DEFAULT_MAX_NEW_TOKENS = 200
-# Settings of `Llama.generate` that a call may have.
+# Settings of `Llama.generate` that a call may set.
 _SAMPLING = (
     "top_k",
     "top_p",
@@ -55,8 +55,8 @@ def vocabulary_of(llama: Any) -> Vocabulary:
         llama: a `llama_cpp.Llama`.
 
     Returns:
-        What each token writes; control, unknown and unused tokens are special; every id that llama.cpp takes for the
-        end of a text ends one.
+        The bytes of each token; control, unknown and unused tokens are special; all ids that llama.cpp counts as the
+        end of a text are end-of-sequence ids.
 
     Raises:
         VocabularyError: no token ends a text.
@@ -107,19 +107,19 @@ class ConstraintProcessor:
         llama.create_completion(prompt, max_tokens=8, logits_processor=LogitsProcessorList([processor]))
         processor.raise_failure()
 
-    - *Exceptions* in a processor are swallowed by ctypes, and the text would go on free. Here the error is kept, the
-      text ends, and `raise_failure` raises it: call it after each completion.
-    - *Draft models*: the processor is given drafts among the ids. The n-th call chooses the n-th token, and no more
-      than what was chosen is read.
-    - *`logit_bias=`* beside a processor switches the processor off (llama-cpp-python takes the result of `list.extend`,
-      None). Nothing is called then, so `raise_failure` tells: pass the bias here.
+    - *Exceptions* in a processor are swallowed by ctypes, and the text would go on unconstrained. Here the error is
+      kept, the text ends, and `raise_failure` raises it: call it after each completion.
+      - *Draft models*: the ids that the processor gets contain drafts. The n-th call chooses the n-th token, and only
+      chosen tokens are read.
+      - *`logit_bias=`* beside a processor switches the processor off (llama-cpp-python takes the result of
+      `list.extend`, None). The processor is then never called, and `raise_failure` reports that: pass the bias here.
 
     Args:
         constraint: a constraint, or a compiled one.
         vocab: `vocabulary_of(llama)`.
         max_tokens: the budget of the call; the text closes within it.
-        run_limits: how much whitespace, and how often the same token, may stand in a row.
-        logit_bias: what is added to the logits, by token id.
+        run_limits: limits on runs of whitespace and of one repeated token.
+        logit_bias: numbers to add to the logits, by token id.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class ConstraintProcessor:
         return _masked(self.text, np.asarray(scores), self._bias)
 
     def raise_failure(self) -> None:
-        """Raise what went wrong in a call. RellmError: the processor was never called, and the text is free."""
+        """Raise the error of a call. RellmError: the processor was never called, so the text is unconstrained."""
         if self.text.failure is not None:
             raise self.text.failure
         if self._calls == 0:
@@ -162,7 +162,7 @@ class Generator(OneByOne):
 
     Args:
         llama: a `llama_cpp.Llama`; its cache of the last prompt is used, and a draft model where it has one.
-        vocabulary: its vocabulary, if it is at hand.
+        vocabulary: its vocabulary, if you have it.
     """
 
     def __init__(self, llama: Any, *, vocabulary: Vocabulary | None = None) -> None:
@@ -183,7 +183,7 @@ class Generator(OneByOne):
         logit_bias: Mapping[int | str, float] | None = None,
         **sampling: Any,
     ) -> TextStream:
-        """The same for one prompt, as pieces of text while they are written.
+        """Write a text for one prompt, and return its pieces while they are written.
 
         Args:
             prompt: as of the call.
@@ -191,10 +191,10 @@ class Generator(OneByOne):
             max_new_tokens: as of the call.
             stop: strings at which the text is cut; they are not part of it.
             stop_after_match: end as soon as the text matches.
-            run_limits: how much whitespace, and how often the same token, may stand in a row.
+            run_limits: limits on runs of whitespace and of one repeated token.
             temperature: 0 takes the likeliest allowed token.
             seed: a number; the same number gives the same text.
-            logit_bias: what is added to the logits, by token id.
+            logit_bias: numbers to add to the logits, by token id.
             **sampling: `top_k`, `top_p`, `min_p`, `typical_p`, `repeat_penalty`, `frequency_penalty`,
                 `presence_penalty`, `mirostat_mode`, `mirostat_tau`, `mirostat_eta`.
 
@@ -212,7 +212,7 @@ class Generator(OneByOne):
         check_budget(compiled.matcher(), most, "max_new_tokens" if most == asked else "the context's room")
         if seed is not None:
             self.llama.set_seed(seed)
-        text = EngineText(compiled, most + 1, run_limits)  # one for the end, which is not counted
+        text = EngineText(compiled, most + 1, run_limits)  # one more for EOS, which is not counted
         stopped = Stopped()
         steps = written_text(
             self._tokens(tokens, text, _bias(logit_bias), {"temp": temperature, **sampling}),
@@ -232,7 +232,7 @@ class Generator(OneByOne):
         from llama_cpp import LogitsProcessorList
 
         def processor(input_ids: Any, scores: Any) -> Any:
-            # Which tokens were chosen is told by `text`: among the ids, drafts may stand that are not taken yet.
+            # `text` knows the chosen tokens: the ids may also contain drafts that are not accepted yet.
             return _masked(text, np.asarray(scores), bias)
 
         yield from self.llama.generate(prompt, logits_processor=LogitsProcessorList([processor]), **settings)

@@ -1,4 +1,4 @@
-"""rellm on MLX-LM: models on Apple's chips, and, more slowly, on Linux.
+"""Constrained generation with MLX-LM: models on Apple's chips, and, more slowly, on Linux.
 
     from mlx_lm import load
     from rellm.integrations.mlx_lm import Generator
@@ -31,13 +31,13 @@ _DEFAULT_MAX_NEW_TOKENS = 200
 
 
 def vocabulary_of(tokenizer: Any) -> Vocabulary:
-    """The vocabulary of MLX-LM's tokenizer, with all ids that it takes for the end of a text.
+    """The vocabulary of MLX-LM's tokenizer, with all its end-of-sequence ids.
 
     Args:
-        tokenizer: the second of what `mlx_lm.load` returns, a `TokenizerWrapper`.
+        tokenizer: the second result of `mlx_lm.load`, a `TokenizerWrapper`.
 
     Raises:
-        VocabularyError: the tokens cannot be told in bytes.
+        VocabularyError: the bytes of the tokens cannot be determined.
     """
     ends = sorted(getattr(tokenizer, "eos_token_ids", None) or ())
     inner = getattr(tokenizer, "_tokenizer", tokenizer)
@@ -47,16 +47,16 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
 class ConstraintProcessor:
     """A logits processor of MLX-LM for one text.
 
-    The state follows from the tokens that it is given, so drafts of a draft model may come and go.
+    The state depends only on the tokens of the call, so drafts of a draft model may come and go.
 
     Args:
         constraint: a constraint, or a compiled one.
         vocab: `vocabulary_of(tokenizer)`.
         max_tokens: the budget of the call; the text closes within it.
-        run_limits: how much whitespace, and how often the same token, may stand in a row.
+        run_limits: limits on runs of whitespace and of one repeated token.
 
-    Raises:
-        DeadEndError: in a call: the tokens are none that the constraint allows.
+Raises:
+DeadEndError: in a call: the constraint does not allow the tokens.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ConstraintProcessor:
 
         if self._prompt is None:
             self._prompt = len(tokens)
-        # Drafts that are not allowed get no mask of their own: the model that is asked rejects them.
+        # Drafts that are not allowed get no mask of their own: the target model rejects them.
         self.text.move_to(np.array(tokens[self._prompt :]).tolist())
         bits = self.text.allowed_tokens(logits.shape[-1])
         if self.text.failure is not None:
@@ -83,10 +83,10 @@ class Generator(OneByOne):
     """Writes texts that match, with a model of MLX-LM.
 
     Args:
-        model: the first of what `mlx_lm.load` returns.
-        tokenizer: the second.
+        model: the first result of `mlx_lm.load`.
+        tokenizer: the second one.
         draft_model: a smaller model with the same tokenizer, for speculative decoding.
-        vocabulary: the tokenizer's vocabulary, if it is at hand.
+        vocabulary: the tokenizer's vocabulary, if you have it.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Generator(OneByOne):
         top_k: int = 0,
         **settings: Any,
     ) -> TextStream:
-        """The same for one prompt, as pieces of text while they are written.
+        """Write a text for one prompt, and return its pieces while they are written.
 
         Args:
             prompt: as of the call.
@@ -121,7 +121,7 @@ class Generator(OneByOne):
             max_new_tokens: as of the call.
             stop: strings at which the text is cut; they are not part of it.
             stop_after_match: end as soon as the text matches.
-            run_limits: how much whitespace, and how often the same token, may stand in a row.
+            run_limits: limits on runs of whitespace and of one repeated token.
             temperature: 0 takes the likeliest allowed token.
             seed: a number; the same number gives the same text.
             top_p: of `mlx_lm.sample_utils.make_sampler`.

@@ -1,4 +1,4 @@
-"""rellm on Ray Data: an actor class for `map_batches`.
+"""Batch jobs with Ray Data: an actor class for `map_batches`.
 
     import ray, rellm
     from rellm.integrations.ray import CompleteBatches
@@ -12,8 +12,8 @@
     )
     done.write_parquet("answers")
 
-One failed row never fails a block: its error stands in a column. A worker that dies is begun again by Ray, and its
-batch with it. For a job that goes on where it stopped, `remaining` leaves out the rows that the output has.
+A failed row never fails a block: a column has its error. Ray restarts a worker that dies, and its batch with it. To
+resume a job, `remaining` leaves out the rows that the output has.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class CompleteBatches:
 
 
 def remaining(dataset: Any, output: str | Path, key: str) -> Any:
-    """Of a dataset the rows whose key the output does not have yet.
+    """The rows of a dataset whose key the output does not have yet.
 
     Args:
         dataset: a `ray.data.Dataset`.
-        output: the folder of Parquet files that an earlier run has written; it need not be there.
-        key: the column that tells rows apart.
+        output: the folder of Parquet files of an earlier run; it need not exist.
+        key: the column that identifies rows.
 
     Returns:
-        The dataset, or one that is filtered.
+        The dataset, or a filtered one.
     """
     folder = Path(output)
     if not folder.is_dir() or not any(folder.rglob("*.parquet")):
@@ -79,7 +79,7 @@ def _generator(model: str | Callable[[], Any]) -> Any:
 
 
 def _column(values: Any) -> Any:
-    """A list as an array of objects, which Ray keeps as it is: numpy would cut texts to one width."""
+    """A list as an array of objects, which Ray keeps unchanged: numpy would truncate texts to one width."""
     if not isinstance(values, list):
         return values
     import numpy as np

@@ -1,4 +1,4 @@
-"""rellm as a grammar backend of SGLang. Experimental: never run in SGLang's own engine, which needs a GPU.
+"""The grammar backend "rellm" of SGLang. Experimental: never run in SGLang's own engine, which needs a GPU.
 
 SGLang finds `register` by the entry point `sglang.srt.plugins`, and a server asks for the backend by its name:
 
@@ -25,7 +25,7 @@ _BASE = "sglang.srt.constrained.base_grammar_backend"
 
 
 def register() -> None:
-    """Add "rellm" to SGLang's grammar backends; never raises: a line of the log says if this SGLang cannot take it."""
+    """Add "rellm" to SGLang's grammar backends; never raises: the log says if this SGLang does not support it."""
     try:
         base = importlib.import_module(_BASE)
         base.register_grammar_backend("rellm", create_backend)
@@ -135,7 +135,7 @@ def grammar_class() -> Any:
             return RellmGrammarObject(self.compiled)
 
         def try_jump_forward(self, tokenizer: Any) -> tuple[list[int], str] | None:
-            """Text that must come next: whole characters, and none where a choice or an end is open."""
+            """The forced text in whole characters; None where there is a choice or the text may end."""
             forced = bytes(self.text.matcher.forced_bytes()).decode("utf-8", "ignore")
             return ([], forced) if forced else None
 

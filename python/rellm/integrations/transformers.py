@@ -1,4 +1,4 @@
-"""rellm in plain transformers: a logits processor for `model.generate`, and continuous batching that is constrained.
+"""Constrained generation in plain transformers: a logits processor for `model.generate`, and continuous batching.
 
 `model.generate_batch(…)` and `cache_implementation="paged"` never call a logits processor, and do not say so. Use
 `generate_batch` of this module there.
@@ -38,7 +38,7 @@ def generate_batch(
     Args:
         model: a transformers model.
         inputs: the prompts as token ids.
-        constraint: one for all, or a list of one a prompt, None for a prompt without one.
+        constraint: one for all prompts, or a list of one per prompt; None for a prompt without a constraint.
         vocab_or_tokenizer: a `Vocabulary`, or a tokenizer to take it from.
         max_new_tokens: the most tokens a request may write; each closes within them. By default that of
             `generation_config`.
@@ -46,7 +46,7 @@ def generate_batch(
         continuous_batching_config: the same; asynchronous batching and CUDA graphs are switched off, because masks
             are made on the host between the steps.
         eos_token_ids: the ids that end a text; by default those of `generation_config`, else the vocabulary's.
-        run_limits: how much whitespace, and how often the same token, may stand in a row.
+        run_limits: limits on runs of whitespace and of one repeated token.
 
     Returns:
         As `model.generate_batch`: request ids to `GenerationOutput`, in the order of `inputs`, with
@@ -149,7 +149,7 @@ def _continuous_processor(processor: ConstraintLogitsProcessor, prompts: dict[st
     from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessor
 
     class ContinuousConstraint(ContinuousBatchingLogitsProcessor):
-        """The same masks, asked for request by request.
+        """The same masks, requested one by one.
 
         `prepare_tensor_args` sees the requests of the next pass with all their tokens; the one number that it may
         send along for each is its place in `_rows`.
@@ -199,7 +199,7 @@ def _continuous_processor(processor: ConstraintLogitsProcessor, prompts: dict[st
 
 
 def _generated(state: Any) -> list[int]:
-    """All that a request has written, also before it was put off and begun again."""
+    """All tokens that a request has written, also before it was preempted and restarted."""
     written: list[int] = list(state.generated_tokens)
     begun = state._true_initial_tokens
     return list(state.initial_tokens[begun:]) + written if begun else written

@@ -7,7 +7,7 @@ try:
     import pydantic as _pydantic
 except ModuleNotFoundError as error:
     if error.name not in {"langchain_core", "pydantic"}:
-        raise  # something else is broken, and is not called missing
+        raise  # another module is missing or broken, so do not blame LangChain
     raise ModuleNotFoundError(
         f"rellm.integrations.langchain needs {error.name.replace('_', '-')}, which is not installed: "
         "install this package with its extra [langchain]",

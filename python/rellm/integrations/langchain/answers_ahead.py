@@ -1,4 +1,4 @@
-"""Answers of a batch, written together when the first of them is asked for."""
+"""Answers of a batch, written together when the first one is asked for."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _Row = tuple[list[BaseMessage], Any, Mapping[str, Any]]
 
 
 class AnswersAhead:
-    """Hands out the answers of a batch one by one: LangChain asks for each alone, perhaps on threads of its own.
+    """Returns the answers of a batch one by one: LangChain asks for each alone, possibly on several threads.
 
     Args:
-        write: the results of several calls, in one padded batch.
-        count: how many calls there will be.
-        size: how many of them go into one batch.
+        write: returns the results of several calls, from one padded batch.
+        count: the number of calls.
+        size: the most calls in one padded batch.
     """
 
     def __init__(self, write: Callable[[Sequence[_Row]], list[ChatResult]], count: int, size: int) -> None:
@@ -33,11 +33,11 @@ class AnswersAhead:
         self._lock = threading.Lock()
 
     def expect(self, chats: Sequence[Sequence[BaseMessage]], stop: Any, given: Mapping[str, Any]) -> None:
-        """The calls that will come."""
+        """Set the calls of the batch."""
         self._rows = [(_key(chat, stop, given), (list(chat), stop, dict(given))) for chat in chats]
 
     def answer(self, messages: Sequence[BaseMessage], stop: Any, given: Mapping[str, Any]) -> ChatResult | None:
-        """The answer of one call; None where it has to be written alone."""
+        """The answer of one call; None if it has to be written alone."""
         key = _key(messages, stop, given)
         with self._lock:
             if not self._written.get(key):
@@ -56,7 +56,7 @@ class AnswersAhead:
         try:
             results = self._write([row for _, row in part])
         except Exception:
-            # One row's failure is not the others': each has a try of its own.
+            # The failure of one row must not fail the others: write each of them alone.
             self._alone |= {expected for expected, _ in part}
             return
         for (expected, _), result in zip(part, results, strict=True):

@@ -1,4 +1,4 @@
-"""A chat model whose batches go through the model together, in whatever way LangChain asks for them."""
+"""A chat model that runs all batches through the model together, for every batch method of LangChain."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from rellm.integrations.langchain.answers_ahead import AnswersAhead
 class BatchedChatModel(BaseChatModel):
     """LangChain's chat model, with padded batches.
 
-    LangChain asks for the answers of a batch one by one, perhaps on threads of its own. Here they are written together
-    when the first of them is asked for.
+    LangChain asks for the answers of a batch one by one, possibly on several threads. Here all of them are written
+    together when the first one is asked for.
     """
 
     streaming: bool = False
@@ -31,11 +31,11 @@ class BatchedChatModel(BaseChatModel):
         raise NotImplementedError
 
     def _load(self) -> None:
-        """Loads what copies of the model share."""
+        """Loads the model that copies of this object share."""
         raise NotImplementedError
 
     def _with_ahead(self, inputs: Sequence[Any], size: int | None) -> Self:
-        """This model, which writes the answers of several calls together when the first of them is asked for."""
+        """A copy of this model that writes the answers of several calls together when the first one is asked for."""
         if len(inputs) < 2 or self.streaming:
             return self
         self._load()
@@ -55,7 +55,7 @@ class BatchedChatModel(BaseChatModel):
     async def agenerate(
         self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
     ) -> LLMResult:
-        """`generate`, without holding up the event loop."""
+        """`generate`, without blocking the event loop."""
         model = self._with_ahead(messages, None) if self._ahead is None else self
         if model._ahead is not None and model is not self:
             model._ahead.expect(messages, stop, kwargs)
@@ -73,7 +73,7 @@ class BatchedChatModel(BaseChatModel):
         self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None = None, *,
         return_exceptions: bool = False, **kwargs: Any,
     ) -> list[Any]:  # fmt: skip
-        """`batch`, without holding up the event loop."""
+        """`batch`, without blocking the event loop."""
         model = self._expecting(inputs, config, kwargs)
         return await BaseChatModel.abatch(model, inputs, config, return_exceptions=return_exceptions, **kwargs)
 

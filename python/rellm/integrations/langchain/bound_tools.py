@@ -1,4 +1,4 @@
-"""Tools that are bound to a model: as LangChain shows them, and as the constraint needs them."""
+"""Tools bound to a model: in OpenAI's form for LangChain, and as `Tool` for the constraint."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rellm._errors import RellmError
 
 
 class BoundTool(dict[str, Any]):
-    """A tool as OpenAI has it, for LangChain's traces, which knows what it was made of."""
+    """A tool in OpenAI's form, for LangChain's traces, with the `Tool` that it was made from."""
 
     tool: Tool
 
     @classmethod
     def of(cls, given: Any, strict: bool | None) -> BoundTool:
-        """From whatever LangChain takes for a tool."""
+        """From any form of a tool that LangChain accepts."""
         if isinstance(given, BoundTool):
             return given
         shown = convert_to_openai_tool(given, strict=strict)
@@ -30,7 +30,7 @@ class BoundTool(dict[str, Any]):
                 "a local model has none; pass a function, a schema or a tool of LangChain"
             )
         try:
-            # A Python type says more than its schema.
+            # A Python type has more information than its schema.
             found = Tool.of(given, strict=strict)
         except (TypeError, RellmError):
             found = Tool.of(shown, strict=strict)
@@ -50,16 +50,16 @@ def _again(shown: dict[str, Any], tool: Tool) -> BoundTool:
 
 
 def tools_of_call(tools: Sequence[Any], strict: bool | None) -> list[Tool]:
-    """The tools of a call; of several with one name the last, as when they are bound again."""
+    """The tools of a call; the last of several with the same name, as when tools are bound again."""
     found = [BoundTool.of(tool, strict).tool for tool in tools]
     return list({tool.name: tool for tool in found}.values())
 
 
 def choice_of(tool_choice: Any) -> str | list[str]:
-    """What LangChain's `tool_choice` means for `ToolCalls`.
+    """Translates LangChain's `tool_choice` to the `choice` of `ToolCalls`.
 
     Raises:
-        TypeError: it is none of the known forms.
+        TypeError: it has none of the known forms.
     """
     if tool_choice in (None, False, "auto"):
         return "auto"

@@ -1,4 +1,4 @@
-"""What a model has written for a call, as messages of LangChain and as their chunks."""
+"""Converts the completions of a call to LangChain messages and chunks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ChatAnswers:
 
     Args:
         request: the call.
-        generator: what writes it.
+        generator: the generator that writes the text.
         model_name: the model's name, for the metadata.
     """
 
@@ -93,7 +93,7 @@ class ChatAnswers:
         return uuid.uuid4().hex[:9] if calls is not None and calls.layout.id else f"call_{uuid.uuid4().hex[:24]}"
 
     def refuse_incomplete(self, completion: Any) -> None:
-        """Raise `IncompleteError` for an answer that its budget has cut off; a stop string may cut one."""
+        """Raise `IncompleteError` for an answer that its budget has cut off; a cut by a stop string is accepted."""
         if completion.is_complete or completion.finish_reason == "stop" or not self._request.is_constrained:
             return
         raise IncompleteError(
@@ -101,13 +101,12 @@ class ChatAnswers:
         )
 
     def chunks(self, stream: Any, tokens: TokensInText, *, shows_usage: bool) -> Iterator[ChatGenerationChunk]:
-        """The chunks of a message while it is written: text, thinking and calls token by token, then what is known of
-        the whole.
+        """The chunks of a message while it is written: text, thinking and calls token by token, then the metadata.
 
         Args:
-            stream: its text.
-            tokens: has taken its tokens.
-            shows_usage: whether the last chunk says how many tokens it took.
+            stream: the stream of its text.
+            tokens: the recorder of its tokens.
+            shows_usage: whether the last chunk has the numbers of tokens.
 
         Raises:
             IncompleteError: it was cut off before it matched.
@@ -134,7 +133,7 @@ class ChatAnswers:
         self.refuse_incomplete(completion)
 
     def _chunk(self, event: Any, reader: MessageReader) -> ChatGenerationChunk:
-        # Parts of a message are merged by their index: thinking and text have the first ones.
+        # LangChain merges the parts of a message by index: thinking and text have the first ones.
         first = bool(reader.reasoning) + bool(reader.content)
         match event:
             case TextDelta(text):

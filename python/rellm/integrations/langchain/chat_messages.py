@@ -1,4 +1,4 @@
-"""Messages of LangChain as chat templates take them."""
+"""Converts LangChain messages to the form that chat templates take."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-# Parts of a message's content that say in another way what stands elsewhere in the message.
+# Parts of a message's content that duplicate other fields of the message.
 _SAID_ELSEWHERE = ("tool_use", "tool_call", "thinking", "reasoning", "function_call", "invalid_tool_call")
 
 
 def template_messages(messages: Sequence[BaseMessage], id_shape: str = "") -> list[dict[str, Any]]:
-    """Messages as dicts with roles, as `transformers` has them.
+    """Messages as dicts with roles, in the form of `transformers`.
 
     Args:
         messages: the chat.
         id_shape: a pattern for the ids of calls; others are replaced, in calls and results alike.
 
     Raises:
-        ValueError: there is none, or one holds what is no text.
+        ValueError: there is no message, or one contains a part that is not text.
         TypeError: a message is of a kind that chats have no role for.
     """
     if not messages:
@@ -100,5 +100,5 @@ def _id(given: Any, shape: str) -> str:
 
 
 def counted_calls(messages: Sequence[BaseMessage]) -> int:
-    """How many calls stand in a chat."""
+    """The number of tool calls in a chat."""
     return sum(len(message.tool_calls) for message in messages if isinstance(message, AIMessage))

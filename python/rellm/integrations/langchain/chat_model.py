@@ -1,4 +1,4 @@
-"""`ChatRELLM` for LangChain: a Hugging Face model as a chat model whose answers and calls are always valid."""
+"""`ChatRELLM` for LangChain: a Hugging Face model as a chat model whose answers and tool calls are always valid."""
 
 from __future__ import annotations
 
@@ -39,42 +39,42 @@ from rellm.integrations.langchain.structured_output import structured_chat_model
 
 
 class ChatRELLM(LoadableModel, BatchedChatModel):
-    """A chat model whose answers match a constraint, and whose calls of tools are always valid.
+    """A chat model whose answers match a constraint, and whose tool calls are always valid.
 
     Attributes:
         pipeline: a transformers pipeline, or langchain-huggingface's `HuggingFacePipeline`.
-        llm: the same, under the name that `ChatHuggingFace` has for it.
+        llm: the same, under the name that `ChatHuggingFace` uses.
         model, tokenizer: a model and its tokenizer, in place of a pipeline.
-        model_id: a model's folder or name, for `from_pretrained`, in place of both; it is loaded when it is first
-            needed. Only a model given in this way can be serialised.
+        model_id: a model's folder or name, for `from_pretrained`, in place of both; the model is loaded when it is
+            first needed. Only a model with an id can be serialised.
         model_kwargs: for `from_pretrained`, with `model_id`.
         pipeline_kwargs: further arguments for generation, such as `num_beams`.
         regex: a pattern that every answer matches.
         constraint: any other constraint of every answer, in place of `regex`.
-        instructions: "auto": the model is told what it must write, and tools that its template does not declare;
-            False: it is not; a text: it is told this.
-        reasoning: "auto": the model thinks where its template does; False: it does not; a number: it thinks, and ends
-            within so many tokens.
-        tool_format: how the model writes calls, by name; by default as its chat template does.
-        token_healing: an answer that goes on with a message may write its last tokens anew, in longer ones.
-        tokenisation: "canonical": only tokens that the tokenizer itself would write, as far as the constraint has one.
-        max_tokens: how many tokens an answer may take.
-        temperature: 0 decodes greedily, more samples; None: as the pipeline or the model has it.
-        top_p, top_k: what sampling chooses from.
-        n: how many answers a prompt gets.
-        seed: what sampling begins from.
+        instructions: "auto": the prompt describes the constraint, and tools that the template does not declare; False:
+            it does not; a text: the prompt contains this text.
+            reasoning: "auto": the model thinks if its template has thinking; False: it does not; a number: it thinks,
+            within this number of tokens.
+            tool_format: the format of tool calls, by name; by default that of the chat template.
+            token_healing: an answer that continues a message may rewrite its last tokens as longer ones.
+            tokenisation: "canonical": only tokens that the tokenizer itself would write, if the constraint allows one.
+            max_tokens: the most tokens of an answer.
+            temperature: 0 decodes greedily, higher values sample; None: the setting of the pipeline or the model.
+            top_p, top_k: limits on the tokens that sampling chooses from.
+            n: the number of answers for each prompt.
+            seed: the seed of sampling.
         stop: strings at which an answer is cut.
-        presence_penalty, frequency_penalty: what is taken off the scores of tokens that were written.
-        logit_bias: what is added to the scores of tokens, by id.
+        presence_penalty, frequency_penalty: subtracted from the scores of tokens that were written before.
+        logit_bias: numbers to add to the scores of tokens, by id.
         logprobs, top_logprobs: report the model's own log-probabilities in `response_metadata["logprobs"]`.
         trace: record what the constraint did to each token in `response_metadata["trace"]`.
-        timeout: after so many seconds no further token is written.
-        streaming: stream where LangChain leaves the choice.
+        timeout: the number of seconds after which no further token is written.
+        streaming: whether to stream where LangChain leaves the choice.
         stream_usage: whether the last chunk of a stream reports usage.
-        batch_size: how many prompts of a batch go through the model in one padded forward pass.
-        max_retries, api_key: taken for compatibility; nothing is retried, and there is no service.
+        batch_size: the most prompts of a batch in one padded forward pass.
+        max_retries, api_key: accepted for compatibility, without effect.
 
-    A constraint that cannot be served raises when the model is made. An answer that could not be completed within
+    A constraint that cannot be served raises when the object is made. An answer that could not be completed within
     `max_tokens` raises `IncompleteError`; one that a stop string cut is marked in
     `response_metadata["is_complete"]`.
     """
@@ -161,7 +161,7 @@ class ChatRELLM(LoadableModel, BatchedChatModel):
         found: Constraint | None = Regex(self.regex) if self.regex is not None else self.constraint
         return found
 
-    # -- what LangChain knows the model by ----------------------------------------------------------------------
+    # -- the identity of the model for LangChain ----------------------------------------------------------------
 
     @property
     def _llm_type(self) -> str:
@@ -174,7 +174,7 @@ class ChatRELLM(LoadableModel, BatchedChatModel):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        """All that an answer depends on; LangChain's caches take their keys from it."""
+        """All settings that affect an answer; LangChain's caches take their keys from them."""
         given = self.model_dump(exclude={"constraint", "regex", "model_id", "callbacks", "cache", "profile"})
         brought = None
         if not self._was_loaded and (self.pipeline is not None or self.model is not None):
@@ -223,7 +223,7 @@ class ChatRELLM(LoadableModel, BatchedChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[Any, AIMessage]:
-        """This model with tools that it may call.
+        """A copy of this model with tools that it may call.
 
         Args:
             tools: LangChain's tools, functions, pydantic models, TypedDicts, or schemas.
@@ -242,7 +242,7 @@ class ChatRELLM(LoadableModel, BatchedChatModel):
         self, schema: Any = None, *, include_raw: bool = False, method: str = "json_schema",
         strict: bool | None = None, **kwargs: Any,
     ) -> Runnable[Any, Any]:  # fmt: skip
-        """This model with answers that are instances of a schema, by construction.
+        """This model with answers that are always instances of a schema.
 
         Args:
             schema: a pydantic model, TypedDict, dataclass, a JSON Schema as a dict, or any constraint.
@@ -353,7 +353,7 @@ class ChatRELLM(LoadableModel, BatchedChatModel):
         finally:
             for stopper in stoppers:
                 stopper()
-            # Whoever reads may stop in the middle of a step; a generator can be closed only when it rests.
+            # The reader may stop in the middle of a step; a generator can be closed only between its steps.
             if step is None or step.done():
                 chunks.close()  # type: ignore[attr-defined]
             else:
@@ -366,7 +366,7 @@ class ChatRELLM(LoadableModel, BatchedChatModel):
         given: Mapping[str, Any],
         stoppers: list[Callable[[], None]],
     ) -> Iterator[ChatGenerationChunk]:
-        """The chunks of one message while it is written; how to stop it goes into `stoppers`."""
+        """The chunks of one message while it is written; adds the function that stops it to `stoppers`."""
         shows_usage = given.get("stream_usage", self.stream_usage)
         request = self._request(messages, stop, given)
         generator = self._get_generator()
@@ -381,7 +381,7 @@ class ChatRELLM(LoadableModel, BatchedChatModel):
 
 @contextlib.contextmanager
 def _seeded(seed: int | None) -> Iterator[None]:
-    """Random numbers that begin from a seed; nobody else's are changed."""
+    """Seeds torch's random numbers inside the block, and restores their state after it."""
     if seed is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""A call of the chat model as a call of `rellm.Generator`: prompt, constraint and arguments."""
+"""Resolves a call of the chat model to a call of `rellm.Generator`: prompt, constraint and arguments."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from rellm.integrations.langchain.chat_messages import counted_calls, template_m
 if TYPE_CHECKING:
     from rellm.integrations.langchain.chat_model import ChatRELLM
 
-# Arguments of LangChain's that say nothing about the text.
+# Arguments of LangChain that do not affect the text.
 _FOR_TRACES: Final = ("ls_structured_output_format", "structured_output_format", "stream_usage", "stream", "user")
-# Fields of the model that an argument of a call replaces, by the argument's names.
+# Fields of the model that an argument of a call replaces, by the names of the argument.
 _REPLACED: Final = {
     "max_tokens": "max_tokens", "max_new_tokens": "max_tokens", "max_completion_tokens": "max_tokens",
     "temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "n": "n",
@@ -43,8 +43,8 @@ class ChatRequest:
 
     Attributes:
         prompt: the messages as the template takes them.
-        constraint: what is written, thinking and calls included; None for no constraint.
-        arguments: for `Generator`, but for the prompt and the constraint.
+        constraint: the constraint of the whole text, with thinking and calls; None for no constraint.
+        arguments: for `Generator`, without the prompt and the constraint.
         options: how the prompt is rendered.
         settings: fields of the model, as the call has them.
         is_constrained: whether the caller has asked for a constraint or tools.
@@ -80,17 +80,17 @@ def chat_request(
     stop: Sequence[str] | None,
     given: Mapping[str, Any],
 ) -> ChatRequest:
-    """What a call of the model asks for.
+    """Resolves a call of the model.
 
     Args:
         model: the model, whose fields are the defaults.
-        tokenizer: what has the chat template.
+        tokenizer: the object with the chat template.
         messages: the chat.
         stop: strings at which the text is cut.
         given: the arguments of the call.
 
     Raises:
-        UnsupportedError: the template has a format of calls that is not known.
+        UnsupportedError: the template has an unknown format of tool calls.
         ValueError, TypeError: an argument or a message is wrong.
     """
     rest = {name: value for name, value in given.items() if name not in _FOR_TRACES}
@@ -120,7 +120,7 @@ def chat_request(
         told = calls if instructions == "auto" else None
         prompt = chat_messages(prompt, found, told)
         if calls is not None:
-            # Nobody else tells the tools again.
+            # Set even if empty, so that `chat_turn` does not add the tools of the constraint again.
             arguments["tools"] = [tool.to_openai() for tool in calls.tools] if found.takes_tools else []
     text = _instructions(instructions, answer)
     if text:
@@ -181,7 +181,7 @@ def response_constraint(response_format: Any) -> Constraint | None:
 def _template(
     tokenizer: Any, calls: ToolCalls | None, messages: Sequence[BaseMessage], named: str | None
 ) -> TemplateTools | None:
-    """What the template does with tools, where that matters."""
+    """How the template handles tools, if the call needs it."""
     if calls is None and not any(
         message.type in ("tool", "function") or counted_calls([message]) for message in messages
     ):
@@ -211,7 +211,7 @@ def _instructions(instructions: Any, answer: Constraint | None) -> str:
 
 
 def _generation(settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
-    """The settings as `model.generate` has them."""
+    """The settings as arguments of `model.generate`."""
     found: dict[str, Any] = {"max_new_tokens": settings["max_tokens"]}
     temperature = settings["temperature"]
     if temperature is not None:
@@ -219,7 +219,7 @@ def _generation(settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
         if temperature > 0:
             found["temperature"] = float(temperature)
     elif (settings["n"] or 1) > 1 and not _samples(model):
-        found["do_sample"] = True  # several answers are no use if they are one
+        found["do_sample"] = True  # greedy decoding would give the same answer several times
     for name, target in _GENERATION.items():
         if settings[name] is not None:
             found[target] = settings[name]
@@ -242,11 +242,11 @@ def _samples(model: Any) -> bool:
 
 
 class CountPenalty:
-    """OpenAI's penalties for what was written already: so much less for each token, and for each time.
+    """OpenAI's penalties for repeated tokens: subtracted from the score of a token, once and for each occurrence.
 
     Args:
-        presence: what is taken off the score of a token that was written.
-        frequency: what is taken off for each time that it was.
+        presence: subtracted from the score of each token that was written.
+        frequency: subtracted for each time that the token was written.
     """
 
     def __init__(self, presence: float, frequency: float) -> None:

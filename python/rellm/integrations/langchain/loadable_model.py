@@ -1,4 +1,4 @@
-"""What the language model and the chat model have in common: they are values, and may load their model by its name."""
+"""The common base of the language model and the chat model: copying, pickling, and loading a model by its name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rellm import Constraint
 from rellm._generate.generator import Generator
 from rellm.integrations.langchain.model_source import constraint_to_data, load_pipeline
 
-# What JSON cannot hold, or what the constraint in force stands for.
+# Fields that JSON cannot represent, or that the constraint in force replaces.
 _NOT_SERIALISED = ("pipeline", "llm", "model", "tokenizer", "regex", "constraint", "profile", "api_key")
 
 
 class LoadableModel(Serializable):
-    """A model that is given as a pipeline, or by a name under which it is loaded when it is first needed."""
+    """A model that is passed as a pipeline, or loaded by its name when it is first needed."""
 
     pipeline: Any = Field(default=None, exclude=True)
     model_id: str | None = None
@@ -26,20 +26,20 @@ class LoadableModel(Serializable):
     pipeline_kwargs: dict[str, Any] | None = None
 
     _generator: Generator | None = PrivateAttr(default=None)
-    # Held while the model is loaded, so that threads that ask at the same time load it once.
+    # Held while the model is loaded, so that concurrent threads load it once.
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
     _was_loaded: bool = PrivateAttr(default=False)
 
     made_when_asked: ClassVar[tuple[str, ...]] = ("_generator",)
-    """The private attributes that a copy makes anew."""
+    """The private attributes that a copy creates again."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
-        # Not in a validator: pydantic would make of a `PatternError` a `ValidationError` without its position.
+        # Not in a validator: pydantic would turn a `PatternError` into a `ValidationError` without its position.
         self._try_constraint()
 
     def _try_constraint(self) -> None:
-        """A constraint that cannot be served is reported when the model is made, not at the first prompt."""
+        """Compiles the constraint when the object is made, so that errors are raised then, not at the first prompt."""
         raise NotImplementedError
 
     @property
@@ -48,7 +48,7 @@ class LoadableModel(Serializable):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[Any, Any]:
-        """A value: without what is made when it is first asked."""
+        """The state without attributes that are created on demand."""
         state = dict(super().__getstate__())
         private = dict(state.get("__pydantic_private__") or {})
         private.pop("_lock", None)
@@ -83,8 +83,8 @@ class LoadableModel(Serializable):
             model_id: for `from_pretrained`.
             task: a transformers task that writes text: "text-generation", or "text2text-generation" for an
                 encoder–decoder model.
-            device: where the model goes, as in `transformers.pipeline`.
-            device_map: how it is spread over devices; not together with `device`.
+            device: the device of the model, as in `transformers.pipeline`.
+            device_map: the distribution over several devices; not together with `device`.
             model_kwargs: for `from_pretrained`.
             pipeline_kwargs: arguments for generation.
             kwargs: the class's other fields: `regex` or `constraint`, `batch_size`, …
@@ -103,11 +103,11 @@ class LoadableModel(Serializable):
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Where the class is imported from, not the file that it stands in."""
+        """The module that users import the class from, not the one that defines it."""
         return ["rellm", "integrations", "langchain"]
 
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
-        """For `langchain_core.load.dumps`; a model that was given as a pipeline has no name to load it by again."""
+        """For `langchain_core.load.dumps`; a model that was passed as a pipeline has no name to load it by."""
         if self.model_id is None:
             return self.to_json_not_implemented()
         serialised = super().to_json()

@@ -1,4 +1,4 @@
-"""A message read from what a model writes, whole or piece by piece: thinking, text, calls."""
+"""Reads a message from a model's text, whole or piece by piece: thinking, answer, calls."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class ReasoningDelta:
 
 
 class MessageReader:
-    """Reads the text of one message, special tokens by their names.
+    """Reads the text of one message, with special tokens by their names.
 
     Args:
-        constraint: what the message is written under; None for no constraint.
+        constraint: the constraint of the message; None for no constraint.
     """
 
     def __init__(self, constraint: Any) -> None:
@@ -32,7 +32,7 @@ class MessageReader:
         answer = constraint.answer if isinstance(constraint, Thinking) else constraint
         self._thinking = thinking
         self._phase = "answer" if thinking is None else "begin"
-        self._text = ""  # what is not decided yet
+        self._text = ""  # the end of the text that is not classified yet
         self._calls: CallReader | None = None
         if isinstance(answer, ToolCalls):
             self._calls = CallReader(answer.layout, [tool.name for tool in answer.allowed])
@@ -48,12 +48,12 @@ class MessageReader:
         return [] if self._calls is None else self._calls.calls
 
     def feed(self, text: str) -> Iterator[Event | ReasoningDelta]:
-        """What is told by the text that was written next."""
+        """Reads the next piece of text; yields its events."""
         self._text += text
         yield from self._read(is_last=False)
 
     def finish(self) -> Iterator[Event | ReasoningDelta]:
-        """What is told by the end of the text."""
+        """Reads the end of the text; yields its events."""
         yield from self._read(is_last=True)
 
     def _read(self, *, is_last: bool) -> Iterator[Event | ReasoningDelta]:
@@ -131,7 +131,7 @@ class MessageReader:
 
 
 def _begun(text: str, sign: str) -> int:
-    """How much of a sign stands at the end of a text."""
+    """The length of the longest prefix of `sign` at the end of a text."""
     return next((n for n in range(min(len(sign), len(text)), 0, -1) if text.endswith(sign[:n])), 0)
 
 
@@ -144,7 +144,7 @@ def written_text(completion: Any) -> str:
 
 
 class TokensInText:
-    """Takes the tokens of a text while they are written, and tells where its special tokens stand.
+    """Records the tokens of a text while they are written, and finds the places of its special tokens.
 
     It is a streamer of transformers: `put` gets the prompt, then each token.
 
@@ -156,13 +156,13 @@ class TokensInText:
     def __init__(self, vocabulary: Any, eos: Any) -> None:
         self._vocabulary = vocabulary
         self._eos = frozenset(eos)
-        self._size = 0  # of the text of the tokens so far, in bytes
+        self._size = 0  # the bytes of the text so far
         self._shown = 0
-        self._ends: list[int] = []  # where each token ends
+        self._ends: list[int] = []  # the end of each token, in bytes
         self._specials: list[tuple[int, str]] = []
 
     def put(self, value: Any) -> None:
-        """The prompt, as a table of ids, or one token more."""
+        """Takes the prompt, as a table of ids, or one more token."""
         if len(getattr(value, "shape", (1,))) > 1:
             return
         for token in value.reshape(-1).tolist():
@@ -179,11 +179,11 @@ class TokensInText:
         """The text is over."""
 
     def parts(self, piece: str, hidden: int = 0) -> Iterator[str]:
-        """A piece of the text, token by token, with the special tokens that stand before and inside it.
+        """A piece of the text, token by token, with the special tokens before and inside it.
 
         Args:
             piece: the piece.
-            hidden: how many bytes were written before the text.
+            hidden: the number of bytes that were written before the text.
         """
         self._shown = max(self._shown, hidden)
         data = piece.encode()
@@ -201,6 +201,6 @@ class TokensInText:
         self._ends = [place for place in self._ends if place > end]
 
     def rest(self) -> Iterator[str]:
-        """The special tokens behind the text."""
+        """The special tokens after the text."""
         while self._specials:
             yield self._specials.pop(0)[1]

@@ -1,4 +1,4 @@
-"""What both models are made of: a pipeline and where it comes from, and constraints as data."""
+"""The sources of both models: pipelines, model names, and constraints as data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rellm import Choice, Constraint, Literal, Regex
 
 
 def pipeline_of(given: Any) -> Any:
-    """The transformers pipeline of what was given: one, or LangChain's `HuggingFacePipeline` around one.
+    """The transformers pipeline: the argument itself, or the one inside LangChain's `HuggingFacePipeline`.
 
     Raises:
         ValueError: it is neither.
@@ -43,12 +43,12 @@ def load_pipeline(model_id: str, task: str, model_kwargs: Mapping[str, Any] | No
 
 
 def name_of(model: Any) -> str:
-    """A model's name; one without a name is told apart by its identity, so that no cache takes it for another."""
+    """A model's name; a model without a name is identified by its object, so that caches do not confuse models."""
     return getattr(model, "name_or_path", "") or f"{type(model).__name__} at {id(model):#x}"
 
 
 def settings_of(pipeline: Any) -> dict[str, Any]:
-    """What a pipeline brings with it that changes answers."""
+    """The settings of a pipeline that affect answers."""
     config = getattr(pipeline, "generation_config", None) or pipeline.model.generation_config
     settings: dict[str, Any] = {**config.to_diff_dict(), **getattr(pipeline, "_forward_params", {})}
     settings.pop("transformers_version", None)
@@ -61,17 +61,17 @@ def constraint_to_data(constraint: Constraint) -> dict[str, Any]:
 
 
 def constraint_key(constraint: Constraint) -> Any:
-    """What tells a constraint from others in the key of a cache: data where it is some, else its words."""
+    """The part of a cache key that identifies a constraint: its JSON data, or its `repr` if it has none."""
     try:
         return constraint_to_data(constraint)
-    except ValueError:  # a Python type is no JSON
+    except ValueError:  # JSON cannot represent a Python type
         return repr(constraint)
 
 
 def constraint_from_data(value: Mapping[str, Any]) -> Constraint:
     if "type" not in value:
         return Constraint.from_json(value)
-    try:  # as rellm 1.0 wrote it
+    try:  # the form of rellm 1.0
         match value["type"]:
             case "choice":
                 return Choice(value["texts"])

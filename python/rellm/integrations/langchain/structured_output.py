@@ -1,4 +1,4 @@
-"""Answers that are instances of a schema: the constraint of a schema, and what reads the answer."""
+"""Structured output: the constraint of a schema, and the parser of answers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def structured_text_model(
 
 
 def _parser(schema: Any, constraint: Constraint, read: Any) -> StructuredAnswer:
-    # Of a class that is no type of the constraint, plain data is no value.
+    # For a class that the constraint does not construct, plain data is not a value.
     shows_data = not inspect.isclass(schema) or hasattr(constraint, "python_type")
     return StructuredAnswer(constraint=constraint, read=read, shows_data=shows_data)
 
@@ -73,11 +73,11 @@ def _parsed(bound: Runnable[Any, Any], parser: StructuredAnswer, include_raw: bo
 
 
 def schema_constraint(schema: Any, strict: bool | None) -> tuple[Constraint, Callable[[str], Any]]:
-    """The constraint of a schema, and what makes a value of a text.
+    """The constraint of a schema, and the function that makes a value of a text.
 
     Raises:
         ValueError: there is no schema.
-        TypeError: it is none.
+        TypeError: it is not a schema.
     """
     required: Any = "all" if strict else None
     if schema is None:
@@ -92,7 +92,7 @@ def schema_constraint(schema: Any, strict: bool | None) -> tuple[Constraint, Cal
         found = JsonSchema(given, property_order="declared", required=required, on_unsupported="report")
         return found, found.parse
     if inspect.isclass(schema) and not issubclass(schema, BaseModel) and hasattr(schema, "__fields__"):
-        # A model of pydantic's first version.
+        # A pydantic v1 model.
         first: Any = schema
         found = JsonSchema(
             first.schema(), property_order="declared", additional="closed", required=required, on_unsupported="report"
@@ -106,7 +106,7 @@ def schema_constraint(schema: Any, strict: bool | None) -> tuple[Constraint, Cal
 
 
 def _is_schema(schema: type) -> bool:
-    """Whether values of a class are objects, also where the class as a whole constraint would be bare text."""
+    """Whether values of a class are JSON objects, even if the class alone as a constraint would be bare text."""
     return issubclass(schema, BaseModel) or hasattr(schema, "__total__") or hasattr(schema, "__dataclass_fields__")
 
 
@@ -120,7 +120,7 @@ def _shown(schema: Any, constraint: Constraint) -> Any:
 class StructuredAnswer(BaseTransformOutputParser[Any]):
     """Reads an answer as an instance of its schema, whole or while it is being written.
 
-    A message that calls a tool has no answer: it is handed on as it is.
+    A message that calls a tool has no answer, and is passed on unchanged.
     """
 
     constraint: Any
@@ -158,7 +158,7 @@ class StructuredAnswer(BaseTransformOutputParser[Any]):
 
 
 class _Progress:
-    """The values of an answer while it is being written: each once, the whole one last."""
+    """The growing values of an answer while it is being written, without repetitions; the complete one last."""
 
     def __init__(self, parser: StructuredAnswer) -> None:
         self._parser = parser
@@ -168,7 +168,7 @@ class _Progress:
         self._is_begun = False
 
     def feed(self, chunk: Any) -> Iterator[Any]:
-        """The value so far, where the chunk has changed it."""
+        """Yields the value so far, if the chunk has changed it."""
         self._total = chunk if self._total is None else self._total + chunk
         text = chunk if isinstance(chunk, str) else chunk.text
         if self._partial is None or not text:
@@ -177,7 +177,7 @@ class _Progress:
         yield from self._shown(self._value())
 
     def finish(self) -> Iterator[Any]:
-        """The whole value, where less than it was told."""
+        """Yields the complete value, if the last one was incomplete."""
         if self._total is None:
             return
         if isinstance(self._total, AIMessage) and self._total.tool_calls:
@@ -194,7 +194,7 @@ class _Progress:
         yield value
 
     def _value(self) -> Any:
-        """Plain data for a schema; an instance of a type as soon as the type takes what there is."""
+        """Plain data for a schema; an instance of a type as soon as the type accepts the data so far."""
         assert self._partial is not None
         value = copy.deepcopy(self._partial.value)
         target = getattr(self._parser.constraint, "python_type", None)

@@ -1,8 +1,8 @@
 """`RELLM` for LangChain: a Hugging Face model that writes only what matches, as a LangChain language model.
 
-The ancestor's class of this name overrode `_call`, which nothing has called since its base class got a `_generate` of
-its own: every form but a direct call was unconstrained. So here there is one way to the model, `rellm.Generator`, and
-every form of LangChain (`invoke`, `generate`, `batch`, `stream` and their asynchronous twins) goes through it.
+The class of this name in ReLLM 0.0.5 overrode `_call`, which LangChain has not called since the base class got its own
+`_generate`: every method but a direct call was unconstrained. So all methods here (`invoke`, `generate`, `batch`,
+`stream` and their async variants) use `rellm.Generator`.
 """
 
 from __future__ import annotations
@@ -43,20 +43,19 @@ class RELLM(LoadableModel, BaseLLM):
 
     Attributes:
         pipeline: a transformers pipeline, as `transformers.pipeline("text-generation", …)` makes it, or
-            langchain-huggingface's `HuggingFacePipeline`; or none, and `model_id` names the model, which is then loaded
-            when it is first needed.
-        model_id: a model's folder or name, for `from_pretrained`. Only a model given in this way can be serialised.
+            langchain-huggingface's `HuggingFacePipeline`; or None, with `model_id`: the model is then loaded when it is
+            first needed.
+        model_id: a model's folder or name, for `from_pretrained`. Only a model with an id can be serialised.
         model_kwargs: for `from_pretrained`, with `model_id`.
         pipeline_kwargs: arguments for generation, such as `do_sample`, `temperature`, `top_p`, `num_return_sequences`.
         regex: the pattern, as text or compiled by `re` or `regex`; text is read as `re` reads it.
         constraint: any other constraint, in place of `regex`.
-        max_new_tokens: how many tokens an answer may take; it is stronger than one in `pipeline_kwargs` or in the
-            pipeline.
-        batch_size: how many prompts go through the model in one padded forward pass.
+        max_new_tokens: the most tokens of an answer; it overrides the one in `pipeline_kwargs` or in the pipeline.
+            batch_size: the most prompts in one padded forward pass.
         trace: record what the constraint did to each token, as `generation_info["trace"]`.
 
-    A constraint that cannot be served raises when the model is made (`PatternError`, `UnsatisfiableError`, …): over the
-    model's own tokens where they are known, and as far as the pattern alone tells where the model is loaded later.
+    A constraint that cannot be served raises when the object is made (`PatternError`, `UnsatisfiableError`, …): it is
+    compiled for the model's own tokens if they are known, or checked without a vocabulary if the model is loaded later.
 
     An answer that could not be completed raises: `BudgetError` before anything is written, if no match fits into
     `max_new_tokens`, and `IncompleteError` with the text so far otherwise. A stop string that cuts an answer before it
@@ -102,7 +101,7 @@ class RELLM(LoadableModel, BaseLLM):
 
     def _try_constraint(self) -> None:
         if self.pipeline is None:
-            over_single_bytes(self.in_force)  # as far as can be told without the tokenizer
+            over_single_bytes(self.in_force)  # the checks that need no tokenizer
         else:
             compile(self.in_force, self._get_generator().vocabulary)
 
@@ -111,7 +110,7 @@ class RELLM(LoadableModel, BaseLLM):
         """The constraint that every answer obeys."""
         return Regex(self.regex) if self.regex is not None else cast(Constraint, self.constraint)
 
-    # What LangChain knows the model by: names, cache keys, serialisation.
+    # The identity of the model for LangChain: names, cache keys, serialisation.
 
     @property
     def _llm_type(self) -> str:
@@ -119,12 +118,12 @@ class RELLM(LoadableModel, BaseLLM):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        """All that an answer depends on; LangChain's caches take their keys from it."""
+        """All settings that affect an answer; LangChain's caches take their keys from them."""
         return {
             "model_id": self._model_name,
             "model_kwargs": self.model_kwargs,
             "pipeline_kwargs": self.pipeline_kwargs,
-            # A pipeline may bring settings of its own; those of a model that is loaded by name follow from its name.
+            # A pipeline may have settings of its own; those of a model loaded by name are determined by the name.
             "generation_config": None if self.pipeline is None or self._was_loaded else settings_of(self.pipeline),
             "constraint": constraint_key(self.in_force),
             "max_new_tokens": self.max_new_tokens,
@@ -150,7 +149,7 @@ class RELLM(LoadableModel, BaseLLM):
             return self._generator
 
     def _arguments(self, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The generator's arguments: the class's, then those of the call, which alone may change `max_new_tokens`."""
+        """The generator's arguments: the object's, then those of the call; only a call may change `max_new_tokens`."""
         of_call = dict(kwargs)
         merged = {**(self.pipeline_kwargs or {}), **(of_call.pop("pipeline_kwargs", None) or {})}
         for name in ("max_new_tokens", "return_full_text", "batch_size"):  # the last two are the pipeline's own
@@ -161,19 +160,19 @@ class RELLM(LoadableModel, BaseLLM):
     def generate(
         self, prompts: list[str], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
     ) -> LLMResult:
-        """One or more answers a prompt, with what is known of them. All other forms but streams come through here."""
+        """One or more answers for each prompt, with their metadata. All other methods except streams call this one."""
         options = _taken_out(kwargs, _RUN_OPTIONS)
         return BaseLLM.generate(self._with(kwargs), prompts, stop, callbacks, **options)
 
     async def agenerate(
         self, prompts: list[str], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
     ) -> LLMResult:
-        """`generate`, without holding up the event loop."""
+        """`generate`, without blocking the event loop."""
         options = _taken_out(kwargs, _RUN_OPTIONS)
         return await BaseLLM.agenerate(self._with(kwargs), prompts, stop, callbacks, **options)
 
     def _with(self, arguments: dict[str, Any]) -> RELLM:
-        """This model with the arguments of one call as its own: LangChain's caches look at a model, not at a call."""
+        """A copy with the arguments of one call as its own: LangChain's caches key by model, not by call."""
         if not arguments:
             return self
         self._get_generator()  # shared with the copy
@@ -240,7 +239,7 @@ class RELLM(LoadableModel, BaseLLM):
             if run_manager is not None:
                 run_manager.on_llm_new_token(piece, chunk=chunk)
             yield chunk
-        # The last chunk adds no text: it says how the text ended.
+        # The last chunk adds no text: its metadata say how the text ended.
         yield GenerationChunk(text="", generation_info=_info(completion, len(self.get_token_ids(prompt))))
         _refuse_incomplete(completion)
 
@@ -251,7 +250,7 @@ class RELLM(LoadableModel, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        # Each piece is written in a thread, and reported from the event loop that the callbacks belong to.
+        # Each piece is written on a thread, and reported in the event loop of the callbacks.
         chunks = self._stream(prompt, stop, None, **kwargs)
         step: asyncio.Future[GenerationChunk | None] | None = None
         try:
@@ -264,14 +263,14 @@ class RELLM(LoadableModel, BaseLLM):
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
         finally:
-            # Whoever reads may stop in the middle of a step; a generator can be closed only when it rests.
+            # The reader may stop in the middle of a step; a generator can be closed only between its steps.
             if step is None or step.done():
                 chunks.close()  # type: ignore[attr-defined]
             else:
                 step.add_done_callback(lambda done: (done.cancelled() or done.exception(), chunks.close()))  # type: ignore[attr-defined]
 
     def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Runnable[Any, Any]:
-        """This model with a schema in place of its constraint, and answers that are instances of it.
+        """This model with a schema in place of its constraint; its answers are instances of the schema.
 
         Args:
             schema: a pydantic model, TypedDict, dataclass, a JSON Schema as a dict, or any constraint.
@@ -280,7 +279,7 @@ class RELLM(LoadableModel, BaseLLM):
         """
         return structured_text_model(self, schema, include_raw=include_raw, kwargs=kwargs)
 
-    # The forms that return plain text. They have no place for a mark: what a stop string cut off unfinished raises.
+    # The methods that return plain text. They have no place for a mark, so a text that a stop string cut off raises.
 
     def predict(self, text: str, *, stop: Sequence[str] | None = None, **kwargs: Any) -> str:
         """One answer, under the name that LangChain had for it before 1.0."""
@@ -290,7 +289,7 @@ class RELLM(LoadableModel, BaseLLM):
         """One answer, as `predict`."""
         return self.predict(prompt, stop=stop, **kwargs)
 
-    # The forms that wait and their asynchronous twins share all but the call that is waited for.
+    # The synchronous methods and their async variants share all code but the call that is awaited.
 
     def invoke(
         self, input: Any, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
@@ -348,12 +347,12 @@ class _Part:
 
     @property
     def options(self) -> dict[str, Any]:
-        """For `generate_prompt`, a value an input."""
+        """The options for `generate_prompt`, one value per input."""
         return {name: [config.get(name) for config in self.configs] for name in _OF_CONFIG}
 
 
 class _Parts:
-    """A batch, in parts of the size that `max_concurrency` allows, and the texts that have come of it."""
+    """A batch in parts of at most `max_concurrency` inputs, and the texts written so far."""
 
     def __init__(
         self, inputs: list[Any], config: RunnableConfig | list[RunnableConfig] | None, return_exceptions: bool
@@ -375,7 +374,7 @@ class _Parts:
         self.texts += [_text(row, return_exceptions=self._return_exceptions) for row in result.generations]
 
     def failed(self, part: _Part, error: Exception) -> None:
-        """One row's failure is not the others': where exceptions are returned, each has a try of its own."""
+        """Handles a failed part: if exceptions are returned, each row is tried again alone."""
         if not self._return_exceptions:
             raise error
         if len(part.inputs) == 1:
@@ -401,7 +400,7 @@ def _taken_out(arguments: dict[str, Any], names: Sequence[str]) -> dict[str, Any
 
 
 def _options_of_one(config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What `generate_prompt` takes of a runnable's configuration, and the arguments of the call."""
+    """The options for `generate_prompt` from a runnable's configuration, and the arguments of the call."""
     config = ensure_config(config)
     return {**{name: config.get(name) for name in _OF_CONFIG}, "run_id": config.get("run_id"), **kwargs}
 
@@ -412,7 +411,7 @@ def _text_of_one(result: LLMResult) -> str:
 
 
 def _text(row: Sequence[Any], return_exceptions: bool = False) -> Any:
-    """The text of a row of an `LLMResult`; one that is marked incomplete is an `IncompleteError`."""
+    """The text of a row of an `LLMResult`; an `IncompleteError` if the row is marked incomplete."""
     generation = row[0]
     if (generation.generation_info or {}).get("is_complete", True):
         return generation.text

@@ -1,4 +1,4 @@
-"""The model's own log-probabilities of what was written, by one pass over prompt and text."""
+"""The model's own log-probabilities of the written tokens, from one pass over prompt and text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def token_logprobs(generator: Any, prompt_ids: Sequence[int], token_ids: Sequenc
         generator: the `rellm.Generator`.
         prompt_ids: the tokens of the prompt.
         token_ids: the tokens of the text.
-        top: how many of the likeliest tokens to report at each place.
+        top: the number of likeliest tokens to report at each place.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""rellm as a structured-output backend of vLLM.
+"""The structured-output backend "rellm" of vLLM.
 
 vLLM finds `register` by the entry point `vllm.general_plugins` in each of its processes. It adds the name "rellm" to
-the backends that can be asked for, and changes nothing else:
+the available backends, and changes nothing else:
 
     vllm serve MODEL --structured-outputs-config '{"backend": "rellm"}'
     LLM(MODEL, structured_outputs_config={"backend": "rellm"})
@@ -21,8 +21,8 @@ _log = logging.getLogger("rellm")
 def register() -> None:
     """Add "rellm" to vLLM's structured-output backends; never raises.
 
-    Where this vLLM lacks one of the names that are needed, nothing is changed and one line of the log says which:
-    asking for the backend is then vLLM's own error at its start.
+    If this vLLM lacks a name that the backend needs, nothing is changed and the log names it: a server that asks for
+    the backend then fails with vLLM's own error at its start.
     """
     try:
         from rellm.integrations.vllm.add_backend import MissingNameError, add_backend

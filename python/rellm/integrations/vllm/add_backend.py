@@ -1,6 +1,6 @@
-"""Where vLLM is told of the backend: three classes get one wrapped method each, one field one more value.
+"""Registers the backend in vLLM: wraps one method of each of three classes, and adds a value to one field.
 
-Each wrapper asks first whether this engine was configured with the backend "rellm", and otherwise calls what was there.
+Each wrapper checks whether this engine was configured with the backend "rellm", and otherwise calls the original.
 The names were read in vLLM 0.26, 0.32 and 0.33; `tests/integrations/test_vllm_signatures.py` compares them with the
 wheels.
 """
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 NAME: Final = "rellm"
 
-# Module, class, method, and the parameters that the wrapper relies on.
+# Module, class, method, and the parameters that the wrapper depends on.
 METHODS: Final = (
     (
         "vllm.sampling_params",
@@ -97,7 +97,7 @@ def _marked(method: Any) -> Any:
 
 
 def _widen_config() -> None:
-    """Let the configuration take the name: its field is a `Literal`, which pydantic has compiled."""
+    """Let the configuration accept the name: its field is a `Literal`, which pydantic has compiled."""
     module: Any = importlib.import_module("vllm.config.structured_outputs")
     cls = module.StructuredOutputsConfig
     field = getattr(cls, "__dataclass_fields__", {}).get("backend")

@@ -1,4 +1,4 @@
-"""The two classes that vLLM asks: a backend for an engine, a grammar for a request.
+"""The two classes that vLLM calls: a backend for an engine, a grammar for a request.
 
 A process that only registers the backend does not import this module.
 """
@@ -29,7 +29,7 @@ _log = logging.getLogger("rellm")
 
 @dataclass
 class RellmBackend(StructuredOutputBackend):  # type: ignore[misc]
-    """What vLLM holds for an engine: it compiles requests, and makes the masks' buffer."""
+    """The backend of an engine: compiles requests, and allocates the buffer of masks."""
 
     def __post_init__(self) -> None:
         self._model_config = self.vllm_config.model_config
@@ -48,7 +48,7 @@ class RellmBackend(StructuredOutputBackend):  # type: ignore[misc]
             compiled,
             self._budget(request),
             limits,
-            # A server that only reads the prompt for another one is asked for a single token, whatever the text needs.
+            # A server that only prefills for another one gets a budget of a single token, too small for most texts.
             is_steered=not (isinstance(transfer, dict) and transfer.get("do_remote_decode")),
         )
         return RellmGrammar(text, ignores_eos=bool(params.ignore_eos), request=request)
@@ -59,7 +59,7 @@ class RellmBackend(StructuredOutputBackend):  # type: ignore[misc]
         grammar_spec: Any,
         stop_token_ids: Collection[int] | None = None,
     ) -> RellmGrammar:
-        """The grammar of a constraint alone, as beam search asks for it."""
+        """The grammar of a constraint alone, for beam search."""
         constraint = (
             grammar_spec if isinstance(grammar_spec, Constraint) else constraint_of_key(request_type.name, grammar_spec)
         )
@@ -67,17 +67,17 @@ class RellmBackend(StructuredOutputBackend):  # type: ignore[misc]
         return RellmGrammar(EngineText(compile(constraint, vocabulary)))
 
     def key_of(self, params: Any) -> tuple[Any, Any]:
-        """What beam search hands to `compile_grammar`: with the fields that vLLM's own key leaves out."""
+        """The key that beam search passes to `compile_grammar`, with the fields that vLLM's own key lacks."""
         return StructuredOutputOptions.REGEX, request_constraint(params).constraint
 
     def allocate_token_bitmask(self, max_num_seqs: int) -> Any:
-        """One row of int32 a text, 32 tokens a word, everything allowed."""
+        """One row of int32 per text, 32 tokens per word, all tokens allowed."""
         import torch
 
         return torch.full((max_num_seqs, (self.vocab_size + 31) // 32), -1, dtype=torch.int32)
 
     def destroy(self) -> None:
-        """Nothing is held that needs it."""
+        """Does nothing: the backend holds no resources."""
 
     def _budget(self, request: Any) -> int | None:
         most = request.max_tokens
@@ -89,7 +89,7 @@ class RellmBackend(StructuredOutputBackend):  # type: ignore[misc]
 
 
 class RellmGrammar(StructuredOutputGrammar):  # type: ignore[misc]
-    """What vLLM holds for a request."""
+    """The state of a request's text."""
 
     def __init__(self, text: EngineText, ignores_eos: bool = False, request: Any = None) -> None:
         self.text = text
@@ -109,7 +109,7 @@ class RellmGrammar(StructuredOutputGrammar):  # type: ignore[misc]
         return True
 
     def validate_tokens(self, tokens: list[int]) -> list[int]:
-        """The drafts that the masks would allow; what is after a padding of -1 is none."""
+        """The drafts that the masks would allow; a padding of -1 ends the drafts."""
         drafts = tokens[: tokens.index(-1)] if -1 in tokens else tokens
         if not drafts or self.is_terminated():
             return []
@@ -126,7 +126,7 @@ class RellmGrammar(StructuredOutputGrammar):  # type: ignore[misc]
         self.text.fill(bitmask, batch_index)
 
     def is_terminated(self) -> bool:
-        """Whether the text has ended. A request that ignores its end goes on with the end alone, not with free text."""
+        """Whether the text has ended. A request that ignores EOS goes on with EOS alone, not with free text."""
         return self.text.has_ended and not self._goes_on
 
     def reset(self) -> None:
@@ -134,7 +134,7 @@ class RellmGrammar(StructuredOutputGrammar):  # type: ignore[misc]
         self.text.reset()
 
     def _count_reasoning(self) -> None:
-        """Tokens that vLLM keeps from the grammar, those of reasoning, use up the budget as well."""
+        """Subtracts the tokens of reasoning, which vLLM does not pass to the grammar, from the budget."""
         request = None if self._request is None else self._request()
         if request is not None:
             self.text.spent = max(self.text.spent, request.num_output_tokens - self.text.length)

@@ -1,4 +1,4 @@
-"""The check of a request in vLLM's front end: all that can fail fails here, as a 400 with our message."""
+"""Checks a request in vLLM's front end: an error here becomes a 400 with our message."""
 
 from __future__ import annotations
 

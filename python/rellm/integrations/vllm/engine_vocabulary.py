@@ -17,17 +17,17 @@ _lock = threading.Lock()
 def engine_vocabulary(
     tokenizer: Any, model_config: Any, size: int | None = None, stop_token_ids: Iterable[int] = ()
 ) -> Vocabulary:
-    """The vocabulary in which a request is compiled. A few are kept.
+    """The vocabulary for which a request is compiled. A few are cached.
 
     Args:
         tokenizer: vLLM's.
         model_config: vLLM's; the generation configuration of the model may name more ids that end a text.
-        size: how many ids the model has, padding included; by default the configuration's.
+        size: the number of the model's ids, padding included; by default the configuration's.
         stop_token_ids: further ids that end this request's text: as end-of-sequence tokens they are masked until the
-            text matches, and are no text.
+        text matches, and are not text.
 
     Raises:
-        VocabularyError: the tokens cannot be told in bytes.
+        VocabularyError: the bytes of the tokens cannot be determined.
     """
     size = model_config.get_vocab_size() if size is None else size
     stops = frozenset(int(token_id) for token_id in stop_token_ids if 0 <= int(token_id) < size)
@@ -52,7 +52,7 @@ def _kept(key: tuple[int, int, frozenset[int]], tokenizer: Any, build: Any) -> V
             return found[1]
     vocabulary: Vocabulary = build()
     with _lock:
-        _known[key] = tokenizer, vocabulary  # the tokenizer is held, so that its id stays its own
+        _known[key] = tokenizer, vocabulary  # a reference to the tokenizer, so that its `id()` is not reused
         while len(_known) > _MOST:
             _known.popitem(last=False)
     return vocabulary
@@ -67,6 +67,6 @@ def _read(tokenizer: Any, model_config: Any, size: int) -> Vocabulary:
         for token_id in (given if isinstance(given, (list, tuple)) else [given])
         if token_id is not None
     }
-    # vLLM's class around mistral-common holds that library's own tokenizer.
+    # vLLM's wrapper of mistral-common has that library's own tokenizer.
     readable = tokenizer.mistral if getattr(tokenizer, "IS_MISTRAL_TOKENIZER", False) else tokenizer
     return Vocabulary.from_tokenizer(readable, eos_token_ids=sorted(ends) or None, size=size)

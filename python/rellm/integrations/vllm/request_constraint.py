@@ -1,7 +1,7 @@
-"""From the fields of a vLLM request to a constraint.
+"""Reads the constraint of a vLLM request from its fields.
 
-`StructuredOutputsParams` has one field for the constraint and some for how JSON is written; what these cannot say is
-said by `vllm_xargs` (`SamplingParams.extra_args`). Each field and each key is served, or refused with a message.
+`StructuredOutputsParams` has one field for the constraint and some for the spelling of JSON; further options are in
+`vllm_xargs` (`SamplingParams.extra_args`). Each field and each key is served, or refused with a message.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ KINDS: Final = ("json", "json_object", "regex", "choice", "grammar", "structural
 """The fields of `StructuredOutputsParams` of which a request has exactly one."""
 
 LAYOUT: Final = ("disable_any_whitespace", "disable_additional_properties", "whitespace_pattern")
-"""Its fields that say how JSON is written."""
+"""Its fields for the spelling of JSON."""
 
-# Which keys of `vllm_xargs` go with which kind; run limits go with all.
+# The keys of `vllm_xargs` for each kind of constraint; run limits are allowed for all.
 _RUN_LIMITS: Final = ("max_whitespace", "max_repetition")
 _OF_JSON: Final = (
     "property_order",
@@ -49,7 +49,7 @@ XARGS: Final[Mapping[str, tuple[str, ...]]] = {
     "grammar": ("grammar_format", "start", "lexer"),
     "structural_tag": (),
 }
-# What vLLM itself reads there, and the first parts of names that connectors and models read.
+# Keys that vLLM itself reads there, and prefixes of keys that connectors and models read.
 _OF_VLLM: Final = frozenset(
     {"kv_transfer_params", "ec_transfer_params", "kv_cache_report_mode", "session_id", "ngram_size", "window_size"}
     | {"whitelist_token_ids"}
@@ -62,14 +62,14 @@ _SPELLED: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class RequestConstraint:
-    """What a request asks for."""
+    """The constraint of a request, and its run limits."""
 
     constraint: Constraint
     run_limits: RunLimits
 
 
 def request_constraint(params: Any, extra_args: Mapping[str, Any] | None = None) -> RequestConstraint:
-    """What a request asks for.
+    """Reads the constraint and the run limits of a request.
 
     Args:
         params: its `StructuredOutputsParams`.
@@ -93,7 +93,7 @@ def request_constraint(params: Any, extra_args: Mapping[str, Any] | None = None)
 
 
 def constraint_of_key(kind: str, text: str) -> Constraint:
-    """The constraint of what vLLM makes of a request: the name of a `StructuredOutputOptions`, and its text."""
+    """The constraint of vLLM's key of a request: the name of a `StructuredOutputOptions`, and its text."""
     kind = kind.lower()
     if kind not in KINDS:
         raise UnsupportedError(f"this rellm does not know the kind of structured output {kind!r}")
@@ -111,7 +111,7 @@ def _kind(params: Any) -> str:
 
 
 def _refuse_unknown_fields(params: Any) -> None:
-    """A field that a newer vLLM has, and that says something, must not be passed over."""
+    """Refuses fields of a newer vLLM that are set, because ignoring them would change the text."""
     for field in dataclasses.fields(params) if dataclasses.is_dataclass(params) else ():
         if field.name.startswith("_") or field.name in KINDS or field.name in LAYOUT:
             continue
@@ -152,7 +152,7 @@ def _frozen(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 def _constraint(
     kind: str, text: str, is_text: bool, layout: tuple[tuple[str, Any], ...], xargs: tuple[tuple[str, Any], ...]
 ) -> Constraint:
-    """The constraint itself; what was read before is not read again: a request is seen twice, by both ends."""
+    """The constraint itself, cached: the front end and the engine both read each request."""
     options = dict(xargs)
     if kind == "regex":
         return _regex(text, options)
@@ -190,7 +190,7 @@ def _json(text: str, layout: dict[str, Any], options: dict[str, Any]) -> JsonSch
     if "assert_formats" in options:
         options["assert_formats"] = bool(options["assert_formats"])
     try:
-        # The order of the declaration is what clients of a server expect, and what models write best.
+        # Clients of a server expect the declared order, and models write it best.
         return JsonSchema(text, spelling=JsonSpelling(**spelling), **{"property_order": "declared", **options})
     except TypeError as error:
         raise ValueError(f"vllm_xargs: {error}") from None
