@@ -364,12 +364,12 @@ def members(
         close: the end, also of an empty collection.
         keys: for each declared key its string (a number of the context) with its ending, whether it is required, and
             its value.
-            classes: for each class of other members the language of their keys, without the declared ones, and their
+        classes: for each class of other members the language of their keys, without the declared ones, and their
             value.
-            guards: if all of the first numbers were seen, one of the second was; numbers of keys, then of classes.
-            minimum: the least number of members.
-            maximum: the greatest number; -1: unbounded.
-            is_ordered: declared keys in their order, other members after them.
+        guards: if all of the first numbers were seen, one of the second was; numbers of keys, then of classes.
+        minimum: the least number of members.
+        maximum: the greatest number; -1: unbounded.
+        is_ordered: declared keys in their order, other members after them.
     """
     ops = [MEMBERS, minimum, maximum, int(is_ordered), len(keys), len(classes), len(guards), *first, *between, *close]
     for string, is_required, follows in keys:
@@ -402,7 +402,7 @@ def items(
         maximum: the greatest number; -1: unbounded.
         counters: for each counter its least and its greatest value at the end; -1: unbounded.
         groups: for each index, the ways to write the item: the counters that it increments, and its text. The last
-        group serves all further items.
+            group serves all further items.
     """
     ops = [ITEMS, minimum, maximum, len(groups) - 1, len(counters)]
     ops += [bound for pair in counters for bound in pair]

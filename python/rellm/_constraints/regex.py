@@ -60,7 +60,7 @@ class Regex(TextConstraint):
             number means different things in the two (`re.A` is `regex.V1`), so a bare number needs `dialect=`. Do not
             mix them: Python gives `re.I | regex.V1` the class of the first and the numbers of both, so that it equals
             `re.I | re.A`, and rellm cannot know your intention.
-            dialect: "re" or "regex": the dialect of a `str`. By default that of the flags, and "re" without flags.
+        dialect: "re" or "regex": the dialect of a `str`. By default that of the flags, and "re" without flags.
         **named_lists: the lists behind `\\L<name>` of `regex`.
 
     Raises:

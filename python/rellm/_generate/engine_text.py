@@ -33,7 +33,7 @@ class EngineText:
             is used up.
         run_limits: limits on runs of whitespace and of one repeated token.
         is_steered: whether the text follows the shortest completion if the budget is too small for a match; if not,
-        the budget has no effect then.
+            the budget has no effect then.
 
     Attributes:
         spent: tokens of the budget that were used outside of the text, such as reasoning.

@@ -167,7 +167,7 @@ class OpenCalls:
         Args:
             begin: makes a new call of `input_ids` for an owner.
             is_told: whether the caller passed the length of the prompts, so that any text after the same prompt may be
-            a row of the call.
+                a row of the call.
 
         Raises:
             RellmError: it cannot be told whether this goes on with a call or begins another one.

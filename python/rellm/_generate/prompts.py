@@ -260,7 +260,7 @@ def chat_text(
         template: the tokenizer or processor that has the template.
         options: how the prompt is rendered.
         add_generation_prompt: whether it ends with the beginning of an answer; by default unless the last message is
-        continued.
+            continued.
 
     Raises:
         ValueError: there is no template.

@@ -25,7 +25,7 @@ class RunLimits:
     Attributes:
         max_whitespace: the longest run of whitespace, in characters for which `str.isspace` is true, such as no-break
             and ideographic spaces.
-            max_repetition: how many times in a row one token may be written.
+        max_repetition: how many times in a row one token may be written.
         share_budget: in JSON, no string and no list takes more than 64 tokens, or half of what is left when it begins,
             while others still have to be written.
     """

@@ -200,7 +200,7 @@ def trace_completion(
         eos_token_ids: the ids that end the text; by default the vocabulary's.
         mask_of: returns the mask that was applied, one boolean per logit, for a matcher, the tokens that it has read,
             and the number of logits; by default the matcher's mask within the budget.
-            best: the most refused tokens that are listed for a step.
+        best: the most refused tokens that are listed for a step.
 
     Raises:
         TokenRejectedError: `token_ids` is not what `compiled` allows.

@@ -109,9 +109,9 @@ class ConstraintProcessor:
 
     - *Exceptions* in a processor are swallowed by ctypes, and the text would go on unconstrained. Here the error is
       kept, the text ends, and `raise_failure` raises it: call it after each completion.
-      - *Draft models*: the ids that the processor gets contain drafts. The n-th call chooses the n-th token, and only
+    - *Draft models*: the ids that the processor gets contain drafts. The n-th call chooses the n-th token, and only
       chosen tokens are read.
-      - *`logit_bias=`* beside a processor switches the processor off (llama-cpp-python takes the result of
+    - *`logit_bias=`* beside a processor switches the processor off (llama-cpp-python takes the result of
       `list.extend`, None). The processor is then never called, and `raise_failure` reports that: pass the bias here.
 
     Args:

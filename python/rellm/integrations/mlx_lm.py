@@ -55,8 +55,8 @@ class ConstraintProcessor:
         max_tokens: the budget of the call; the text closes within it.
         run_limits: limits on runs of whitespace and of one repeated token.
 
-Raises:
-DeadEndError: in a call: the constraint does not allow the tokens.
+    Raises:
+        DeadEndError: in a call: the constraint does not allow the tokens.
     """
 
     def __init__(

@@ -30,9 +30,9 @@ class JsonSpelling:
         whitespace: "flexible": around every sign nothing, one space, or a newline and at most 64 blanks; "spaced":
             `", "` and `": "` as `json.dumps` writes; "compact": none; "any": any amount anywhere between tokens; a
             number: the spaces of indentation per level, exactly as `json.dumps(indent=…)` writes.
-            fence: "optional": the value may be inside a Markdown fence (three backticks, `json`, a newline before and
+        fence: "optional": the value may be inside a Markdown fence (three backticks, `json`, a newline before and
             after).
-            max_digits: the most digits of a number without bounds; None: no limit.
+        max_digits: the most digits of a number without bounds; None: no limit.
         integers: "plain": whole numbers as digits only; "any": also as `1.0` and, without bounds, `1e2`, except in
             schemas of draft 4, where such a number is no integer.
 

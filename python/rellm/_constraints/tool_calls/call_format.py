@@ -28,7 +28,7 @@ class CallFormat:
         begin, between, end: before the first call, between two, behind the last one.
         marker: the text that begins a call, which an answer cannot contain; "@name" stands for any tool's name.
             Empty: the first symbols distinguish calls from answers.
-            at_start: whether the marker counts only at the beginning of a message.
+        at_start: whether the marker counts only at the beginning of a message.
         tokens: the literal texts that are one special token in the model's vocabulary; both are accepted.
         text: the texts around an answer.
         text_before: whether text may stand before calls.

@@ -53,16 +53,16 @@ class ChatRELLM(LoadableModel, BatchedChatModel):
         constraint: any other constraint of every answer, in place of `regex`.
         instructions: "auto": the prompt describes the constraint, and tools that the template does not declare; False:
             it does not; a text: the prompt contains this text.
-            reasoning: "auto": the model thinks if its template has thinking; False: it does not; a number: it thinks,
+        reasoning: "auto": the model thinks if its template has thinking; False: it does not; a number: it thinks,
             within this number of tokens.
-            tool_format: the format of tool calls, by name; by default that of the chat template.
-            token_healing: an answer that continues a message may rewrite its last tokens as longer ones.
-            tokenisation: "canonical": only tokens that the tokenizer itself would write, if the constraint allows one.
-            max_tokens: the most tokens of an answer.
-            temperature: 0 decodes greedily, higher values sample; None: the setting of the pipeline or the model.
-            top_p, top_k: limits on the tokens that sampling chooses from.
-            n: the number of answers for each prompt.
-            seed: the seed of sampling.
+        tool_format: the format of tool calls, by name; by default that of the chat template.
+        token_healing: an answer that continues a message may rewrite its last tokens as longer ones.
+        tokenisation: "canonical": only tokens that the tokenizer itself would write, if the constraint allows one.
+        max_tokens: the most tokens of an answer.
+        temperature: 0 decodes greedily, higher values sample; None: the setting of the pipeline or the model.
+        top_p, top_k: limits on the tokens that sampling chooses from.
+        n: the number of answers for each prompt.
+        seed: the seed of sampling.
         stop: strings at which an answer is cut.
         presence_penalty, frequency_penalty: subtracted from the scores of tokens that were written before.
         logit_bias: numbers to add to the scores of tokens, by id.

@@ -51,7 +51,7 @@ class RELLM(LoadableModel, BaseLLM):
         regex: the pattern, as text or compiled by `re` or `regex`; text is read as `re` reads it.
         constraint: any other constraint, in place of `regex`.
         max_new_tokens: the most tokens of an answer; it overrides the one in `pipeline_kwargs` or in the pipeline.
-            batch_size: the most prompts in one padded forward pass.
+        batch_size: the most prompts in one padded forward pass.
         trace: record what the constraint did to each token, as `generation_info["trace"]`.
 
     A constraint that cannot be served raises when the object is made (`PatternError`, `UnsatisfiableError`, …): it is

@@ -24,7 +24,7 @@ def engine_vocabulary(
         model_config: vLLM's; the generation configuration of the model may name more ids that end a text.
         size: the number of the model's ids, padding included; by default the configuration's.
         stop_token_ids: further ids that end this request's text: as end-of-sequence tokens they are masked until the
-        text matches, and are not text.
+            text matches, and are not text.
 
     Raises:
         VocabularyError: the bytes of the tokens cannot be determined.
