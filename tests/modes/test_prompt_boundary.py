@@ -131,6 +131,9 @@ def test_the_generation_config_may_ask_for_it() -> None:
 def test_what_cannot_be_healed_is_told() -> None:
     with pytest.raises(rellm.UnsupportedError, match=r"a constraint behind a healed prompt.*goes to the search engine"):
         generator()("see http:", rellm.Regex(r"(a|b)*+\X", dialect="regex"), token_healing=True)
+    for wrong in ({"token_healing": "yes"}, {"leading_space": 3}):
+        with pytest.raises(TypeError, match=r"(token_healing|leading_space) is True or False, not"):
+            generator()("see http:", URL, **wrong)
     of = families.family("t5")
     with pytest.raises(ValueError, match="token_healing look at the end of a prompt, and the prompt of an encoder has"):
         rellm.Generator(of.model, of.tokenizer)("a", "yes", 9, token_healing=True)

@@ -116,7 +116,7 @@ class Request:
         tokenisation = rest.pop("tokenisation", "any")
         if tokenisation not in ("any", "canonical"):
             raise ValueError(f'tokenisation is {tokenisation!r}: it is "any" or "canonical"')
-        token_healing, leading_space = _heals(model, rest), bool(rest.pop("leading_space", False))
+        token_healing, leading_space = _heals(model, rest), _switch(rest.pop("leading_space", False), "leading_space")
         limits = RunLimits.of(run_limits, rest.pop("max_whitespace", None), rest.pop("max_repetition", None))
         prompt = with_instructions(writer.tokenizer, prompt, constraint, rest.pop("instructions", False))
         prompt, constraint = chat_turn(writer.tokenizer, prompt, constraint, rest, max_new_tokens)
@@ -227,7 +227,13 @@ def _heals(model: Any, rest: dict[str, Any]) -> bool:
     asked = rest.pop("token_healing", None)
     for config in (rest.get("generation_config"), model.generation_config):
         asked = getattr(config, "token_healing", None) if asked is None else asked
-    return bool(asked)
+    return _switch(asked or False, "token_healing")
+
+
+def _switch(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is True or False, not {value!r:.60}")
+    return value
 
 
 def _one_each(constraint: Any, prompts: int) -> list[Any]:
