@@ -40,6 +40,7 @@ lint: set-up ## ruff, mypy, rustfmt, clippy; warnings are errors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/stubtest rellm._core --allowlist dev/stubtest.txt --concise
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 

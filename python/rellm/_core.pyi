@@ -1,20 +1,37 @@
 """The native part of rellm: what `crates/python` exports. Everything here releases the GIL while it works."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [  # noqa: RUF022
+    "__version__",
+    "NotRegularError",
+    "Dialect",
+    "Vocabulary",
+    "Limits",
+    "Constraint",
+    "Matcher",
+    "Rejection",
+    "refusal",
+    "fill_masks",
+    "expression_matches",
+    "before_fork",
+    "after_fork",
+    "expectation",
+]
 __version__: str
 
 class NotRegularError(Exception):
     """The automaton cannot hold this construct: a case for the search engine. `args`: the construct, its position."""
 
+@final
 class Vocabulary:
     """Token bytes by id, and the tries over them. Immutable; `None` is a token that is never text."""
 
-    def __init__(self, tokens: Iterable[bytes | None], eos_token_ids: Iterable[int] | None = None) -> None: ...
+    def __new__(cls, tokens: Iterable[bytes | None], eos_token_ids: Iterable[int] | None = None) -> Self: ...
     def __len__(self) -> int: ...
     @property
     def eos_token_ids(self) -> list[int]: ...
@@ -32,10 +49,11 @@ class Vocabulary:
     @staticmethod
     def from_bytes(data: bytes) -> Vocabulary: ...  # VocabularyError if corrupt
 
+@final
 class Dialect:
     """The class tables of `re` or `regex` as installed: see `rellm._dialects.tables.re_dialect` and `regex_dialect`."""
 
-    def __init__(self, library: str, minor: int, tables: bytes, resolver: Any) -> None: ...
+    def __new__(cls, library: str, minor: int, tables: bytes, resolver: Any) -> Self: ...
     def outcome(
         self,
         pattern: str,
@@ -49,6 +67,7 @@ class Dialect:
     def character_class(self, pattern: str, flags: int = 0) -> list[tuple[int, int]] | None: ...
     def tree(self, pattern: str, flags: int, named_lists: Mapping[str, Sequence[str]]) -> str: ...
 
+@final
 class Constraint:
     """A compiled constraint: an automaton over a vocabulary. Immutable to its users, thread-safe."""
 
@@ -82,19 +101,15 @@ def expression_matches(
     ops: Sequence[int], strings: Sequence[str], dialects: Sequence[Dialect], text: str, limits: Limits
 ) -> bool: ...  # whether the text is in the language of the tree
 
+@final
 class Limits:
-    def __init__(self, memory_bytes: int, fuel: int, nesting: int, pattern_length: int) -> None: ...
+    def __new__(cls, memory_bytes: int, fuel: int, nesting: int, pattern_length: int) -> Self: ...
 
+@final
 class Rejection:
-    def __init__(
-        self,
-        token_id: int | None,
-        token_bytes: bytes,
-        failed_at: int,
-        text_before: str,
-        expected: str,
-        message: str,
-    ) -> None: ...
+    def __new__(
+        cls, token_id: int | None, token_bytes: bytes, failed_at: int, text_before: str, expected: str, message: str
+    ) -> Self: ...
     @property
     def token_id(self) -> int | None: ...  # None: bytes were taken
     @property
@@ -108,6 +123,7 @@ class Rejection:
     @property
     def message(self) -> str: ...  # the sentence that TokenRejectedError says; str(rejection)
 
+@final
 class Matcher:
     """One text being written. A TokenRejectedError from it has the Rejection as its attribute `rejection`."""
 
@@ -123,6 +139,8 @@ class Matcher:
     def rollback(self, n: int) -> None: ...
     def reset(self) -> None: ...
     def copy(self) -> Matcher: ...
+    def __copy__(self) -> Matcher: ...
+    def __deepcopy__(self, memo: Any) -> Matcher: ...
     def validate(self, token_ids: Iterable[int]) -> int: ...
     @property
     def is_accepting(self) -> bool: ...

