@@ -105,7 +105,7 @@ def model_folder() -> Path:
     unfinished = Path(tempfile.mkdtemp(prefix=f".{MODEL_NAME}-", dir=target.parent))
     try:
         convert(source, unfinished)
-        # Renaming is atomic: whoever else converts at the same time finds a whole folder, theirs or ours.
+        # Renaming is atomic: processes that convert at the same time find a complete folder, theirs or ours.
         try:
             unfinished.rename(target)
         except OSError:
@@ -129,8 +129,8 @@ def convert(gguf: Path, folder: Path) -> None:
     location = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     transformers.AutoTokenizer.from_pretrained(**location).save_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(**location)
-    # What was read from GGUF counts as quantized and is not saved, although its weights are plain numbers by now:
-    # a model of the same shape without that mark takes them.
+    # transformers refuses to save a model from GGUF, because it counts as quantized although its weights are plain
+    # numbers by now: a model of the same shape without that mark takes them.
     config = copy.deepcopy(model.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config

@@ -1,4 +1,4 @@
-"""Everything that rellm raises.
+"""The errors of rellm.
 
     RellmError
     ├── PatternError (ValueError)         the pattern is wrong
@@ -15,7 +15,7 @@
     ├── IncompleteError                   the text ended before it matched
     └── ValueRejectedError (ValueError)   the text is complete, but the type that was asked for refuses its value
 
-`BudgetError`, `DeadEndError` and `IncompleteError` carry `.text`, what was written so far.
+`BudgetError`, `DeadEndError` and `IncompleteError` carry `.text`, the text written so far.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RellmError(Exception):
 
 
 class PatternError(RellmError, ValueError):
-    """The pattern is wrong: `.position` (in code points, or None) and `.pattern` say where."""
+    """The pattern is wrong; `.position` (in code points, or None) and `.pattern` give the place."""
 
     def __init__(self, message: str, *, pattern: str | None = None, position: int | None = None) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class UnsupportedError(PatternError):
 
 
 class GrammarError(PatternError):
-    """The grammar is wrong: `.line` and `.column` (from 1, or None) say where."""
+    """The grammar is wrong; `.line` and `.column` (from 1, or None) give the place."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class GrammarError(PatternError):
 
 
 class TemplateError(PatternError):
-    """The template is wrong: `.position` says where in its text."""
+    """The template is wrong; `.position` is the place in its text."""
 
 
 class SchemaError(PatternError):
-    """A JSON Schema is malformed, or holds what cannot be enforced.
+    """A JSON Schema is malformed, or has a keyword that cannot be enforced.
 
     Attributes:
         pointer: the JSON pointer of the place in the schema.
@@ -82,7 +82,7 @@ class SchemaError(PatternError):
 
 
 class ValueRejectedError(RellmError, ValueError):
-    """A text is complete, but its value is refused by the type that was asked for.
+    """A text is complete, but the requested type refuses its value.
 
     Attributes:
         text: the text. The refusal itself is the `__cause__`.
@@ -137,7 +137,7 @@ class _TextError(RellmError):
 
 
 class BudgetError(_TextError):
-    """No match fits into `max_new_tokens`; `.text` is what was written so far, `.needed` the least that would do."""
+    """No match fits into `max_new_tokens`; `.text` is the text written so far, `.needed` the least budget."""
 
     def __init__(self, message: str, *, text: str = "", needed: int | None = None) -> None:
         super().__init__(message, text=text)
@@ -145,11 +145,11 @@ class BudgetError(_TextError):
 
 
 class DeadEndError(_TextError):
-    """Nothing can be written any more, and the text does not match; `.text` is what was written so far."""
+    """No token can follow, and the text does not match; `.text` is the text written so far."""
 
 
 class IncompleteError(_TextError):
-    """The text ended before it matched; `.text` is what was written so far."""
+    """The text ended before it matched; `.text` is the text written so far."""
 
 
 def _rebuild(cls: type[RellmError], args: tuple[object, ...], state: dict[str, object]) -> RellmError:

@@ -11,7 +11,7 @@ _DEEPEST = 500  # MAX_NESTING of crates/core/src/syntax
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one compiled constraint may cost; what costs more ends in `LimitExceededError`, which names the limit.
+    """Budgets of memory and work for one compiled constraint; `LimitExceededError` names the one that ran out.
 
     The budgets are spent inside the construction and while stepping: there is no time-out and no estimate.
 
@@ -39,5 +39,5 @@ class Limits:
                 raise ValueError(f"Limits.{field.name} is between 1 and {highest}, not {value}")
 
     def native(self) -> _core.Limits:
-        """The same limits, as the core takes them."""
+        """The same limits, in the core's form."""
         return _core.Limits(self.memory_bytes, self.fuel, self.nesting, self.pattern_length)

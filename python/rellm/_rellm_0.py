@@ -148,7 +148,7 @@ def _compiled(patterns: Any, vocabulary: Vocabulary) -> CompiledConstraint:
 
 
 class _Progress:
-    """A stopping criterion that stops nothing and tells what was written."""
+    """A stopping criterion that never stops, and prints the text written so far."""
 
     def __init__(self, vocabulary: Vocabulary, encoder_decoder: bool) -> None:
         self._vocabulary = vocabulary

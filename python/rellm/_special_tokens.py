@@ -1,4 +1,4 @@
-"""Tokens that are never text: their names, the errors about them, and which are taken for such by default."""
+"""Tokens that are never text: their names, the errors about them, and the default patterns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _marker(*words: str) -> re.Pattern[str]:
 
 
 def _barred(*words: str) -> re.Pattern[str]:
-    """The same with bars only: without them, `<user>` or `[system]` are what people write."""
+    """The same with bars only: without bars, `<user>` or `[system]` may be ordinary text."""
     inside = "|".join(word.replace(" ", _GAP) for word in words)
     return re.compile(rf"<[|｜](?:{inside})[|｜]>", re.IGNORECASE)
 
@@ -135,7 +135,7 @@ def tokens_never_text(
 
 
 def checked_never_text(wanted: Any) -> tuple[str | int | re.Pattern[str], ...]:
-    """What `never_text=` may be; None is the default.
+    """Checks the argument `never_text=`; None is the default.
 
     Raises:
         TypeError: it is no list of content, ids and patterns.

@@ -21,7 +21,7 @@ _SHOWN_NAMES = 8
 
 
 class Vocabulary:
-    """What each token of a tokenizer writes, in bytes. Immutable and thread-safe.
+    """The bytes of each token of a tokenizer. Immutable and thread-safe.
 
     Args:
         tokens: the bytes of each token, by its id. None is a token that is never text: a special one, or a gap.
@@ -89,7 +89,7 @@ class Vocabulary:
             tokenizer: of transformers, tokenizers, tiktoken, sentencepiece or mistral-common.
             eos_token_ids: the tokens that end a text; by default the tokenizer's. A model may have more than its
                 tokenizer: they stand in its `generation_config.eos_token_id`.
-            size: how many ids the model has, where they are more or fewer than the tokenizer's.
+            size: the number of the model's ids, if they are more or fewer than the tokenizer's.
             never_text: tokens that are no text although the tokenizer does not mark them as special: their content
                 (`"<|fim_middle|>"`), their ids, or patterns that match their content in full. By default
                 `Vocabulary.default_never_text()`: unused and reserved tokens, markers of roles and of
@@ -105,12 +105,12 @@ class Vocabulary:
 
         vocabulary = read(tokenizer, _ids(eos_token_ids), size, never_text)
         if cls is Vocabulary:
-            return vocabulary  # type: ignore[return-value]  # one a tokenizer, whoever asks
+            return vocabulary  # type: ignore[return-value]  # one per tokenizer, shared by all callers
         return cls._of(vocabulary._native, vocabulary._special, vocabulary._never_text)
 
     @staticmethod
     def default_never_text() -> tuple[re.Pattern[str], ...]:
-        """What `from_tokenizer` takes for no text although the tokenizer does not mark it as special."""
+        """Patterns of tokens that `from_tokenizer` treats as special although the tokenizer does not mark them."""
         return default_never_text()
 
     @classmethod
@@ -153,21 +153,21 @@ class Vocabulary:
         return found
 
     def special_token_name(self, token_id: int) -> str | None:
-        """The name of a special token; None where it has none, or is text. IndexError where the id is out of range."""
+        """The name of a special token; None if it has none, or is text. IndexError if the id is out of range."""
         self._native.token_bytes(token_id)
         return next((name for name, known in self._special.items() if known == operator.index(token_id)), None)
 
     @property
     def memory_bytes(self) -> int:
-        """What it holds in memory."""
+        """Its memory, in bytes."""
         return self._native.memory_bytes
 
     def token_bytes(self, token_id: int) -> bytes | None:
-        """What a token writes; None for a special one. IndexError where the id is out of range."""
+        """The bytes of a token; None for a special one. IndexError if the id is out of range."""
         return self._native.token_bytes(token_id)
 
     def tokens_bytes(self, ids: Iterable[int]) -> bytes:
-        """What a sequence of tokens writes; special ones write nothing."""
+        """The bytes of a sequence of tokens; special ones have none."""
         return self._native.tokens_bytes(ids)
 
     def __len__(self) -> int:
@@ -210,7 +210,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def as_vocabulary(vocab_or_tokenizer: Any) -> Vocabulary:
-    """What a user may give where a vocabulary is asked for: a tokenizer stands for its own."""
+    """The vocabulary of an argument: itself, or that of a tokenizer."""
     if isinstance(vocab_or_tokenizer, Vocabulary):
         return vocab_or_tokenizer
     return Vocabulary.from_tokenizer(vocab_or_tokenizer)

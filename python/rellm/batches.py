@@ -21,8 +21,8 @@ from rellm._generate.token_budget import check_budget
 __all__ = ["COLUMNS", "CompleteRows"]
 
 COLUMNS: Final = ("text", "value", "finish_reason", "error")
-"""The columns that are added: what was written; its value as JSON text, null where there is none; "complete", "stop" or
-"length", null where nothing was written; what went wrong, null where nothing did."""
+"""The added columns: the text; its value as JSON text, null if there is none; "complete", "stop" or "length", null if
+no text was written; the error, null if there is none."""
 
 ConstraintKind: TypeAlias = OneOf["regex", "schema", "grammar", "choice", "constraint"]
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
@@ -37,11 +37,11 @@ class CompleteRows:
         constraint: one for all rows, or None where `constraint_column` names a column of them.
         prompt_template: text with the names of columns in braces, `"Who wrote {title}?"`, in place of the column.
         constraint_column: the column of the constraints.
-        constraint_kind: what stands in it: "regex" (patterns), "schema" (JSON Schemas as JSON text or objects),
+        constraint_kind: the kind of its values: "regex" (patterns), "schema" (JSON Schemas as JSON text or objects),
             "grammar" (in Lark's format), "choice" (lists of strings, or these as JSON text), or "constraint" (what
             `Constraint.to_json` wrote).
         is_chat: whether a prompt of text is a user's message, for the model's chat template.
-        prefix: what stands before the names of the added columns.
+        prefix: the prefix of the names of the added columns.
         **generation: arguments of the generator's call, `max_new_tokens` among them.
 
     Raises:
@@ -77,7 +77,7 @@ class CompleteRows:
         self._kind = constraint_kind
         self._is_chat = is_chat
         self._generation = generation
-        if self._constraint is not None:  # what is wrong with it is wrong with every row
+        if self._constraint is not None:  # fail now: an error of the common constraint is one of every row
             compile(self._constraint, generator.vocabulary)
 
     @property
@@ -118,7 +118,7 @@ class CompleteRows:
         return {**batch, **added}
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """What is added to each of these rows, without the prefix; the value as plain JSON data."""
+        """The added columns of each of these rows, without the prefix; the value as plain JSON data."""
         found: list[dict[str, Any] | None] = [None] * len(rows)
         ready: list[tuple[int, Any, Any]] = []
         for number, row in enumerate(rows):
@@ -140,7 +140,7 @@ class CompleteRows:
         except Exception as error:
             if len(group) == 1:
                 return [_failed(error)]
-            # One of them costs the others nothing: each for itself.
+            # The failure of one row must not fail the others: write each of them alone.
             return [row for one in group for row in self._written([one])]
         return [_row_of(completion) for completion in done]
 
