@@ -25,7 +25,7 @@ def cache_folder() -> Path | None:
 
 
 def read(path: Path) -> bytes | None:
-    """The file's content, and marks the file as used now; None where there is no file of a size that we write.
+    """Reads a file, and marks it as used now; None if there is no file of a size that we write.
 
     Only regular files are opened: opening a FIFO would block until someone writes into it.
     """
