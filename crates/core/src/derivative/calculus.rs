@@ -207,7 +207,7 @@ impl Calculus {
                 _ => flat.push(part),
             }
         }
-        self.arena.work += flat.len() as u64;
+        self.arena.work += 4 * flat.len() as u64;
         flat.sort_unstable();
         flat.dedup();
         // By head: the tails behind it.

@@ -251,7 +251,8 @@ impl Calculus {
     fn distribute(&mut self, rest: ExprId, behind: ExprId) -> Result<ExprId> {
         let Expr::Union(ref parts) = *self.arena.get(rest) else { return Ok(self.arena.concat(rest, behind)) };
         let mut parts = parts.to_vec();
-        self.spend(parts.len() as u64)?;
+        // A sequence is made of each: rules that may all be empty have exponentially many tails.
+        self.spend(8 * parts.len() as u64)?;
         for part in &mut parts {
             *part = self.arena.concat(*part, behind);
         }

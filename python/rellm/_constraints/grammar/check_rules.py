@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from rellm._constraints.grammar.failures import failure, near_names
 from rellm._constraints.grammar.patterns import pattern_is_nullable
@@ -245,7 +245,14 @@ def _fixpoint(bodies: dict[str, Expr], holds: Callable[[Expr, set[str]], bool]) 
     return found
 
 
-def _refs(expr: Expr) -> Iterator[Ref]:
-    for node in walk(expr):
+def _refs(expr: Expr) -> list[Ref]:
+    """The references of an expression, in their order."""
+    found: list[Ref] = []
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, Ref):
-            yield node
+            found.append(node)
+        else:
+            waiting += reversed(children(node))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -82,6 +83,7 @@ class _Token:
 class _Reader:
     def __init__(self, source: str) -> None:
         self._source = source
+        self._line_ends = [end.start() for end in re.finditer("\n", source)]
         self._tokens = list(self._read())
         self._next = 0
         self._depth = 0
@@ -275,7 +277,7 @@ class _Reader:
         return self._tokens[self._next - 1]
 
     def _place(self, at: int) -> Place:
-        line = self._source.count("\n", 0, at) + 1
+        line = bisect_left(self._line_ends, at) + 1
         return line, at - self._source.rfind("\n", 0, at)
 
     def _fail(self, what: str, token: _Token, remedy: str) -> NoReturn:

@@ -202,17 +202,17 @@ def loop(body: Expr, minimum: int, maximum: int | None, *, lazy: bool = False) -
     return body if (minimum, maximum) == (1, 1) else Loop(body, minimum, maximum, lazy)
 
 
+_PARTS: dict[type, Callable[[Any], tuple[Expr, ...]]] = {
+    **dict.fromkeys((Seq, Alt, Both), lambda node: node.parts),
+    **dict.fromkeys((Loop, Other, Look, Aliased), lambda node: (node.body,)),
+    Call: lambda node: node.arguments,
+}
+
+
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The direct parts of a node."""
-    match expr:
-        case Seq(parts) | Alt(parts) | Both(parts):
-            return parts
-        case Loop(body=body) | Other(body=body) | Look(body=body) | Aliased(body=body):
-            return (body,)
-        case Call(arguments=arguments):
-            return arguments
-        case _:
-            return ()
+    parts = _PARTS.get(type(expr))
+    return () if parts is None else parts(expr)
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
