@@ -363,6 +363,7 @@ def _regex(pattern: str, flags: int, dialect: Dialect, named_lists: NamedLists) 
     return Regex(pattern, flags, dialect, **dict(named_lists))
 
 
+@lru_cache(maxsize=256)
 def _flags(flags: int, dialect: Dialect) -> int:
     """The flags as enum members, for a readable `repr`, without DEBUG, which only prints."""
     kind = _FLAGS[dialect]
@@ -378,6 +379,7 @@ def _dialect_of_flags(flags: int) -> Dialect | None:
     return None
 
 
+@lru_cache(maxsize=2)
 def _known_flags(dialect: Dialect) -> int:
     known = 0
     for member in _FLAGS[dialect].__members__.values():
