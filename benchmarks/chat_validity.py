@@ -5,7 +5,7 @@
 FOLDER is a model's folder; without it, the demonstration's model. Twenty prompts meet five schemas and five tools at
 temperature 0 and 1.5; a part of them also without `instructions`, without a constraint, and with `ChatHuggingFace`.
 A third of the prompts goes through padded batches, a third through streams, the rest one by one. What is valid is
-decided by the package jsonschema, which shares nothing with this one. Prints the table of docs/guides/langchain.md.
+decided by the package jsonschema, which shares nothing with this one. Prints a table.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python benchmarks/tokenisation.py [FOLDER] [--count 20]
 
 FOLDER is a model's folder; without it, the demonstration's model. Each text is written after a prompt, greedily and at
-temperature 1.5; then prompt and text are cut into tokens by the tokenizer, and the two cuts are compared. Prints the
-table of docs/guides/prompt-ends.md.
+temperature 1.5; then prompt and text are cut into tokens by the tokenizer, and the two cuts are compared. Prints a
+table.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """LangChain's own tests of chat models on SmolLM2. Slow.
 
-Calls and answers are always valid. Where a test also asks for the model's judgement (which tool, when to call none,
-what an answer says), it is listed below as an expected failure: the model has 135 million parameters. The same tests
-pass on a model that knows what to say, in test_langchain_standard.py.
+Calls and answers are always valid. A test that also asks for the model's judgement is an expected failure: the model
+has 135 million parameters. The same test passes on a model that knows what to say, in test_langchain_standard.py.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ import real_model
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from rellm.integrations.langchain import ChatRELLM
-
-JUDGEMENT: dict[str, str] = {}
 
 
 @pytest.mark.slow
@@ -39,3 +36,7 @@ class TestSmolLM2(ChatModelIntegrationTests):
     @property
     def supports_json_mode(self) -> bool:
         return True
+
+    @pytest.mark.xfail(reason="judgement: asked to use a tool, and free to, the model answers in text")
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
