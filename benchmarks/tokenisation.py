@@ -35,7 +35,12 @@ TASKS: dict[str, tuple[str, Any]] = {
     ),
 }
 TOPICS = ("Paris", "cars", "Ada Lovelace", "the weather", "invoices", "tea", "a lighthouse", "chess", "snow", "jazz")
-WAYS: dict[str, dict[str, Any]] = {"any": {}, "canonical": {"tokenisation": "canonical"}}
+WAYS: dict[str, dict[str, Any]] = {
+    "canonical, healed": {"tokenisation": "canonical", "token_healing": True},
+    "any, healed": {"token_healing": True},
+    "any": {},
+    "canonical": {"tokenisation": "canonical"},
+}
 
 
 def is_canonical(generator: rellm.Generator, prompt: str, completion: rellm.Completion) -> bool:
