@@ -82,7 +82,7 @@ def main() -> None:
     tokens = vocabularies.read(data / "tekken.tokens")
     tokenizer = Tokenizer(tokens, vocabularies.TEKKEN_EOS, (data / "split.txt").read_text())
     engine = importlib.import_module(f"engines.{name}")
-    package = engine.REQUIREMENTS[0].split("==")[0] if name != "rellm" else "rellm"
+    package = engine.REQUIREMENTS[0].split("==")[0] if name != "rellm" else "rellm-masks"
     cases = [json.loads(line) for line in (data / "schemas.jsonl").read_text().splitlines()]
     cost = clock_cost()
     vocabulary = engine.load(tokenizer)

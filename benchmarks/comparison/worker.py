@@ -208,7 +208,7 @@ def main() -> None:
         vocabularies.read(data / "tekken.tokens"), vocabularies.TEKKEN_EOS, (data / "split.txt").read_text()
     )
     engine = importlib.import_module(f"engines.{name}")
-    package = engine.REQUIREMENTS[0].split("==")[0] if name != "rellm" else "rellm"
+    package = engine.REQUIREMENTS[0].split("==")[0] if name != "rellm" else "rellm-masks"
     cases = {c["name"]: c for c in json.loads((data / "cases.json").read_text())}
     cost = clock_cost()
     at_first = resident()
