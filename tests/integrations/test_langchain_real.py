@@ -1,4 +1,4 @@
-"""LangChain's own tests of chat models on SmolLM2. Slow.
+"""LangChain's own tests of chat models on SmolLM2. They take twenty minutes: `RELLM_SLOW=1` runs them.
 
 Calls and answers are always valid. A test that also asks for the model's judgement is an expected failure: the model
 has 135 million parameters. The same test passes on a model that knows what to say, in test_langchain_standard.py.
@@ -6,6 +6,7 @@ has 135 million parameters. The same test passes on a model that knows what to s
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from rellm.integrations.langchain import ChatRELLM
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("RELLM_SLOW"), reason="takes twenty minutes: RELLM_SLOW=1 runs it")
 class TestSmolLM2(ChatModelIntegrationTests):
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
