@@ -21,6 +21,9 @@ use crate::vocabulary::trie::MAX_DEPTH;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex};
 
+/// One part in so many of the memory is little.
+const LITTLE: u64 = 16;
+
 /// The number of bytes that are stepped over between two refuels.
 pub(crate) const CHUNK: usize = 256;
 
@@ -134,11 +137,13 @@ impl Engine {
     }
 
     /// Does `work` with full fuel. If memory runs out, all states that no matcher needs are dropped, and `work` is
-    /// tried once more; it has to look its states up again, because they may have been renumbered.
+    /// tried once more; it has to look its states up again, because they may have been renumbered. Where little was held
+    /// before, `work` itself takes all the memory, and a second time would end in the same way.
     pub(crate) fn attempt<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         self.refuel(self.limits.fuel);
+        let held = self.automaton.memory_bytes() as u64;
         match work(self) {
-            Err(Error::Limit { limit: "memory_bytes", .. }) => {
+            Err(Error::Limit { limit: "memory_bytes", .. }) if held > self.limits.memory_bytes / LITTLE => {
                 self.reclaim();
                 self.refuel(self.limits.fuel);
                 work(self)
