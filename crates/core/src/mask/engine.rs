@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex};
 
 /// One part in so many of the memory is little.
-const LITTLE: u64 = 16;
+const LITTLE: usize = 16;
 
 /// The number of bytes that are stepped over between two refuels.
 pub(crate) const CHUNK: usize = 256;
@@ -141,9 +141,9 @@ impl Engine {
     /// before, `work` itself takes all the memory, and a second time would end in the same way.
     pub(crate) fn attempt<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         self.refuel(self.limits.fuel);
-        let held = self.automaton.memory_bytes() as u64;
+        let held = self.automaton.memory_bytes();
         match work(self) {
-            Err(Error::Limit { limit: "memory_bytes", .. }) if held > self.limits.memory_bytes / LITTLE => {
+            Err(Error::Limit { limit: "memory_bytes", .. }) if held > self.automaton.memory_bytes() / LITTLE => {
                 self.reclaim();
                 self.refuel(self.limits.fuel);
                 work(self)
