@@ -216,8 +216,8 @@ def _checked_by(checker: Callable[[Sequence[Any]], MaskChecker]) -> Iterator[Non
     import rellm._generate.run as module
 
     class Checked(module.RunProcessor):
-        def __init__(self, rows: Any, masks: Any) -> None:
-            super().__init__(rows, masks)
+        def __init__(self, rows: Any, *others: Any) -> None:
+            super().__init__(rows, *others)
             self._check = checker(rows.compiled)
 
         def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
