@@ -21,7 +21,7 @@ from rellm import JsonSchema, JsonSpelling, SchemaError
 from rellm._engines.compile import over_single_bytes
 from rellm._engines.sampling import sample
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "json.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "json-schema-report.md"
 
 
 class Color(enum.Enum):

@@ -57,7 +57,10 @@ def test_whatever_is_drawn_the_text_is_cut_as_the_tokenizer_cuts_it(name: str) -
     tokenizer = TOKENIZERS[name]()
     vocabulary = rellm.Vocabulary.from_tokenizer(tokenizer)
     letters = [
-        i for i in range(len(vocabulary)) if (data := vocabulary.token_bytes(i) or b"").islower() and len(data) < 4
+        i
+        for i in range(len(vocabulary))
+        # Whole characters: half of one has no canonical continuation but its other half.
+        if (data := vocabulary.token_bytes(i) or b"").islower() and data.isascii() and len(data) < 4
     ]
     filtered, random = CanonicalTokens(tokenizer, vocabulary, samples=True), torch.Generator().manual_seed(3)
     row = Row(None, EndRules(frozenset(), vocabulary))
